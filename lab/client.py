@@ -1,0 +1,155 @@
+"""`Lab`: the one entry point, for scripts, notebooks, pages and services alike."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dotenv import find_dotenv, load_dotenv
+
+from lab import intake, tables
+from lab.engine import Engine, Source, stand_in
+from lab.ledger import Ledger
+from lab.loop import Loop
+from lab.model import Call, Reply
+from lab.policies import Policy
+from lab.provider import Provider, load
+from lab.stream import Stream
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Lab:
+    """Calls to models, each bounded, typed and recorded in the ledger at `path`.
+
+    `path`: the ledger's SQLite file, made if it isn't there; by default `$LAB_DB`, or `data/lab.db` of the
+    checkout this package runs from, or `data/lab.db` below the current folder. `policy`: how calls are bounded
+    unless they say otherwise. `provider`: a function `Call -> str` (or `Answer`) to answer in a provider's place.
+    Keys are read from the environment, and from `.env` in the current folder or above. A Lab is safe to share
+    between threads and event loops. Raises `LedgerError` when the ledger can't be used.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        policy: Policy | None = None,
+        provider: Callable[[Call], Any] | None = None,
+    ):
+        load_dotenv(find_dotenv(usecwd=True))
+        self.policy = policy or Policy()
+        self._ledger = Ledger(path or default_path())
+        self._loop = Loop()
+        self._source: Source = stand_in(provider) if provider else Provider()
+        self._engine = Engine(self._source, self._ledger)
+        if provider is None:
+            self._loop.submit(asyncio.to_thread(load))  # LiteLLM takes seconds to import: begin now
+
+    @property
+    def path(self) -> Path:
+        """Where the ledger is."""
+        return self._ledger.path
+
+    def ask(
+        self,
+        prompt: str | Sequence[dict[str, Any]],
+        *,
+        model: str,
+        policy: Policy | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        lane: str = "interactive",
+        **params: Any,
+    ) -> Reply:
+        """Ask `model` and wait for the whole answer. Raises a `LabError` of the failure's kind.
+
+        `prompt`: a string, or a list of messages. `params` go to the provider (`temperature`, `max_tokens`,
+        `api_base`, `api_key` ...). The answer is on the ledger before it is returned.
+        """
+        call = intake.call_of(prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, params=params)
+        return self._loop.run(self._engine.run(call, policy or self.policy))
+
+    async def aask(
+        self,
+        prompt: str | Sequence[dict[str, Any]],
+        *,
+        model: str,
+        policy: Policy | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        lane: str = "interactive",
+        **params: Any,
+    ) -> Reply:
+        """`ask`, to be awaited, on any event loop."""
+        call = intake.call_of(prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, params=params)
+        return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, policy or self.policy)))
+
+    def stream(
+        self,
+        prompt: str | Sequence[dict[str, Any]],
+        *,
+        model: str,
+        policy: Policy | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        lane: str = "interactive",
+        **params: Any,
+    ) -> Stream:
+        """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
+        call = intake.call_of(prompt, model=model, streamed=True, user=user, tags=tags, lane=lane, params=params)
+
+        def start(deliver: Callable[[str], None]) -> Future[Reply]:
+            return self._loop.submit(self._engine.run(call, policy or self.policy, deliver))
+
+        return Stream(start)
+
+    astream = stream
+
+    def calls(self, **filters: Any) -> pd.DataFrame:
+        """Calls on the ledger, newest first, a row each: see `lab.tables.calls` for columns and filters."""
+        return tables.calls(self._ledger, **filters)
+
+    def attempts(self, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:
+        """Attempts on the ledger, newest call first, a row each; those of one call, if one is named."""
+        return tables.attempts(self._ledger, call_id, limit=limit)
+
+    def count(self, **filters: Any) -> int:
+        """How many calls match: filters as in `calls`."""
+        return tables.count(self._ledger, **filters)
+
+    def texts(self, call_id: str) -> dict[str, Any] | None:
+        """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown."""
+        return tables.texts(self._ledger, call_id)
+
+    def close(self) -> None:
+        """Cancel what runs, write what is queued, let go of connections. Safe to call twice."""
+        self._loop.close(self._source.close())
+        self._ledger.close()
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Lab:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        return f"Lab({str(self.path)!r})"
+
+
+def default_path() -> Path:
+    """The ledger that scripts, notebooks and the playground share unless told otherwise."""
+    if os.environ.get("LAB_DB"):
+        return Path(os.environ["LAB_DB"])
+    checkout = Path(__file__).resolve().parent.parent
+    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "data" / "lab.db"

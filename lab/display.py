@@ -1,0 +1,53 @@
+"""Values drawn small, as text and as escaped HTML for notebooks. Pure functions that never raise."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.model import Reply
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` on one line, at most `width` characters."""
+    line = " ".join(text[: width * 4].split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def seconds(value: float | None) -> str:
+    """A duration in the unit a person would say it in."""
+    if value is None:
+        return "–"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+
+
+def dollars(value: float | None) -> str:
+    """An amount in US dollars, with as many digits as it takes to be told from nothing."""
+    if value is None:
+        return "unknown"
+    if value == 0:
+        return "$0"
+    return f"${value:.2f}" if value >= 1 else f"${value:.2g}" if value < 0.0001 else f"${value:.4f}"
+
+
+def facts(reply: Reply) -> str:
+    """One line: model, times, tokens, cost."""
+    parts = [reply.model]
+    if reply.ttft is not None:
+        parts.append(f"first token {seconds(reply.ttft)}")
+    parts.append(f"total {seconds(reply.latency)}")
+    parts.append(f"{reply.usage.input_tokens}→{reply.usage.output_tokens} tokens")
+    parts.append(dollars(reply.cost))
+    if reply.attempts > 1:
+        parts.append(f"{reply.attempts} attempts")
+    return " · ".join(parts)
+
+
+def reply_html(reply: Reply) -> str:
+    """A reply as a small block: the text as text, the facts below. Colours are the page's own."""
+    return (
+        '<div style="max-width:48rem">'
+        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{html.escape(reply.text[:20_000])}</div>'
+        f'<div style="opacity:.65;font-size:85%;margin-top:.4em">{html.escape(facts(reply))}</div></div>'
+    )

@@ -1,0 +1,287 @@
+"""The SQLite file where every call and attempt is a row: one batched writer, and readers beside it.
+
+A write is durable against the end of the process (WAL, `synchronous=NORMAL`) once its future is done.
+Any number of processes may write to one ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlite_utils import Database
+
+from lab import errors
+from lab.migrations import APPLICATION_ID, migrations
+from lab.model import Attempt, Call, Usage
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUSY = 30.0
+"""Seconds a write waits for another process to finish its own."""
+_BATCH = 500
+
+Statement = tuple[str, Sequence[Any]]
+
+
+class Ledger:
+    """One ledger file, open for writing. `path` is created where nothing is; what is there is never overwritten."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser().absolute()
+        prepare(self.path)
+        self._todo: queue.SimpleQueue[tuple[list[Statement], Future[None]] | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
+        self._thread.start()
+
+    def submit(self, *statements: Statement) -> Future[None]:
+        """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
+        done: Future[None] = Future()
+        with self._lock:
+            if self._closed:
+                done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))
+            else:
+                self._todo.put((list(statements), done))
+        return done
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is on disk."""
+        self.submit().result()
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._todo.put(None)
+        self._thread.join()
+
+    def query(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
+        """Rows of a SELECT, as dictionaries. Reads only; sees what this process has submitted so far."""
+        if not self._closed:
+            self.flush()
+        db = Database(connect(self.path, readonly=True))
+        try:
+            return list(db.query(sql, values))
+        except sqlite3.Error as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            db.close()
+
+    def frame(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
+        """Rows of a SELECT, as a DataFrame."""
+        import pandas as pd  # slow to import, and only readers need it
+
+        if not self._closed:
+            self.flush()
+        connection = connect(self.path, readonly=True)
+        try:
+            return pd.read_sql_query(sql, connection, params=values or None)
+        except (sqlite3.Error, pd.errors.DatabaseError) as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            connection.close()
+
+    def _write(self) -> None:
+        connection = connect(self.path)
+        connection.isolation_level = None
+        running = True
+        while running:
+            batch = [self._todo.get()]
+            while len(batch) < _BATCH and batch[-1] is not None:
+                try:
+                    batch.append(self._todo.get_nowait())
+                except queue.Empty:
+                    break
+            running = batch[-1] is not None
+            jobs = [job for job in batch if job is not None]
+            if jobs and not _commit(connection, jobs, self.path):
+                for job in jobs:  # one of them is at fault: the others must not pay for it
+                    _commit(connection, [job], self.path, last=True)
+        connection.close()
+
+
+def _commit(
+    connection: sqlite3.Connection, jobs: list[tuple[list[Statement], Future[None]]], path: Path, last: bool = False
+) -> bool:
+    last = last or len(jobs) == 1
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for statements, _ in jobs:
+            for sql, values in statements:
+                connection.execute(sql, [_storable(value) for value in values])
+        connection.execute("COMMIT")
+    except (sqlite3.Error, OverflowError, UnicodeError) as failed:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if last:
+            for _, done in jobs:
+                done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
+        return last
+    for _, done in jobs:
+        done.set_result(None)
+    return True
+
+
+def _storable(value: Any) -> Any:
+    """Text that SQLite can hold: a lone surrogate, which no encoding has, becomes a question mark."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode()
+    return value
+
+
+def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
+    """A connection that waits its turn; `readonly` refuses to change anything."""
+    connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
+    connection.execute("PRAGMA synchronous = NORMAL")
+    if readonly:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def prepare(path: Path) -> None:
+    """Make or upgrade the ledger at `path`. Raises `LedgerError`, and changes nothing, where that can't be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY)
+    except (OSError, sqlite3.Error) as failed:
+        reason = getattr(failed, "strerror", None) or failed
+        raise errors.LedgerError(f"no ledger can be opened at {path}: {reason}. Choose another: Lab(path)") from failed
+    db = Database(connection)
+    try:
+        _check_ours(db, path)
+        db.enable_wal()
+        connection.isolation_level = None
+        connection.execute("BEGIN IMMEDIATE")  # two processes may open a new ledger at once
+        migrations.apply(db)
+        connection.execute("COMMIT")
+    except sqlite3.DatabaseError as failed:
+        raise errors.LedgerError(
+            f"{path} can't be used as a ledger: {failed}. It was left as it is; choose another: Lab(path)"
+        ) from failed
+    finally:
+        db.close()
+
+
+def _check_ours(db: Database, path: Path) -> None:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    if application_id == APPLICATION_ID:
+        known = {one.name for one in migrations.pending(db)} | {one.name for one in migrations.applied(db)}
+        ours = {one.name for one in migrations._migrations}
+        if known - ours:
+            raise errors.LedgerError(
+                f"{path} was written by a newer lab ({', '.join(sorted(known - ours))}): upgrade, or choose another"
+            )
+    elif db.table_names():
+        raise errors.LedgerError(f"{path} is a SQLite file of something else, left as it is: choose another: Lab(path)")
+
+
+_BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
+    config, user, tags, lane, experiment) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt) SELECT id, ?, ? FROM calls WHERE call_id = ?"
+_CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
+
+
+def begin_call(call: Call, started_at: float, config: str, content: str) -> list[Statement]:
+    """The rows of a call that has come in."""
+    messages = json.dumps([dict(message) for message in call.messages], ensure_ascii=False, default=str)
+    return [
+        (_CONFIG, (config, content)),
+        (
+            _BEGIN_CALL,
+            (
+                call.call_id,
+                started_at,
+                call.model,
+                call.streamed,
+                call.prompt_name,
+                call.prompt_version,
+                config,
+                call.user,
+                json.dumps(list(call.tags)),
+                call.lane,
+                call.experiment,
+            ),
+        ),
+        (_BEGIN_TEXT, (messages, plain_text(call.messages), call.call_id)),
+    ]
+
+
+def end_call(call_id: str, values: dict[str, Any], answer: str | None, tool_calls: Sequence[Any]) -> list[Statement]:
+    """How a call ended: `values` are columns of `calls`."""
+    return [
+        (
+            f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",
+            (*values.values(), call_id),
+        ),
+        (
+            "UPDATE texts SET answer = ?, tool_calls = ?, done = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)",
+            (answer, json.dumps(list(tool_calls)) if tool_calls else None, call_id),
+        ),
+    ]
+
+
+def put_attempt(attempt: Attempt) -> list[Statement]:
+    """An attempt as it stands now: written when it starts and again when it ends."""
+    answer = attempt.answer
+    usage = answer.usage if answer else None
+    row = {name: getattr(attempt, name) for name in _ATTEMPT}
+    row |= {
+        "price": json.dumps(asdict(answer.price)) if answer and answer.price else None,
+        "finish_reason": answer.finish_reason if answer else None,
+        "request_id": answer.request_id if answer else None,
+        **_tokens(usage),
+    }
+    names, changed = ", ".join(row), ", ".join(f"{name} = excluded.{name}" for name in row)
+    return [
+        (
+            f"INSERT INTO attempts ({names}) VALUES ({', '.join('?' * len(row))})"
+            f" ON CONFLICT (call_id, number) DO UPDATE SET {changed}",
+            tuple(row.values()),
+        )
+    ]
+
+
+def _tokens(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "usage": json.dumps(usage.raw) if usage.raw is not None else None,
+        "usage_estimated": usage.estimated,
+    }
+
+
+_ATTEMPT = """
+    call_id number role model way started_at status kind phase reason error body http_status retry_after wait
+    connect ttft latency won cost cost_estimated loop_lag saturated
+""".split()
+
+
+def plain_text(messages: Sequence[Any]) -> str:
+    """Messages as a person would read them; parts that are no text are named in brackets."""
+    lines = []
+    for message in messages:
+        content = message.get("content")
+        parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+        said = "\n".join(
+            str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
+        )
+        role = message.get("role", "user")
+        lines.append(said if role == "user" else f"[{role}] {said}")
+    return "\n".join(lines)

@@ -1,0 +1,104 @@
+"""One long-lived event loop in a thread of its own, where every call of a Lab runs.
+
+Scripts, notebook cells and Streamlit's threads wait for it; other event loops await it. So all of them share
+its connections, and a busy notebook does not bend the timings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Loop:
+    """The loop's thread. Started when made; `close` cancels what still runs."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="lab-loop", daemon=True)
+        self._thread.start()
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start it; the future has its outcome, and cancelling the future cancels it."""
+        if not self._loop.is_running():
+            coroutine.close()
+            raise RuntimeError("this Lab is closed: make a new one")
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Wait for it. An interrupted wait (Ctrl-C) cancels it."""
+        future = self.submit(coroutine)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
+        """Cancel what still runs, run `last`, stop the thread."""
+        if not self._loop.is_running():
+            last.close()
+            return
+        self.submit(self._end(last)).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self, last: Coroutine[Any, Any, None]) -> None:
+        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        await last
+        await self._loop.shutdown_asyncgens()
+        await self._loop.shutdown_default_executor()
+
+
+class LagMeter:
+    """How late the loop runs its timers: what the client itself adds to a measured time.
+
+    Ticks only while something is measured. `worst(since)` is in seconds.
+    """
+
+    EVERY = 0.02
+    KEEP = 3000
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._late: list[tuple[float, float]] = []
+        self._handle: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> LagMeter:
+        self._users += 1
+        if self._handle is None:
+            self._next(asyncio.get_running_loop())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._users -= 1
+        if not self._users and self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+            self._late.clear()
+
+    def worst(self, since: float) -> float:
+        """The worst lateness seen since `since` (the loop's clock), the tick that is due now included."""
+        loop = asyncio.get_running_loop()
+        overdue = max(0.0, loop.time() - self._due)
+        return max([overdue, *(late for at, late in self._late if at >= since)])
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due = loop.time() + self.EVERY
+        self._handle = loop.call_at(self._due, self._tick, loop)
+
+    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        if now - self._due > 0.001:
+            self._late.append((now, now - self._due))
+            del self._late[: -self.KEEP]
+        self._next(loop)

@@ -1,0 +1,102 @@
+"""The ledger's schema, numbered and append-only: a migration that has been released is never edited."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+APPLICATION_ID = 0x4C414231
+"""`LAB1`, in the file's header: tells a ledger from any other SQLite file."""
+
+migrations = Migrations("lab")
+
+
+@migrations()
+def m001_calls_attempts_texts(db: Database) -> None:
+    """Calls, their attempts, what was said (searchable), and the configurations they ran under."""
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for statement in _M001.split(";;"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_M001 = """
+CREATE TABLE configs (
+    config TEXT PRIMARY KEY,           -- hash of the content
+    content TEXT NOT NULL              -- JSON: parameters and policy, secrets masked
+);;
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL UNIQUE,
+    started_at REAL NOT NULL,          -- Unix time, seconds
+    ended_at REAL,
+    status TEXT NOT NULL,              -- running, ok, failed, cancelled
+    kind TEXT, phase TEXT, reason TEXT,-- of the failure
+    error TEXT,
+    model TEXT NOT NULL,               -- as asked for
+    answered_by TEXT,                  -- as the provider names it
+    streamed INTEGER NOT NULL,
+    n_attempts INTEGER NOT NULL DEFAULT 0,
+    latency REAL, ttft REAL,           -- seconds, of the winning attempt
+    queue REAL,                        -- seconds between intake and the first request
+    cost REAL,                         -- US dollars, all attempts; NULL is unknown
+    cost_estimated INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER, output_tokens INTEGER,
+    finish_reason TEXT,
+    prompt_name TEXT, prompt_version INTEGER,
+    config TEXT REFERENCES configs(config),
+    user TEXT,
+    tags TEXT NOT NULL DEFAULT '[]',   -- JSON array
+    lane TEXT NOT NULL,
+    key TEXT,
+    cached INTEGER NOT NULL DEFAULT 0,
+    hedged INTEGER NOT NULL DEFAULT 0,
+    fell_back INTEGER NOT NULL DEFAULT 0,
+    experiment TEXT
+);;
+CREATE INDEX calls_started_at ON calls(started_at);;
+CREATE INDEX calls_model_started_at ON calls(model, started_at);;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    number INTEGER NOT NULL,           -- 1, 2, 3 within the call
+    role TEXT NOT NULL,                -- first, retry, hedge, fallback, repair
+    model TEXT NOT NULL,
+    way TEXT,                          -- wire, carried
+    started_at REAL NOT NULL,
+    status TEXT NOT NULL,              -- running, ok, failed, cancelled
+    kind TEXT, phase TEXT, reason TEXT,
+    error TEXT, body TEXT,
+    http_status INTEGER,
+    retry_after REAL,
+    wait REAL NOT NULL DEFAULT 0,
+    connect REAL, ttft REAL, latency REAL,
+    won INTEGER NOT NULL DEFAULT 0,
+    cost REAL,
+    cost_estimated INTEGER NOT NULL DEFAULT 0,
+    price TEXT,                        -- JSON: US dollars a token, a figure a bucket
+    input_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+    output_tokens INTEGER, reasoning_tokens INTEGER,   -- disjoint
+    usage TEXT,                        -- JSON, as the provider sent it
+    usage_estimated INTEGER NOT NULL DEFAULT 0,
+    finish_reason TEXT,
+    request_id TEXT,
+    loop_lag REAL,                     -- seconds, the worst while it ran
+    saturated INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (call_id, number)
+);;
+CREATE TABLE texts (
+    id INTEGER PRIMARY KEY REFERENCES calls(id),
+    messages TEXT NOT NULL,            -- JSON, as sent
+    prompt TEXT NOT NULL,              -- the messages as plain text
+    answer TEXT,
+    tool_calls TEXT,                   -- JSON
+    done INTEGER NOT NULL DEFAULT 0    -- indexed for search once the call has ended
+);;
+CREATE VIRTUAL TABLE texts_fts USING fts5(prompt, answer, content='texts', content_rowid='id');;
+CREATE TRIGGER texts_done AFTER UPDATE OF done ON texts WHEN new.done AND NOT old.done BEGIN
+    INSERT INTO texts_fts(rowid, prompt, answer) VALUES (new.id, new.prompt, new.answer);
+END;;
+CREATE TRIGGER texts_gone AFTER DELETE ON texts WHEN old.done BEGIN
+    INSERT INTO texts_fts(texts_fts, rowid, prompt, answer) VALUES ('delete', old.id, old.prompt, old.answer);
+END
+"""

@@ -1,0 +1,94 @@
+"""The only room that knows LiteLLM: a call goes in, the events of one attempt come out.
+
+A call goes one of two ways, and its attempt says which.
+
+`wire`: LiteLLM's provider configuration writes the request and reads the answer, the lab sends the bytes
+itself and so sees true times, raw status and the real end of a stream. Only providers in `ADMITTED` go this
+way; for each of them a test shows that host, key and body equal those of `litellm.acompletion`.
+`carried`: `litellm.acompletion`, its retries off, for everything else.
+
+LiteLLM takes seconds to import, so it is imported by the first call that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+
+from lab import child, errors, failures
+from lab.model import Call, Event, Price
+from lab.provider.carried import carried
+from lab.provider.dialect import ADMITTED, Request, load, translate
+from lab.provider.prices import price_of
+from lab.provider.reading import read_stream, read_whole
+from lab.wire import Marks, Wire
+
+OWN = {"local": "lab.local", "sim": "lab.sim"}
+"""Model prefixes served by a process of the lab's own, and the module that is run for it."""
+
+
+class Provider:
+    """Turns a call into a stream of events, by wire or carried. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+
+    async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
+        """Send `call` once: `sent`, then what comes, then `done`. Raises a `LabError` for whatever is no answer.
+
+        `connect` is how many seconds the connection may take; None is no limit.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, load)
+        name, params, prices = call.model, dict(call.params), None
+        owner, _, own = call.model.partition("/")
+        if owner in OWN:
+            if "api_base" not in params:
+                endpoint = await loop.run_in_executor(None, child.shared(OWN[owner]).endpoint)
+                if own not in endpoint.models:
+                    raise errors.UnsupportedError(
+                        f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
+                    )
+                params["api_base"], prices = endpoint.url, endpoint.models[own]
+            name, params["api_key"] = f"openai/{own}", params.get("api_key", "none-needed")
+        request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
+        price = price_of(request, prices) if request else None
+        events = (
+            self._by_wire(call, request, price, connect)
+            if request is not None
+            else carried(call, name, params, connect)
+        )
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+
+    async def _by_wire(
+        self, call: Call, request: Request, price: Price | None, limit: float | None
+    ) -> AsyncGenerator[Event]:
+        if self._wire is None:
+            self._wire = Wire()
+        loop = asyncio.get_running_loop()
+        payload = json.dumps(request.body).encode()
+        marks = Marks(loop.time())
+        yield Event("sent", marks.start, way="wire")
+        async with self._wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
+            connect = None if marks.connected is None else marks.connected - marks.start
+            yield Event("headers", loop.time(), status=response.status, connect=connect)
+            if response.status >= 300:
+                text = (await response.body(64 * 1024)).decode("utf-8", "replace")
+                raise failures.from_status(response.status, response.headers, text, model=call.model, now=time.time())
+            reader = read_stream if call.streamed else read_whole
+            async for event in reader(call, request, price, response):
+                yield event
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._wire is not None:
+            await self._wire.close()
+
+
+__all__ = ["ADMITTED", "OWN", "Provider", "load", "translate"]

@@ -1,0 +1,33 @@
+"""`python -m lab.sim`: the simulated provider in a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from lab import child
+from lab.sim.catalogue import MODELS
+from lab.sim.server import Sim, serve
+
+
+def main() -> None:
+    """Serve until stopped; with `--child`, until the parent is gone."""
+    parser = argparse.ArgumentParser(prog="python -m lab.sim")
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--child", action="store_true")
+    asyncio.run(_serve(parser.parse_args()))
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    _, url = await serve(Sim(options.seed, options.speed), options.port)
+    if options.child:
+        child.say(url, {name: model.facts() for name, model in MODELS.items()})
+    else:
+        print(f"simulated provider at {url}", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

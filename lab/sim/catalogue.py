@@ -1,0 +1,54 @@
+"""The simulated models: what each one's latency looks like, and what it charges."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from random import Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimModel:
+    """First-token times from a lognormal body (`median` seconds, `sigma` of its logarithm) and stragglers.
+
+    A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. After the first
+    token, `rate` tokens a second. Prices are simulated US dollars a million tokens.
+    """
+
+    about: str
+    median: float
+    sigma: float
+    stragglers: float = 0.0
+    factor: tuple[float, float] = (3.0, 20.0)
+    rate: float = 60.0
+    price_in: float = 0.15
+    price_out: float = 0.60
+
+    def first_token(self, random: Random) -> float:
+        """One draw of the time to the first token, in seconds."""
+        time = self.median * math.exp(random.gauss(0.0, self.sigma))
+        straggles = random.random() < self.stragglers
+        low, high = (math.log(bound) for bound in self.factor)
+        return time * math.exp(random.uniform(low, high)) if straggles else time
+
+    def facts(self) -> dict[str, float]:
+        """Prices and limits under the names of LiteLLM's price list."""
+        return {
+            "input_cost_per_token": self.price_in / 1e6,
+            "output_cost_per_token": self.price_out / 1e6,
+            "max_input_tokens": 128_000,
+        }
+
+
+MODELS = {
+    "steady": SimModel(
+        about="no surprises: first token near 0.54 s, hardly any spread", median=0.536, sigma=0.12, rate=60.0
+    ),
+    "heavy-tail": SimModel(
+        about="the same median, and one request in 25 is 3 to 20 times slower",
+        median=0.541,
+        sigma=0.38,
+        stragglers=0.04,
+        rate=60.0,
+    ),
+}

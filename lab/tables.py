@@ -1,0 +1,133 @@
+"""The ledger read back: filtered, paged in SQL, as DataFrames."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, get_args
+
+from lab import errors
+from lab.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CALLS = """
+    call_id started_at status kind model answered_by n_attempts latency ttft queue cost cost_estimated
+    input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached hedged
+    fell_back experiment streamed phase reason error
+""".split()
+STATUSES = ("running", "ok", "failed", "cancelled")
+
+
+def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filters: Any) -> pd.DataFrame:
+    """Calls, newest first: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp.
+
+    Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `user`, `tag`,
+    `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is all.
+    """
+    where, values = _where(**filters)
+    page = f" LIMIT {int(limit)} OFFSET {int(offset)}" if limit is not None else ""
+    names = ", ".join(f"calls.{name}" for name in CALLS)
+    frame = ledger.frame(
+        f"SELECT {names}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id"
+        f"{where} ORDER BY calls.started_at DESC, calls.id DESC{page}",
+        values,
+    )
+    return _typed(frame, ("cost_estimated", "cached", "hedged", "fell_back", "streamed"))
+
+
+def count(ledger: Ledger, **filters: Any) -> int:
+    """How many calls match `filters`, as in `calls`."""
+    where, values = _where(**filters)
+    (row,) = ledger.query(f"SELECT count(*) AS n FROM calls{where}", values)
+    return row["n"]
+
+
+def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:
+    """Attempts, newest first (those of one call in their order): one row a physical request."""
+    where, values = (" WHERE call_id = ?", [call_id]) if call_id else ("", [])
+    order = "number" if call_id else "id DESC"
+    page = f" LIMIT {int(limit)}" if limit is not None else ""
+    frame = ledger.frame(f"SELECT * FROM attempts{where} ORDER BY {order}{page}", values)
+    return _typed(frame.drop(columns="id"), ("won", "cost_estimated", "usage_estimated", "saturated"))
+
+
+def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
+    """What was said in one call, and the configuration it ran under."""
+    rows = ledger.query(
+        "SELECT texts.messages, texts.prompt, texts.answer, texts.tool_calls, configs.content AS config FROM calls"
+        " JOIN texts ON texts.id = calls.id LEFT JOIN configs ON configs.config = calls.config WHERE calls.call_id = ?",
+        [call_id],
+    )
+    if not rows:
+        return None
+    row = rows[0]
+    for name in ("messages", "tool_calls", "config"):
+        row[name] = json.loads(row[name]) if row[name] else None
+    return row
+
+
+def match(words: str) -> str:
+    """What a person types, as a full-text query that can't be a syntax error: all words, the last as a prefix."""
+    found = re.findall(r"\w+", words, re.UNICODE)
+    return " ".join(f'"{word}"' for word in found[:-1]) + (f' "{found[-1]}"*' if found else "")
+
+
+def _where(
+    *,
+    search: str | None = None,
+    model: str | None = None,
+    status: str | None = None,
+    kind: str | None = None,
+    user: str | None = None,
+    tag: str | None = None,
+    experiment: str | None = None,
+    since: datetime | float | None = None,
+    until: datetime | float | None = None,
+) -> tuple[str, list[Any]]:
+    _one_of("status", status, STATUSES)
+    _one_of("kind", kind, get_args(errors.Kind))
+    terms: list[tuple[str, Any]] = [
+        (f"calls.{name} = ?", value)
+        for name, value in (
+            ("model", model),
+            ("status", status),
+            ("kind", kind),
+            ("user", user),
+            ("experiment", experiment),
+        )
+        if value is not None
+    ]
+    if tag is not None:
+        terms.append(("EXISTS (SELECT 1 FROM json_each(calls.tags) WHERE value = ?)", tag))
+    if since is not None:
+        terms.append(("calls.started_at >= ?", _unix(since)))
+    if until is not None:
+        terms.append(("calls.started_at < ?", _unix(until)))
+    if search and (query := match(search)):
+        terms.append(("calls.id IN (SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?)", query))
+    if not terms:
+        return "", []
+    return " WHERE " + " AND ".join(term for term, _ in terms), [value for _, value in terms]
+
+
+def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
+    if value is not None and value not in valid:
+        raise ValueError(f"{name}={value!r}: one of {', '.join(valid)}")
+
+
+def _unix(moment: datetime | float) -> float:
+    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
+
+
+def _typed(frame: pd.DataFrame, flags: tuple[str, ...]) -> pd.DataFrame:
+    import pandas as pd  # slow to import, and only readers need it
+
+    frame["started_at"] = pd.to_datetime(frame["started_at"], unit="s", utc=True)
+    for name in flags:
+        frame[name] = frame[name].astype(bool)
+    if "tags" in frame:
+        frame["tags"] = frame["tags"].map(json.loads)
+    return frame

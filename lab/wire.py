@@ -1,0 +1,174 @@
+"""HTTP and server-sent events over one pooled client, with times taken as the bytes come in.
+
+Knows nothing of models: bytes out, bytes in, and what went wrong on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+
+from lab import errors
+
+MAX_BODY = 32 * 1024 * 1024
+"""Bytes of an answer that are read before it is called malformed."""
+
+
+@dataclass(slots=True)
+class Marks:
+    """When things happened to one request, in seconds on the loop's clock; None where they didn't."""
+
+    start: float
+    connected: float | None = None
+    reused: bool = False
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer whose headers are in and whose body is still to be read."""
+
+    status: int
+    headers: Mapping[str, str]
+    marks: Marks
+    _raw: aiohttp.ClientResponse
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `TransportError` when it is cut, `MalformedError` when it is endless."""
+        size = 0
+        try:
+            async for chunk in self._raw.content.iter_any():
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise errors.MalformedError(f"the answer is larger than {MAX_BODY // 2**20} MiB")
+                yield chunk
+        except (aiohttp.ClientError, OSError) as cut:
+            raise errors.TransportError(f"the answer was cut short: {_words(cut)}", status=self.status) from cut
+
+    async def body(self, limit: int = MAX_BODY) -> bytes:
+        """The whole body, or its first `limit` bytes."""
+        parts = bytearray()
+        async for chunk in self.chunks():
+            parts += chunk
+            if len(parts) >= limit:
+                break
+        return bytes(parts[:limit])
+
+
+class Wire:
+    """One pooled client. Made and used on one event loop; holds no timeouts of its own."""
+
+    def __init__(self) -> None:
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(_connected)
+        trace.on_connection_reuseconn.append(_reused)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[trace],
+            auto_decompress=True,
+        )
+
+    @asynccontextmanager
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, marks: Marks, *, connect: float | None = None
+    ) -> AsyncIterator[Response]:
+        """Send, wait for the headers, and hand over a `Response`; the connection is closed or pooled on leaving.
+
+        `connect` is how many seconds the connection may take. Redirects are not followed: a key must reach no host
+        but the one it was meant for.
+        """
+        context = SimpleNamespace(marks=marks)
+        try:
+            raw = await self._session.post(
+                url,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                proxy=_proxy(url),
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect),
+                trace_request_ctx=context,
+            )
+        except aiohttp.ConnectionTimeoutError as late:
+            raise errors.TimeoutError(f"no connection to {_host(url)} after {connect:g} s", phase="connect") from late
+        except aiohttp.InvalidURL as bad:
+            raise errors.InvalidRequestError(f"{url!r} is not a URL that can be called: check `api_base`") from bad
+        except (aiohttp.ClientError, OSError) as failed:
+            raise errors.TransportError(f"no answer from {_host(url)}: {_words(failed)}") from failed
+        try:
+            yield Response(raw.status, raw.headers, marks, raw)
+        finally:
+            if raw.content.at_eof():
+                raw.release()
+            else:
+                raw.close()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._session.close()
+
+
+class EventStream:
+    """Server-sent events from bytes (WHATWG HTML, 9.2.6), whatever the chunks: CR, LF and CR LF, comments,
+    several data lines, UTF-8 split anywhere."""
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
+        self._rest = ""
+        self._data: list[str] = []
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
+        """The data of each event completed by `chunk`. At the end (`final`) an unfinished event is dropped."""
+        text = self._rest + self._decode(chunk, final)
+        if text.endswith("\r") and not final:  # the LF of a CR LF may still come
+            text, held = text[:-1], "\r"
+        else:
+            held = ""
+        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        self._rest = lines.pop() + held
+        events = []
+        for line in lines:
+            if line:
+                name, _, value = line.partition(":")
+                if name == "data":
+                    self._data.append(value.removeprefix(" "))
+            elif self._data:
+                events.append("\n".join(self._data))
+                self._data = []
+        return events
+
+
+async def _connected(_session: object, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx.marks.connected = asyncio.get_running_loop().time()
+
+
+async def _reused(_session: object, context: SimpleNamespace, _params: object) -> None:
+    marks = context.trace_request_ctx.marks
+    marks.connected, marks.reused = asyncio.get_running_loop().time(), True
+
+
+def _proxy(url: str) -> str | None:
+    """The environment's proxy for `url`; never one for this machine itself."""
+    host = _host(url).rsplit(":", 1)[0].strip("[]")
+    if host in ("localhost", "::1") or host.startswith("127.") or proxy_bypass(host):
+        return None
+    return getproxies().get(url.split(":", 1)[0])
+
+
+def _host(url: str) -> str:
+    return url.split("//", 1)[-1].split("/", 1)[0].rsplit("@", 1)[-1]
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"{_host(f'{error.host}:{error.port}')}: {error.os_error.strerror or error.os_error}"
+    if isinstance(error, socket.gaierror):
+        return "the host's name is unknown"
+    return str(error) or type(error).__name__
