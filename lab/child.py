@@ -44,6 +44,8 @@ class Child:
         with self._lock:
             running = self._process is not None and self._owner == os.getpid() and self._process.poll() is None
             if not running or self._endpoint is None:
+                if self._process is not None and self._owner == os.getpid():
+                    _end(self._process)
                 self._endpoint = self._start()
             return self._endpoint
 

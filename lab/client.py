@@ -122,6 +122,10 @@ class Lab:
         """How many calls match: filters as in `calls`."""
         return tables.count(self._ledger, **filters)
 
+    def models(self) -> list[str]:
+        """The models that were called, as the ledger has them."""
+        return tables.models(self._ledger)
+
     def texts(self, call_id: str) -> dict[str, Any] | None:
         """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown."""
         return tables.texts(self._ledger, call_id)

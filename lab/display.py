@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def dollars(value: float | None) -> str:
         return "unknown"
     if value == 0:
         return "$0"
-    return f"${value:.2f}" if value >= 1 else f"${value:.2g}" if value < 0.0001 else f"${value:.4f}"
+    digits = 2 if value >= 1 else 1 - math.floor(math.log10(value))
+    return f"${value:.{max(2, digits)}f}"
 
 
 def facts(reply: Reply) -> str:

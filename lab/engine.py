@@ -7,6 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,14 +79,15 @@ class Engine:
                 answer = await self._attempt(call, policy.timeout or _NO_LIMITS, attempt, clock, texts, deliver)
         except errors.LabError as failure:
             _blame(attempt, failure, "".join(texts), call)
-            await self._end(call, attempt, began, "".join(texts), failure)
+            done = self._put_end(call, attempt, began, "".join(texts))
+            await _on_disk(done, attempt, None, failure)
             raise
         except asyncio.CancelledError:
             attempt.status = "cancelled"
-            await asyncio.shield(self._end(call, attempt, began, "".join(texts), None))
+            self._put_end(call, attempt, began, "".join(texts))  # queued, not awaited: nobody waits for this call
             raise
         reply = _reply(call, attempt, answer, began)
-        await self._end(call, attempt, began, answer.text, None, reply)
+        await _on_disk(self._put_end(call, attempt, began, answer.text), attempt, reply, None)
         return reply
 
     async def _attempt(
@@ -134,16 +136,8 @@ class Engine:
         attempt.status, attempt.won = "ok", True
         return answer
 
-    async def _end(
-        self,
-        call: Call,
-        attempt: Attempt,
-        began: float,
-        text: str,
-        failure: errors.LabError | None,
-        reply: Reply | None = None,
-    ) -> None:
-        """Put the end on disk. Raises `LedgerError`, with the reply that was paid for, where that fails."""
+    def _put_end(self, call: Call, attempt: Attempt, began: float, text: str) -> Future[None]:
+        """Queue the rows that say how the call ended."""
         sent = attempt.way is not None
         answer = attempt.answer
         values: dict[str, Any] = {
@@ -169,11 +163,15 @@ class Engine:
             }
         statements = ledger.put_attempt(attempt) if sent else []
         tool_calls = answer.tool_calls if answer else ()
-        done = self._ledger.submit(*statements, *ledger.end_call(call.call_id, values, text or None, tool_calls))
-        try:
-            await asyncio.wrap_future(done)
-        except errors.LedgerError as unwritten:
-            raise errors.LedgerError(f"{unwritten} (the call itself: {attempt.status})", reply=reply) from failure
+        return self._ledger.submit(*statements, *ledger.end_call(call.call_id, values, text or None, tool_calls))
+
+
+async def _on_disk(done: Future[None], attempt: Attempt, reply: Reply | None, failure: errors.LabError | None) -> None:
+    """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
+    try:
+        await asyncio.wrap_future(done)
+    except errors.LedgerError as unwritten:
+        raise errors.LedgerError(f"{unwritten} (the call itself: {attempt.status})", reply=reply) from failure
 
 
 def configuration(call: Call, policy: Policy) -> tuple[str, str]:

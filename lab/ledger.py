@@ -47,6 +47,7 @@ class Ledger:
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
         done: Future[None] = Future()
+        done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
         with self._lock:
             if self._closed:
                 done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))

@@ -45,6 +45,16 @@ def count(ledger: Ledger, **filters: Any) -> int:
     return row["n"]
 
 
+def models(ledger: Ledger) -> list[str]:
+    """The models that were called, by name. One step of the index a model, however many calls there are."""
+    rows = ledger.query(
+        "WITH RECURSIVE seen(model) AS (SELECT min(model) FROM calls UNION ALL"
+        " SELECT (SELECT min(model) FROM calls WHERE model > seen.model) FROM seen WHERE seen.model IS NOT NULL)"
+        " SELECT model FROM seen WHERE model IS NOT NULL"
+    )
+    return [row["model"] for row in rows]
+
+
 def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:
     """Attempts, newest first (those of one call in their order): one row a physical request."""
     where, values = (" WHERE call_id = ?", [call_id]) if call_id else ("", [])

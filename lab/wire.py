@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import socket
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -167,8 +167,8 @@ def _host(url: str) -> str:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return f"{_host(f'{error.host}:{error.port}')}: {error.os_error.strerror or error.os_error}"
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "the host's name is unknown"
+    if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno:
+        return os.strerror(error.os_error.errno)
     return str(error) or type(error).__name__

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import importlib
 import os
+import re
 import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -34,8 +36,19 @@ _OWNED = {
     "fallbacks": "policy=...",
 }
 _CONNECTION = ("api_base", "base_url", "api_key", "extra_headers")
-_KEYLESS = {"llamafile", "lm_studio", "hosted_vllm", "docker_model_runner", "xinference", "litellm_proxy"}
+_KEYLESS = {
+    "llamafile",
+    "lm_studio",
+    "hosted_vllm",
+    "docker_model_runner",
+    "xinference",
+    "litellm_proxy",
+    "github_copilot",
+}
+_AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databricks", "snowflake", "sap"}
+"""Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
 _loading = threading.Lock()
+_ready: list[bool] = []
 
 
 def load() -> ModuleType:
@@ -46,6 +59,13 @@ def load() -> ModuleType:
         litellm = importlib.import_module("litellm")
         litellm.suppress_debug_info = True
         litellm.telemetry = False
+        if not _ready:
+            # its models are built on first use, with a warning each; once, and not while an answer waits
+            warnings.filterwarnings("ignore", message=r"Item '\w+' on TypedDict class", category=UserWarning)
+            choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
+            litellm.ModelResponseStream(choices=[choice])
+            litellm.ModelResponse()
+            _ready.append(True)
         return litellm
 
 
@@ -112,15 +132,23 @@ def translate(
 
 
 def _need_key(litellm: ModuleType, said: str, provider: str, key: str | None, base_given: str | None) -> None:
-    """LiteLLM falls back to OpenAI's key for any OpenAI-compatible provider; that key would reach another's host."""
-    compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers}
-    if key or base_given or (provider not in compatible and provider != "openai"):
+    """Raise `AuthError` where no key is at hand.
+
+    LiteLLM falls back to OpenAI's key for any OpenAI-compatible provider; that key would reach another's host.
+    """
+    if key or base_given or provider in _KEYLESS or re.split(r"[_/-]", provider)[0] in _AMBIENT:
         return
-    if provider in _KEYLESS:
-        return  # servers on one's own machine, which ask for none
-    found = litellm.validate_environment(f"{provider}/any").get("missing_keys") or []
-    names = " or ".join(found) or f"{provider.upper().replace('-', '_')}_API_KEY"
-    raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
+    json_listed = litellm.llms.openai_like.json_loader.JSONProviderRegistry
+    if json_listed.exists(provider):
+        missing = [json_listed.get(provider).api_key_env]
+    else:
+        missing = litellm.validate_environment(f"{provider}/any").get("missing_keys") or []
+    compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers} | {"openai"}
+    if not missing and provider in compatible:
+        missing = [f"{provider.upper().replace('-', '_')}_API_KEY"]
+    if missing:
+        names = " or ".join(missing)
+        raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
 
 
 def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None, given: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ class SimModel:
     median: float
     sigma: float
     stragglers: float = 0.0
-    factor: tuple[float, float] = (3.0, 20.0)
+    factor: tuple[float, float] = (3.0, 10.0)
     rate: float = 60.0
     price_in: float = 0.15
     price_out: float = 0.60
@@ -45,7 +45,7 @@ MODELS = {
         about="no surprises: first token near 0.54 s, hardly any spread", median=0.536, sigma=0.12, rate=60.0
     ),
     "heavy-tail": SimModel(
-        about="the same median, and one request in 25 is 3 to 20 times slower",
+        about="the same median, and one request in 25 is 3 to 10 times slower",
         median=0.541,
         sigma=0.38,
         stragglers=0.04,

@@ -1,0 +1,47 @@
+"""The network is closed but for this machine, no key is at hand, and every ledger is a new file."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import Lab
+from tests.servers import RawServer
+
+_connect = socket.socket.connect
+
+
+def _loopback_only(self: socket.socket, address: object) -> object:
+    host = address[0] if isinstance(address, tuple) else "unix"
+    if host not in ("127.0.0.1", "::1", "localhost", "unix"):
+        raise OSError(f"the network is closed in tests: {host}")
+    return _connect(self, address)
+
+
+@pytest.fixture(autouse=True)
+def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No network, no keys, no `.env`, no shared ledger."""
+    monkeypatch.setattr(socket.socket, "connect", _loopback_only)
+    for name in list(os.environ):
+        if name.endswith(("_API_KEY", "_API_TOKEN", "_API_BASE", "_BASE_URL")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("LAB_DB", str(tmp_path / "lab.db"))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A Lab on a new ledger, with the real provider."""
+    with Lab(tmp_path / "lab.db") as made:
+        yield made
+
+
+@pytest.fixture
+def server() -> Iterator[RawServer]:
+    """A server on loopback that sends exactly the bytes it is told."""
+    with RawServer() as made:
+        yield made

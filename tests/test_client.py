@@ -1,0 +1,190 @@
+"""One Lab, asked from scripts, threads, notebooks' loops and other loops; streams left early; what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lab import Lab, Policy, Timeout, errors
+from lab.model import Answer, Usage
+from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
+
+
+@pytest.fixture
+def echo(tmp_path: Path) -> Lab:
+    """A Lab whose provider is a function."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: f"echo: {call.messages[-1]['content']}") as made:
+        yield made
+
+
+def test_asked_from_a_script(echo: Lab) -> None:
+    reply = echo.ask("hi", model="m")
+    assert reply.text == "echo: hi"
+    assert reply.attempts == 1
+
+
+def test_asked_where_a_loop_is_running(echo: Lab) -> None:
+    """As in a notebook's cell: both names work there."""
+
+    async def cell() -> tuple[str, str]:
+        return echo.ask("plain", model="m").text, (await echo.aask("awaited", model="m")).text
+
+    assert asyncio.run(cell()) == ("echo: plain", "echo: awaited")
+
+
+def test_awaited_from_several_loops_and_asked_from_threads(echo: Lab) -> None:
+    async def many(name: str) -> list[str]:
+        replies = await asyncio.gather(*(echo.aask(f"{name} {number}", model="m") for number in range(20)))
+        return [reply.text for reply in replies]
+
+    with ThreadPoolExecutor(4) as pool:
+        loops = [pool.submit(lambda name=name: asyncio.run(many(name))) for name in "ab"]
+        plain = [pool.submit(echo.ask, f"t {number}", model="m") for number in range(20)]
+        assert [loop.result() for loop in loops] == [[f"echo: {name} {n}" for n in range(20)] for name in "ab"]
+        assert [one.result().text for one in plain] == [f"echo: t {number}" for number in range(20)]
+    assert echo.count(status="ok") == 60
+
+
+def test_a_function_can_stand_in_and_fail(tmp_path: Path) -> None:
+    async def slow(call: object) -> Answer:
+        if "fail" in call.messages[0]["content"]:
+            raise errors.ProviderError("down")
+        return Answer(text="yes", finish_reason="stop", usage=Usage(input=3, output=1))
+
+    with Lab(tmp_path / "lab.db", provider=slow) as lab:
+        assert lab.ask("go", model="m").usage.input_tokens == 3
+        with pytest.raises(errors.ProviderError) as failure:
+            lab.ask("fail", model="m")
+        assert failure.value.attempts == 1
+        assert lab.calls()["kind"][0] == "provider"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "more", "words"),
+    [
+        ("", {}, "the prompt is empty"),
+        ("  \n", {}, "the prompt is empty"),
+        ([], {}, "a prompt is a string or a list of messages"),
+        (None, {}, "not NoneType"),
+        (7, {}, "not int"),
+        ([{"content": "x"}], {}, "message 0 has no role"),
+        ([{"role": "user", "content": ""}], {}, r"message 0 \(user\) has no content"),
+        (["x"], {}, "message 0 has no role"),
+        ("hi", {"model": ""}, "name one, such as local/smollm2"),
+        ("hi", {"model": None}, "name one, such as local/smollm2"),
+        ("hi", {"lane": "fast"}, "lane='fast': one of interactive, batch"),
+        ("hi", {"tags": "one"}, "tags='one': a list of strings"),
+        ("hi", {"temperature": object()}, "can't be sent as JSON"),
+    ],
+)
+def test_what_can_not_be_sent_is_refused_before_anything_is_spent(
+    echo: Lab, prompt: object, more: dict, words: str
+) -> None:
+    with pytest.raises(errors.InvalidRequestError, match=words):
+        echo.ask(prompt, **{"model": "m", **more})
+    with pytest.raises(errors.InvalidRequestError, match=words):
+        echo.stream(prompt, **{"model": "m", **more})
+
+
+def test_a_wrong_policy_is_refused_when_made() -> None:
+    with pytest.raises(TypeError, match=r"Policy\(timeout=3\): a Timeout\(\.\.\.\), or None"):
+        Policy(timeout=3)
+
+
+def _stream(lab: Lab, server: RawServer, policy: Policy | None = None) -> object:
+    return lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789", policy=policy)
+
+
+def test_a_stream_by_for_and_by_async_for(lab: Lab, server: RawServer) -> None:
+    server.plays(STREAM, chunk("Par"), chunk("is"), chunk(finish="stop"), DONE, END)
+    stream = _stream(lab, server)
+    assert list(stream) == ["Par", "is"]
+    assert (stream.reply.text, stream.text, stream.done) == ("Paris", "Paris", True)
+
+    async def read() -> list[str]:
+        return [piece async for piece in _stream(lab, server)]
+
+    assert asyncio.run(read()) == ["Par", "is"]
+    assert lab.count(status="ok") == 2
+
+
+def test_the_reply_of_a_running_stream_is_not_there_yet(lab: Lab, server: RawServer) -> None:
+    server.plays(STREAM, chunk("Par"), HANG)
+    stream = _stream(lab, server)
+    assert next(iter(stream)) == "Par"
+    with pytest.raises(RuntimeError, match="still running"):
+        _ = _stream(lab, server).reply
+
+
+@pytest.mark.parametrize("way", ["break", "close", "forgotten"])
+def test_a_stream_left_early_frees_its_connection(lab: Lab, server: RawServer, way: str) -> None:
+    """The server sees the client leave, and the ledger says that the call was cancelled."""
+    server.plays(STREAM, chunk("Par"), HANG)
+    stream = _stream(lab, server)
+    for piece in stream:
+        assert piece == "Par"
+        break
+    if way == "close":
+        stream.close()
+    if way == "forgotten":
+        del stream
+        gc.collect()
+    assert server.gone.wait(10)
+    lab._ledger.flush()
+    row = lab.calls().iloc[0]
+    assert (row["status"], row["answer"]) == ("cancelled", "Par")
+
+
+@pytest.mark.parametrize(
+    ("script", "limits", "phase"),
+    [
+        ([HANG], {"attempt": 0.3}, "attempt"),
+        ([HANG], {"total": 0.3}, "total"),
+        ([STREAM, HANG], {"first_token": 0.3}, "first_token"),
+        ([STREAM, chunk("Par"), HANG], {"idle": 0.3}, "idle"),
+    ],
+)
+def test_a_hanging_provider_is_left(lab: Lab, server: RawServer, script: list, limits: dict, phase: str) -> None:
+    """Over real sockets: the call ends, and so does the connection."""
+    server.plays(*script)
+    with pytest.raises(errors.TimeoutError) as late:
+        list(_stream(lab, server, Policy(timeout=Timeout(**limits))))
+    assert late.value.phase == phase
+    assert isinstance(late.value, TimeoutError)
+    assert server.gone.wait(10)
+    assert lab.attempts()["phase"][0] == phase
+
+
+def test_closing_cancels_what_runs_and_is_safe_twice(tmp_path: Path, server: RawServer) -> None:
+    server.plays(STREAM, chunk("Par"), HANG)
+    lab = Lab(tmp_path / "lab.db")
+    stream = _stream(lab, server)
+    assert next(iter(stream)) == "Par"
+    before = threading.active_count()
+    lab.close()
+    lab.close()
+    assert server.gone.wait(10)
+    assert threading.active_count() < before
+    with pytest.raises(RuntimeError, match="this Lab is closed"):
+        lab.ask("hi", model="m")
+    assert lab.calls()["status"].tolist() == ["cancelled"], "the ledger can still be read"
+
+
+def test_it_is_a_context_manager_of_both_kinds(tmp_path: Path) -> None:
+    async def both() -> str:
+        async with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as lab:
+            return (await lab.aask("hi", model="m")).text
+
+    assert asyncio.run(both()) == "yes"
+
+
+def test_figures_read_like_a_person_would_say_them(echo: Lab) -> None:
+    reply = echo.ask("<script>", model="m")
+    assert repr(reply).startswith("<Reply 'echo: <script>' m · total ")
+    assert "<script>" not in reply._repr_html_()
+    assert "echo: &lt;script&gt;" in reply._repr_html_()

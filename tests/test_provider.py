@@ -1,0 +1,218 @@
+"""One attempt against servers that answer well, badly, or not at all."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lab import Lab, errors
+from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion
+
+HTML = b"<html><body>502 from a proxy</body></html>"
+
+
+def ask(lab: Lab, server: RawServer, **params: object) -> object:
+    return lab.ask("hi", model="openai/served", api_base=server.url, api_key="k-123456789", **params)
+
+
+def stream(lab: Lab, server: RawServer) -> object:
+    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
+    return "".join(made), made.reply
+
+
+def test_a_plain_answer_with_its_usage(lab: Lab, server: RawServer) -> None:
+    usage = {
+        "prompt_tokens": 100,
+        "completion_tokens": 30,
+        "total_tokens": 130,
+        "prompt_tokens_details": {"cached_tokens": 60},
+        "completion_tokens_details": {"reasoning_tokens": 10},
+    }
+    server.plays(answer(completion("Paris", usage=usage)))
+    reply = ask(lab, server, temperature=0.5)
+    assert (reply.text, reply.finish_reason, reply.answered_by) == ("Paris", "stop", "served-model")
+    assert (reply.usage.input, reply.usage.cache_read, reply.usage.output, reply.usage.reasoning) == (40, 60, 20, 10)
+    assert not reply.usage.estimated
+    assert reply.cost is None, "an unknown price is unknown, not 0"
+    sent = server.received[0]
+    assert sent.path == "/v1/chat/completions"
+    assert sent.headers["authorization"] == "Bearer k-123456789"
+    assert sent.body == {"model": "served", "messages": [{"role": "user", "content": "hi"}], "temperature": 0.5}
+
+
+def test_a_known_price_is_applied_to_each_bucket(lab: Lab, server: RawServer) -> None:
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 60}}
+    server.plays(answer(completion(usage=usage)))
+    reply = lab.ask("hi", model="gpt-4o-mini", api_base=server.url, api_key="k-123456789")
+    assert reply.cost == pytest.approx(40 * 0.15e-6 + 60 * 0.075e-6 + 10 * 0.6e-6)
+    price = json.loads(lab.attempts()["price"][0])
+    assert price["cache_read"] == pytest.approx(0.075e-6)
+
+
+def test_a_streamed_answer_with_harmless_oddities(lab: Lab, server: RawServer) -> None:
+    """Heartbeats, CR LF, UTF-8 split between chunks, usage after the finish, no [DONE]."""
+    text = chunk("Zürich ").replace(b"\n", b"\r\n")
+    half = text.index("ü".encode()) + 1
+    last = chunk(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 4})
+    server.plays(STREAM, b": ping\n\n", text[:half], text[half:], chunk("is nice"), chunk(finish="stop"), last, END)
+    text, reply = stream(lab, server)
+    assert text == reply.text == "Zürich is nice"
+    assert (reply.usage.input, reply.usage.output) == (3, 4)
+    assert reply.ttft is not None
+    assert reply.ttft <= reply.latency
+    assert server.received[0].body["stream_options"] == {"include_usage": True}
+
+
+def test_missing_usage_is_counted_and_marked(lab: Lab, server: RawServer) -> None:
+    server.plays(answer(completion("Paris is the capital", usage=False)))
+    reply = ask(lab, server)
+    assert reply.usage.estimated
+    assert 3 <= reply.usage.output <= 8
+    assert lab.calls()["cost_estimated"][0]
+
+
+def test_tool_calls_without_text_are_an_answer(lab: Lab, server: RawServer) -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+    server.plays(answer(completion(None, "tool_calls", tool_calls=[call])))
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    reply = ask(lab, server, tools=tools)
+    assert reply.tool_calls[0]["function"]["name"] == "look"
+
+
+def test_streamed_tool_calls_are_put_together(lab: Lab, server: RawServer) -> None:
+    def piece(**function: str) -> bytes:
+        delta = {"tool_calls": [{"index": 0, "id": "c1", "type": "function", "function": function}]}
+        return chunk(choices=[{"index": 0, "delta": delta, "finish_reason": None}])
+
+    server.plays(
+        STREAM, piece(name="look", arguments='{"at":'), piece(arguments='"it"}'), chunk(finish="tool_calls"), END
+    )
+    _, reply = stream(lab, server)
+    assert reply.tool_calls[0]["function"] == {"name": "look", "arguments": '{"at":"it"}'}
+
+
+NO_ANSWERS = {
+    "html": (answer(HTML), errors.MalformedError, "HTML"),
+    "broken json": (answer(b'{"choices": [{'), errors.MalformedError, "broken JSON"),
+    "a list": (answer([1]), errors.MalformedError, "no JSON object"),
+    "no choices": (answer({"choices": []}), errors.MalformedError, "no choices"),
+    "no message": (answer({"choices": [{"index": 0}]}), errors.MalformedError, "no message"),
+    "error object in a 200": (answer({"error": {"message": "overloaded"}}), errors.ProviderError, "overloaded"),
+    "cut short": (answer(completion())[:-9], errors.TransportError, "cut short"),
+    "null content": (answer(completion(None)), errors.ContentError, "empty"),
+    "empty content": (answer(completion("")), errors.ContentError, "empty"),
+    "blank content": (answer(completion(" \n")), errors.ContentError, "empty"),
+    "refusal": (answer(completion(None, refusal="I can't")), errors.ContentError, "refused: I can't"),
+    "filter": (answer(completion("Par", "content_filter")), errors.ContentError, "filter"),
+    "length": (answer(completion("Par", "length")), errors.ContentError, "max_tokens"),
+    "500": (answer({"error": {"message": "boom"}}, 500), errors.ProviderError, "boom"),
+    "529": (answer({"error": {"message": "overloaded"}}, 529), errors.ProviderError, "HTTP 529"),
+    "429": (answer({"error": {"message": "slow down"}}, 429, retry_after="7"), errors.RateLimitError, "asks for 7 s"),
+    "401": (answer({"error": {"message": "bad key"}}, 401), errors.AuthError, "refuses the key"),
+    "404": (answer({"error": {"message": "no such"}}, 404), errors.UnsupportedError, "no such"),
+    "400": (answer({"error": {"message": "bad field"}}, 400), errors.InvalidRequestError, "bad field"),
+    "504": (answer(b"", 504), errors.TimeoutError, "timed out"),
+    "redirect": (answer(b"", 302, location="http://127.0.0.1:9/"), errors.ProviderError, "redirects"),
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWERS)
+def test_nothing_that_is_no_answer_passes(lab: Lab, server: RawServer, name: str) -> None:
+    script, kind, words = NO_ANSWERS[name]
+    server.plays(script, END)
+    with pytest.raises(kind, match=words) as failure:
+        ask(lab, server)
+    row = lab.calls().iloc[0]
+    assert (row["status"], row["kind"], row["n_attempts"]) == ("failed", failure.value.kind, 1)
+    assert failure.value.call_id == row["call_id"]
+    assert len(server.received) == 1, "one attempt is one request"
+
+
+NO_STREAMS = {
+    "cut after text": ([chunk("Par"), RESET], errors.TransportError, "cut short|before its finish", "Par"),
+    "ended without a finish": ([chunk("Par"), END], errors.TransportError, "before its finish", "Par"),
+    "done without a finish": ([chunk("Par"), DONE, END], errors.TransportError, "before its finish", "Par"),
+    "empty": ([END], errors.TransportError, "before its finish", ""),
+    "finish without text": ([chunk(finish="stop"), DONE, END], errors.ContentError, "empty", ""),
+    "error event": (
+        [chunk("Par"), b'data: {"error": {"message": "gone"}}\n\n', END],
+        errors.ProviderError,
+        "gone",
+        "Par",
+    ),
+    "broken chunk": ([chunk("Par"), b"data: {nonsense\n\n", END], errors.MalformedError, "broken JSON", "Par"),
+    "length": ([chunk("Par"), chunk(finish="length"), DONE, END], errors.ContentError, "max_tokens", "Par"),
+}
+
+
+@pytest.mark.parametrize("name", NO_STREAMS)
+def test_no_broken_stream_passes(lab: Lab, server: RawServer, name: str) -> None:
+    """What had arrived is kept: on the error, on the ledger, and in what was iterated."""
+    script, kind, words, partial = NO_STREAMS[name]
+    server.plays(STREAM, *script)
+    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
+    got = []
+    with pytest.raises(kind, match=words) as failure:
+        got.extend(made)
+    assert "".join(got) == failure.value.partial == partial
+    assert (lab.calls()["answer"][0] or "") == partial or not partial
+
+
+def test_a_secret_that_the_provider_echoes_is_nowhere(lab: Lab, server: RawServer) -> None:
+    secret = "planted-secret-5f1c"
+    server.plays(answer({"error": {"message": f"Incorrect API key provided: {secret}"}}, 401))
+    with pytest.raises(errors.AuthError) as failure:
+        lab.ask("hi", model="openai/served", api_base=server.url, api_key=secret, extra_headers={"x-auth": secret})
+    assert server.received[0].headers["x-auth"] == secret
+    assert secret not in f"{failure.value}{failure.value.body}{failure.value!r}"
+    lab.close()
+    for file in lab.path.parent.glob("lab.db*"):
+        assert secret.encode() not in file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "words"),
+    [
+        ("nonsense", errors.UnsupportedError, "no provider is known for model 'nonsense': write provider/model"),
+        ("gpt-4o-mini", errors.AuthError, "no key for gpt-4o-mini: set OPENAI_API_KEY"),
+        ("groq/llama-3.1-8b-instant", errors.AuthError, "set GROQ_API_KEY in the environment or in .env"),
+        ("anthropic/claude-haiku-4-5", errors.AuthError, "ANTHROPIC_API_KEY"),
+        ("gemini/gemini-2.5-flash", errors.AuthError, "GEMINI_API_KEY"),
+        ("sim/nothing", errors.UnsupportedError, "no model 'sim/nothing': there is sim/steady"),
+    ],
+)
+def test_a_model_that_can_not_be_called_says_what_to_do(lab: Lab, model: str, kind: type, words: str) -> None:
+    with pytest.raises(kind, match=words) as failure:
+        lab.ask("hi", model=model)
+    assert (failure.value.attempts, failure.value.cost) == (0, 0.0)
+    assert lab.calls().iloc[0][["status", "n_attempts", "cost"]].tolist() == ["failed", 0, 0.0]
+
+
+def test_openais_key_is_not_lent_to_another_provider(
+    lab: Lab, server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LiteLLM falls back to OPENAI_API_KEY for providers whose own key is missing."""
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-openai-key")
+    for model in ("lambda_ai/m", "scaleway/m", "meta_llama/m", "groq/m", "tensormesh/m"):
+        with pytest.raises(errors.AuthError, match="no key for"):
+            lab.ask("hi", model=model)
+
+
+@pytest.mark.parametrize(("name", "value"), [("timeout", 3), ("num_retries", 2), ("stream", True)])
+def test_what_the_lab_owns_is_not_passed_by(lab: Lab, name: str, value: object) -> None:
+    with pytest.raises(errors.InvalidRequestError, match=f"`{name}` is the lab's to set"):
+        lab.ask("hi", model="sim/steady", **{name: value})
+
+
+def test_a_carried_provider_works_whole_and_streamed(lab: Lab, server: RawServer) -> None:
+    """Providers without conformance go through LiteLLM: seen here with one that takes an address."""
+    server.plays(answer(completion()))
+    server.plays(STREAM, chunk("Par"), chunk("is"), chunk(finish="stop"), DONE, END)
+    server.plays(STREAM, chunk("Par"), END)
+    where = {"model": "lm_studio/served", "api_base": server.url, "api_key": "k-123456789"}
+    assert lab.ask("hi", **where).text == "Paris"
+    assert "".join(lab.stream("hi", **where)) == "Paris"
+    with pytest.raises(errors.TransportError, match="before its finish"):
+        list(lab.stream("hi", **where))
+    assert set(lab.attempts()["way"]) == {"carried"}
