@@ -42,12 +42,18 @@ class Child:
     def endpoint(self) -> Endpoint:
         """Where it listens. Blocks while it starts; raises `UnsupportedError` with its own words if it can't."""
         with self._lock:
-            running = self._process is not None and self._owner == os.getpid() and self._process.poll() is None
-            if not running or self._endpoint is None:
+            if self.up() is None:
                 if self._process is not None and self._owner == os.getpid():
                     _end(self._process)
                 self._endpoint = self._start()
+            assert self._endpoint is not None
             return self._endpoint
+
+    def up(self) -> Endpoint | None:
+        """Where it listens, if it runs; at once."""
+        process = self._process
+        running = process is not None and self._owner == os.getpid() and process.poll() is None
+        return self._endpoint if running else None
 
     def _start(self) -> Endpoint:
         process = subprocess.Popen(

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab import display, errors
+from lab import display, errors, tables
 from lab.client import Lab
+from lab.ledger import Ledger, default_path
 
 app = typer.Typer(
     help="See what your AI API calls do, and decide with evidence.",
@@ -34,11 +35,10 @@ Db = Annotated[Path | None, typer.Option("--db", help="The ledger's file. [defau
 
 
 @contextmanager
-def opened(path: Path | None) -> Iterator[Lab]:
-    """A Lab whose failures end the command in one sentence."""
+def plainly() -> Iterator[None]:
+    """Failures end the command in one sentence."""
     try:
-        with Lab(path) as lab:
-            yield lab
+        yield
     except (errors.LabError, errors.LedgerError, ValueError) as failure:
         kind = getattr(failure, "kind", "ledger" if isinstance(failure, errors.LedgerError) else "usage")
         err.print(Text.assemble((f"{kind}: ", "bold red"), str(failure)))
@@ -57,7 +57,7 @@ def ask(
     """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
     said = sys.stdin.read() if prompt == "-" else prompt
     params = {"max_tokens": max_tokens, "temperature": temperature}
-    with opened(db) as lab:
+    with plainly(), Lab(db) as lab:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": said}] if system else said
         stream = lab.stream(
             messages, model=model, **{name: value for name, value in params.items() if value is not None}
@@ -84,13 +84,13 @@ def calls(
     db: Db = None,
 ) -> None:
     """The calls on the ledger, newest first."""
-    with opened(db) as lab:
+    with plainly(), closing(Ledger(db or default_path())) as ledger:
         filters = {"search": search, "model": model, "status": status}
-        total = lab.count(**filters)
-        found = lab.calls(**filters, limit=limit, offset=(page - 1) * limit)
+        total = tables.count(ledger, **filters)
+        found = tables.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
         if found.empty:
             again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
-            out.print(Text(f"{again} ({lab.path})"))
+            out.print(Text(f"{again} ({ledger.path})"))
             return
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in ("when", "model", "outcome", "first token", "total", "tokens", "cost", "prompt"):
@@ -98,7 +98,7 @@ def calls(
         for row in found.to_dict("records"):
             table.add_row(*(Text(cell) for cell in _cells(row)))
         Console(highlight=False, width=None if out.is_terminal else 160).print(table)
-        out.print(Text(f"{len(found)} of {total} calls in {lab.path}", style="dim"))
+        out.print(Text(f"{len(found)} of {total} calls in {ledger.path}", style="dim"))
 
 
 _LEFT = ("when", "model", "outcome", "prompt")
@@ -164,8 +164,8 @@ def playground(
         err.print("the playground runs from a checkout of the project: `make playground` there")
         raise typer.Exit(1)
     _refuse_used_port(port)
-    with opened(db) as lab:  # a ledger that can't be used is said here, in the shell, not in the browser
-        os.environ["LAB_DB"] = str(lab.path)
+    with plainly(), closing(Ledger(db or default_path())) as ledger:  # what is wrong with it is said in the shell
+        os.environ["LAB_DB"] = str(ledger.path)
     out.print(f"playground: http://127.0.0.1:{port}   ledger: {os.environ['LAB_DB']}")
     os.chdir(page.parent.parent)  # where .streamlit/config.toml is
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]

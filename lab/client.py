@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,11 +12,11 @@ from dotenv import find_dotenv, load_dotenv
 
 from lab import intake, tables
 from lab.engine import Engine, Source, stand_in
-from lab.ledger import Ledger
+from lab.ledger import Ledger, default_path
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.policies import Policy
-from lab.provider import Provider, load
+from lab.provider import Provider, warm
 from lab.stream import Stream
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class Lab:
         self._source: Source = stand_in(provider) if provider else Provider()
         self._engine = Engine(self._source, self._ledger)
         if provider is None:
-            self._loop.submit(asyncio.to_thread(load))  # LiteLLM takes seconds to import: begin now
+            warm()  # LiteLLM takes seconds to import: begin now
 
     @property
     def path(self) -> Path:
@@ -149,11 +148,3 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab({str(self.path)!r})"
-
-
-def default_path() -> Path:
-    """The ledger that scripts, notebooks and the playground share unless told otherwise."""
-    if os.environ.get("LAB_DB"):
-        return Path(os.environ["LAB_DB"])
-    checkout = Path(__file__).resolve().parent.parent
-    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "data" / "lab.db"

@@ -82,6 +82,13 @@ class Engine:
             done = self._put_end(call, attempt, began, "".join(texts))
             await _on_disk(done, attempt, None, failure)
             raise
+        except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
+            attempt.status, attempt.error = (
+                "failed",
+                redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)),
+            )
+            self._put_end(call, attempt, began, "".join(texts))
+            raise
         except asyncio.CancelledError:
             attempt.status = "cancelled"
             self._put_end(call, attempt, began, "".join(texts))  # queued, not awaited: nobody waits for this call

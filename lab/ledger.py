@@ -7,6 +7,7 @@ Any number of processes may write to one ledger.
 from __future__ import annotations
 
 import json
+import os
 import queue
 import sqlite3
 import threading
@@ -133,6 +134,14 @@ def _commit(
     for _, done in jobs:
         done.set_result(None)
     return True
+
+
+def default_path() -> Path:
+    """The ledger that scripts, notebooks and the playground share unless told otherwise."""
+    if os.environ.get("LAB_DB"):
+        return Path(os.environ["LAB_DB"])
+    checkout = Path(__file__).resolve().parent.parent
+    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "data" / "lab.db"
 
 
 def _storable(value: Any) -> Any:

@@ -64,6 +64,15 @@ def test_a_function_can_stand_in_and_fail(tmp_path: Path) -> None:
         assert lab.calls()["kind"][0] == "provider"
 
 
+def test_a_bug_in_a_stand_in_is_raised_and_on_record(tmp_path: Path) -> None:
+    """Whatever goes wrong, no call is left on the ledger as if it still ran."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: 1 / 0) as lab:
+        with pytest.raises(ZeroDivisionError):
+            lab.ask("go", model="m")
+        row = lab.calls().iloc[0]
+        assert (row["status"], row["error"]) == ("failed", "ZeroDivisionError: division by zero")
+
+
 @pytest.mark.parametrize(
     ("prompt", "more", "words"),
     [

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator
 from lab import child, errors, failures
 from lab.model import Call, Event, Price
 from lab.provider.carried import carried
-from lab.provider.dialect import ADMITTED, Request, load, translate
+from lab.provider.dialect import ADMITTED, Request, load, translate, warm
 from lab.provider.prices import price_of
 from lab.provider.reading import read_stream, read_whole
 from lab.wire import Marks, Wire
@@ -41,12 +41,14 @@ class Provider:
         `connect` is how many seconds the connection may take; None is no limit.
         """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(None, load)
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
         name, params, prices = call.model, dict(call.params), None
         owner, _, own = call.model.partition("/")
         if owner in OWN:
             if "api_base" not in params:
-                endpoint = await loop.run_in_executor(None, child.shared(OWN[owner]).endpoint)
+                server = child.shared(OWN[owner])
+                endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
                 if own not in endpoint.models:
                     raise errors.UnsupportedError(
                         f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
@@ -91,4 +93,4 @@ class Provider:
             await self._wire.close()
 
 
-__all__ = ["ADMITTED", "OWN", "Provider", "load", "translate"]
+__all__ = ["ADMITTED", "OWN", "Provider", "load", "translate", "warm"]

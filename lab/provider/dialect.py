@@ -9,6 +9,7 @@ import re
 import threading
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -49,6 +50,8 @@ _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databr
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
 _loading = threading.Lock()
 _ready: list[bool] = []
+_warming = threading.Lock()
+_warmed: list[Future[ModuleType]] = []
 
 
 def load() -> ModuleType:
@@ -56,17 +59,35 @@ def load() -> ModuleType:
     with _loading:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
+        # pydantic warns of LiteLLM's own types, a line each, when they are built: nothing a user can mend
+        warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
         litellm = importlib.import_module("litellm")
         litellm.suppress_debug_info = True
         litellm.telemetry = False
         if not _ready:
-            # its models are built on first use, with a warning each; once, and not while an answer waits
-            warnings.filterwarnings("ignore", message=r"Item '\w+' on TypedDict class", category=UserWarning)
             choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
-            litellm.ModelResponseStream(choices=[choice])
+            litellm.ModelResponseStream(choices=[choice])  # built on first use: not while an answer waits
             litellm.ModelResponse()
             _ready.append(True)
         return litellm
+
+
+def warm() -> Future[ModuleType]:
+    """LiteLLM, being imported in a thread that holds up nobody's exit; started once, done once."""
+    with _warming:
+        if not _warmed:
+            _warmed.append(Future())
+            _warmed[0].set_running_or_notify_cancel()  # shared by all who wait: none of them may cancel it
+            threading.Thread(target=_warm, name="lab-warm", daemon=True).start()
+        return _warmed[0]
+
+
+def _warm() -> None:
+    try:
+        _warmed[0].set_result(load())
+    except BaseException as broken:
+        _warmed[0].set_exception(broken)  # whoever waits must hear of it
+        raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""The verbs: what they print, how they fail, and that they stream."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from lab import Lab, cli
+from tests.servers import DONE, END, STREAM, RawServer, chunk
+
+LAB = str(Path(sys.executable).parent / "lab")
+
+
+def run(*words: str, stdin: str = "") -> tuple[int, str, str]:
+    done = subprocess.run(
+        [LAB, *words], input=stdin, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"}
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_ask_streams_the_answer_and_then_says_what_it_took() -> None:
+    code, out, err = run("ask", "What is the capital of France?", "-m", "local/smollm2")
+    assert (code, out) == (0, "The capital of France is Paris.\n")
+    assert re.fullmatch(r"local/smollm2 · first token .* · total .* · \d+→\d+ tokens · \$0\n", err)
+    code, out, _ = run("calls", "capital")
+    assert code == 0
+    assert "local/smollm2" in out
+    assert "1 of 1 calls in" in out
+
+
+def test_ask_reads_standard_input_and_takes_a_system_message() -> None:
+    code, out, _ = run("ask", "-", "-m", "sim/steady", "-s", "be brief", stdin="hello")
+    assert code == 0
+    assert out.startswith("This is steady, a simulation.")
+    with Lab() as lab:
+        assert [one["role"] for one in lab.texts(lab.calls()["call_id"][0])["messages"]] == ["system", "user"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("ask", "hi", "-m", "nonsense"), "unsupported: no provider is known for model 'nonsense'"),
+        (("ask", "hi", "-m", "gpt-4o-mini"), "auth: no key for gpt-4o-mini: set OPENAI_API_KEY"),
+        (("ask", " ", "-m", "sim/steady"), "invalid_request: the prompt is empty"),
+        (("ask", "hi", "-m", "sim/steady", "--db", "/proc/none/lab.db"), "ledger: no ledger can be opened at /proc"),
+        (("calls", "--status", "bad"), "usage: status='bad': one of running, ok, failed, cancelled"),
+    ],
+)
+def test_a_failure_is_one_sentence(words: tuple[str, ...], said: str) -> None:
+    code, out, err = run(*words)
+    assert (code, out) == (1, "")
+    assert err.startswith(said)
+    assert err.count("\n") == 1
+
+
+def test_an_answer_can_not_drive_the_terminal(server: RawServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.plays(STREAM, chunk("\x1b[2J\x1b]0;owned\x07plain\u202e"), chunk(finish="stop"), DONE, END)
+    with Lab() as lab:
+        for piece in lab.stream("\x1b[31mred", model="openai/m", api_base=server.url, api_key="k"):
+            assert cli._printable(piece) == "[2J]0;ownedplain"
+    code, out, _ = run("calls")
+    assert code == 0
+    assert "\x1b" not in out
+
+
+def test_an_empty_ledger_says_what_to_do() -> None:
+    assert "no calls yet: lab ask 'Hello' -m local/smollm2" in run("calls")[1]
+    assert "no call matches" in run("calls", "nothing")[1]
+
+
+def test_a_port_in_use_is_said_in_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for verb in ("playground", "sim"):
+            code, _, err = run(verb, "--port", port)
+            assert code == 1
+            assert err.startswith(f"port {port} can't be used: Address already in use. Take another: --port N")
+
+
+def test_the_simulation_runs_alone_and_lists_its_models() -> None:
+    assert "sim/heavy-tail" in run("sim", "--list")[1]
+    with subprocess.Popen([LAB, "sim", "--port", "0"], stdout=subprocess.PIPE, text=True) as alone:
+        assert alone.stdout.readline().startswith("simulated provider at http://127.0.0.1:")
+        alone.terminate()
+
+
+def test_help_names_every_verb() -> None:
+    shown = CliRunner().invoke(cli.app, ["--help"]).output
+    for verb in ("ask", "calls", "sim", "local", "playground"):
+        assert f"  {verb} " in shown
