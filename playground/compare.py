@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+import pandas as pd
 import streamlit as st
 
-from lab import display, errors
+from lab import charts, display, errors
+from lab.model import Reply
 from lab.stream import Stream
 from playground import parts
 
@@ -38,8 +40,25 @@ def page() -> None:
     while True:
         running = [draw(lane, *place) for lane, place in zip(lanes, places, strict=True)]
         if not any(running):
-            return
+            break
         time.sleep(REFRESH)
+    summary([lane.stream.reply for lane in lanes if answered(lane)])
+
+
+def answered(lane: Lane) -> bool:
+    """Whether a lane ended with a reply, neither failed nor stopped."""
+    try:
+        return lane.stream.reply is not None
+    except (errors.LabError, errors.LedgerError, RuntimeError):
+        return False
+
+
+def summary(replies: list[Reply]) -> None:
+    """Where the time went, side by side."""
+    if len(replies) > 1:
+        times = pd.DataFrame([{"model": one.model, "ttft": one.ttft, "latency": one.latency} for one in replies])
+        st.caption("Where the time went")
+        st.altair_chart(charts.timeline(times))
 
 
 def question() -> tuple[str, list[str], dict] | None:

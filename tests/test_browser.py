@@ -1,0 +1,204 @@
+"""The playground in a real Chromium: it works, it is quiet, and a hostile answer is only ever text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from lab import Lab
+from tests.servers import DONE, END, STREAM, RawServer, chunk
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+if CHROMIUM is None and not os.environ.get("CI"):
+    pytest.skip(
+        "NO BROWSER TEST WAS RUN: there is no chromium here. Install it (Debian: apt install chromium).",
+        allow_module_level=True,
+    )
+
+HOSTILE = (
+    "<script>document.title='owned'</script><img src='https://outside.invalid/pixel.png' onerror='document.title=1'>\n"
+    "![image](https://outside.invalid/image.png) [link](https://outside.invalid/) **bold** $x^2$ :material/home:\n"
+    "\x1b[31mred \u202eright to left <style>body{display:none}</style>"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    assert CHROMIUM, "CI must not leave the browser tests out: chromium is missing"
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The playground's ledger."""
+    return tmp_path_factory.mktemp("playground") / "lab.db"
+
+
+@pytest.fixture(scope="module")
+def url(ledger: Path) -> Iterator[str]:
+    """A playground on a free port, with a ledger of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    folder = ledger.parent
+    env = {**os.environ, "LAB_DB": str(ledger), "HEADLESS": "1", "PORT": str(port)}
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [str(Path(sys.executable).parent / "lab"), "playground"], env=env, stdout=log, stderr=log
+        )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health").close()
+            break
+        except OSError:
+            assert server.poll() is None, (folder / "log").read_text()
+            time.sleep(0.1)
+    yield address
+    server.terminate()
+    server.wait()
+
+
+class Watched:
+    """A page, and all that it complained of or asked for."""
+
+    def __init__(self, page: Page, home: str):
+        self.page = page
+        self.complaints: list[str] = []
+        self.outside: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        page.on("request", lambda sent: sent.url.startswith((home, "data:", "blob:")) or self.outside.append(sent.url))
+
+
+@pytest.fixture(params=["light", "dark"])
+def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The Compare page, opened in each theme; quiet to the end."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1100}, color_scheme=request.param)
+    seen = Watched(page, url)
+    page.goto(url)
+    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
+    yield seen
+    assert page.get_by_test_id("stException").count() == 0
+    assert seen.complaints == []
+    assert seen.outside == []
+    page.close()
+
+
+def _pick(page: Page, *models: str) -> None:
+    """Replace the picked models, typing each name."""
+    page.get_by_role("button", name="Clear all").click()
+    box = page.get_by_role("combobox", name="Models")
+    for model in models:
+        box.fill(model)
+        box.press("Enter")
+    box.press("Escape")
+
+
+def test_models_answer_side_by_side_and_the_calls_are_listed(watched: Watched) -> None:
+    page = watched.page
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("The capital of France is Paris.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("This is heavy-tail, a simulation.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Where the time went")).to_be_visible(timeout=60_000)
+    assert page.get_by_text("ok", exact=True).count() == 3
+    tops = {round(page.get_by_text("Outcome", exact=True).nth(index).bounding_box()["y"]) for index in range(3)}
+    assert len(tops) == 1, "the figures stand in line"
+    page.get_by_role("link", name="Calls").click()
+    expect(page.get_by_text("calls in lab.db")).to_be_visible(timeout=30_000)
+    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    page.mouse.click(canvas["x"] + 15, canvas["y"] + 55)
+    expect(page.get_by_role("heading", name="Call ")).to_be_visible(timeout=30_000)
+    assert "call=" in page.url
+    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_text("The capital of France is Paris.")).to_be_visible(timeout=30_000)
+
+
+def test_one_failure_leaves_the_others_alone(watched: Watched) -> None:
+    page = watched.page
+    _pick(page, "groq/llama-3.1-8b-instant", "sim/steady")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("set GROQ_API_KEY in the environment or in .env")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("This is steady, a simulation.")).to_be_visible(timeout=60_000)
+
+
+def test_stop_ends_what_runs(watched: Watched) -> None:
+    page = watched.page
+    _pick(page, "sim/steady")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_text("This is steady")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("stopped", exact=True)).to_be_visible(timeout=30_000)
+
+
+def test_it_is_usable_at_800_pixels(watched: Watched) -> None:
+    watched.page.set_viewport_size({"width": 800, "height": 900})
+    run = watched.page.get_by_role("button", name="Run")
+    expect(run).to_be_visible()
+    width = watched.page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 800, "nothing hangs over the side"
+
+
+def test_text_can_be_read_in_this_theme(watched: Watched) -> None:
+    """WCAG's contrast of at least 4.5, for the text that the project colours itself."""
+    page = watched.page
+    _pick(page, "sim/nothing")
+    page.get_by_role("button", name="Run").click()
+    bad = page.locator(".lab-facts .bad")
+    expect(bad).to_be_visible(timeout=60_000)
+    colours = bad.evaluate(
+        "node => [getComputedStyle(node).color, getComputedStyle(document.querySelector('.stApp')).backgroundColor]"
+    )
+    assert _contrast(*colours) >= 4.5, colours
+
+
+def _contrast(one: str, other: str) -> float:
+    def luminance(colour: str) -> float:
+        parts = [float(part) / 255 for part in colour.split("(")[1].rstrip(")").split(",")[:3]]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_a_hostile_answer_is_only_text(watched: Watched, ledger: Path) -> None:
+    """Script, image, link and style change nothing but their own box, and nothing is fetched."""
+    page = watched.page
+    with RawServer() as server:
+        server.plays(STREAM, chunk(HOSTILE), chunk("x" * 300_000), chunk(finish="stop"), DONE, END)
+        _ask_elsewhere(server, ledger)
+    title = page.title()
+    page.get_by_role("link", name="Calls").click()
+    expect(page.get_by_text("calls in lab.db")).to_be_visible(timeout=30_000)
+    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    page.mouse.click(canvas["x"] + 15, canvas["y"] + 55)
+    boxes = page.get_by_test_id("stText").filter(has_text="<script>document.title")
+    expect(boxes).to_have_count(2, timeout=30_000)  # the question and the answer
+    assert "![image](https://outside.invalid/image.png)" in boxes.nth(1).inner_text()
+    assert boxes.locator("img, a, script, strong").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    assert page.title() == title.replace("Compare", "Calls")
+
+
+def _ask_elsewhere(server: RawServer, ledger: Path) -> None:
+    """A hostile question and answer onto the playground's ledger, as a colleague's script would put them there."""
+    with Lab(ledger) as lab:
+        list(lab.stream(HOSTILE, model="openai/m", api_base=server.url, api_key="k"))
