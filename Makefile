@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help playground test weights lock lint notebooks clean
+.PHONY: help playground test weights lint notebooks screenshots lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -28,6 +28,9 @@ lint: $(VENV)/.dev ## tidy the code
 
 notebooks: $(VENV)/.dev ## run every notebook and keep its outputs
 	@$(BIN)/python notebooks/run.py
+
+screenshots: $(VENV)/.dev chromium ## take the README's pictures anew
+	@$(BIN)/python playground/screenshots/take.py
 
 lock: $(VENV)/.dev ## write both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -9,11 +9,17 @@ WAITING, ANSWERING = "until the first token", "from there to the end"
 COLOURS = {WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
 
 
-def timeline(calls: pd.DataFrame) -> alt.LayerChart:
+def for_notebooks() -> None:
+    """From here on, draw Altair's charts as pictures: seen offline, and by whoever reads the notebook on the web."""
+    alt.renderers.enable("png", scale_factor=2)
+
+
+def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
     """Where the time of each call went: a bar a call, in the order of `calls`.
 
     Uses the columns `model`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were not
-    streamed have no first token, and one segment. Calls without a latency are left out.
+    streamed have no first token, and one segment. Calls without a latency are left out. `width` is in pixels,
+    or the page's own.
     """
     rows = []
     for number, call in enumerate(calls[calls["latency"].notna()].to_dict("records"), 1):
@@ -40,4 +46,4 @@ def timeline(calls: pd.DataFrame) -> alt.LayerChart:
     )
     ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
     labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value("#808a91"))
-    return (bars + labels).properties(width="container", height=alt.Step(30))
+    return (bars + labels).properties(width=width, height=alt.Step(30))

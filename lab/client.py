@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -46,6 +48,7 @@ class Lab:
         self._loop = Loop()
         self._source: Source = stand_in(provider) if provider else Provider()
         self._engine = Engine(self._source, self._ledger)
+        self._end = weakref.finalize(self, _close, self._loop, self._source, self._ledger)
         if provider is None:
             warm()  # LiteLLM takes seconds to import: begin now
 
@@ -105,7 +108,7 @@ class Lab:
         def start(deliver: Callable[[str], None]) -> Future[Reply]:
             return self._loop.submit(self._engine.run(call, policy or self.policy, deliver))
 
-        return Stream(start)
+        return Stream(start, keep=self)
 
     astream = stream
 
@@ -130,9 +133,11 @@ class Lab:
         return tables.texts(self._ledger, call_id)
 
     def close(self) -> None:
-        """Cancel what runs, write what is queued, let go of connections. Safe to call twice."""
-        self._loop.close(self._source.close())
-        self._ledger.close()
+        """Cancel what runs, write what is queued, let go of connections. Safe to call twice.
+
+        Happens by itself when the Lab is forgotten, and when the process ends.
+        """
+        self._end()
 
     def __enter__(self) -> Lab:
         return self
@@ -148,3 +153,11 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab({str(self.path)!r})"
+
+
+def _close(loop: Loop, source: Source, ledger: Ledger) -> None:
+    if loop.is_current():  # the last reference was dropped by the loop's own thread, which can't wait for itself
+        threading.Thread(target=_close, args=(loop, source, ledger)).start()
+        return
+    loop.close(source.close())
+    ledger.close()

@@ -39,6 +39,10 @@ class Loop:
             future.cancel()
             raise
 
+    def is_current(self) -> bool:
+        """Whether this is the loop's own thread."""
+        return threading.current_thread() is self._thread
+
     def close(self, last: Coroutine[Any, Any, None]) -> None:
         """Cancel what still runs, run `last`, stop the thread."""
         if not self._loop.is_running():

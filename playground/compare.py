@@ -127,7 +127,7 @@ def layout(lanes: list[Lane]) -> list[tuple]:
         for lane, column in zip(row, st.columns(len(row)), strict=True):
             with column.container(border=True):
                 parts.name(lane.model)
-                with st.container(height=240, border=False):
+                with st.container(height=200, border=False):
                     answer = st.empty()
                 places.append((answer, st.empty()))
     return places

@@ -17,7 +17,7 @@ _CSS = """
 .lab-facts .label {opacity: .72}
 .lab-facts .value {text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere}
 .lab-facts .bad {color: light-dark(#b3261e, #ff8a80); font-weight: 600}
-.lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere; min-height: 2.6em}
+.lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere}
 [data-testid="stText"] {overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: plaintext}
 </style>
 """

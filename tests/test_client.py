@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -182,6 +184,27 @@ def test_closing_cancels_what_runs_and_is_safe_twice(tmp_path: Path, server: Raw
     with pytest.raises(RuntimeError, match="this Lab is closed"):
         lab.ask("hi", model="m")
     assert lab.calls()["status"].tolist() == ["cancelled"], "the ledger can still be read"
+
+
+def test_a_lab_that_is_forgotten_is_closed(tmp_path: Path) -> None:
+    """One line is enough: `Lab().ask(...)` leaves no thread, socket or warning behind."""
+    before = threading.active_count()
+    assert Lab(tmp_path / "lab.db", provider=lambda call: "yes").ask("hi", model="m").text == "yes"
+    assert list(Lab(tmp_path / "lab.db", provider=lambda call: "yes").stream("hi", model="m")) == ["yes"]
+    gc.collect()
+    assert threading.active_count() == before
+
+
+def test_a_script_that_ends_without_closing_is_quiet(tmp_path: Path, server: RawServer) -> None:
+    server.plays(STREAM, chunk("Par"), HANG)
+    code = (
+        "import sys; from lab import Lab; lab = Lab(sys.argv[1])\n"
+        "print(next(iter(lab.stream('hi', model='openai/m', api_base=sys.argv[2], api_key='k'))))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, tmp_path / "lab.db", server.url], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "Par\n", "")
+    with Lab(tmp_path / "lab.db") as lab:
+        assert lab.calls()["status"].tolist() == ["cancelled"]
 
 
 def test_it_is_a_context_manager_of_both_kinds(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""What a stranger reads first is true: the README runs, the lock is whole, no machine shows through."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lab import errors
+from lab.policies import Timeout
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def _tracked() -> list[Path]:
+    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [ROOT / name for name in found if name and (ROOT / name).exists()]
+
+
+def test_the_readmes_example_runs_and_says_what_it_says(tmp_path: Path) -> None:
+    code, said = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL).groups()
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    ours, theirs = ran.stdout.split("\n"), said.split("\n")
+    assert ours[0] == theirs[0]
+    assert ours[1][:55] == theirs[1][:55]
+    assert ours[2:4] == theirs[2:4]
+    assert [line.split()[:4] for line in ours[4:7]] == [line.split()[:4] for line in theirs[4:7]]
+
+
+def test_the_readmes_tree_is_the_docstrings() -> None:
+    tree = [line.strip() for line in errors.__doc__.split("\n") if "──" in line]
+    assert [line.strip() for line in README.split("\n") if "── " in line] == tree
+
+
+def test_the_readmes_defaults_are_the_defaults() -> None:
+    row = next(line for line in README.split("\n") if line.startswith("| default |"))
+    limits = Timeout()
+    told = [float(cell) for cell in row.strip("|").split("|")[1:]]
+    assert told == [limits.connect, limits.first_token, limits.idle, limits.attempt, limits.total]
+
+
+def test_every_link_in_the_readme_leads_somewhere() -> None:
+    for target in re.findall(r'(?:\]\(|src="|srcset=")([^)"]+)', README):
+        assert target.startswith("https://docs.litellm.ai") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "weights.lock"])
+def test_the_lock_has_exact_versions_hashes_and_no_host(name: str) -> None:
+    text = (ROOT / name).read_text()
+    assert "://" not in text
+    for block in re.split(r"\n(?=\S)", text.strip()):
+        assert re.match(r"[\w.\[\]-]+==\S+", block), block[:60]
+        assert "--hash=sha256:" in block, block[:60]
+
+
+def test_the_two_locks_agree() -> None:
+    def versions(name: str) -> set[str]:
+        return {line.split(" \\")[0] for line in (ROOT / name).read_text().split("\n") if re.match(r"[\w.-]+==", line)}
+
+    assert versions("requirements.lock") <= versions("requirements-dev.lock")
+
+
+def test_no_path_of_a_machine_is_committed() -> None:
+    pattern = re.compile(r"(^|[^A-Za-z.\w])/(work|root|home/[a-z]+|Users/[a-z]+)/")
+    for path in _tracked():
+        if path.suffix in {".py", ".md", ".toml", ".ipynb", ".lock"} and path.name not in {
+            "test_project.py",
+            "test_notebooks.py",
+        }:
+            for line in path.read_text().split("\n"):
+                assert not pattern.search(line), f"{path.name}: {line[:120]}"
