@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from dotenv import find_dotenv, load_dotenv
 
 from lab import intake, tables
-from lab.engine import Engine, Source, stand_in
+from lab.engine import Engine, stand_in
 from lab.ledger import Ledger, default_path
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.policies import Policy
 from lab.provider import Provider, warm
+from lab.record import Source
 from lab.stream import Stream
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -275,6 +276,17 @@ def _tokens(usage: Usage | None) -> dict[str, Any]:
         "usage": json.dumps(usage.raw) if usage.raw is not None else None,
         "usage_estimated": usage.estimated,
     }
+
+
+def spent(ledger: Ledger, per: str, scope: str) -> float:
+    """US dollars of all calls of one experiment, user or day (a UTC date), as far as they are known."""
+    if per == "day":
+        start = datetime.fromisoformat(scope).replace(tzinfo=UTC).timestamp()
+        where, values = "started_at >= ? AND started_at < ?", [start, start + 86_400]
+    else:
+        where, values = f"{'experiment' if per == 'experiment' else 'user'} = ?", [scope]
+    (row,) = ledger.query(f"SELECT coalesce(sum(cost), 0.0) AS usd FROM calls WHERE {where}", values)
+    return row["usd"]
 
 
 _ATTEMPT = """

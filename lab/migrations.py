@@ -54,6 +54,8 @@ CREATE TABLE calls (
     experiment TEXT
 );;
 CREATE INDEX calls_started_at ON calls(started_at);;
+CREATE INDEX calls_user ON calls(user) WHERE user IS NOT NULL;;
+CREATE INDEX calls_experiment ON calls(experiment) WHERE experiment IS NOT NULL;;
 CREATE INDEX calls_model_started_at ON calls(model, started_at);;
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
