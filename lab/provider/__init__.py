@@ -49,11 +49,12 @@ class Provider:
             if "api_base" not in params:
                 server = child.shared(OWN[owner])
                 endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
-                if own not in endpoint.models:
+                prices = endpoint.models.get(own.split("+")[0])  # what follows a + are simulated faults
+                if prices is None:
                     raise errors.UnsupportedError(
                         f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
                     )
-                params["api_base"], prices = endpoint.url, endpoint.models[own]
+                params["api_base"] = endpoint.url
             name, params["api_key"] = f"openai/{own}", params.get("api_key", "none-needed")
         request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
         price = price_of(request, prices) if request else None
@@ -94,7 +95,7 @@ class Provider:
         owner, _, own = call.model.partition("/")
         if owner in OWN and "api_base" not in call.params:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return worst_cost(call, f"openai/{own}", endpoint.models.get(own))
+            return worst_cost(call, f"openai/{own}", endpoint.models.get(own.split("+")[0]))
         return worst_cost(call, call.model)
 
     async def close(self) -> None:

@@ -11,8 +11,9 @@ from random import Random
 class SimModel:
     """First-token times from a lognormal body (`median` seconds, `sigma` of its logarithm) and stragglers.
 
-    A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. After the first
-    token, `rate` tokens a second. Prices are simulated US dollars a million tokens.
+    A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
+    share of two-second windows all requests are slower, by the least of these factors: stragglers that come
+    together. After the first token, `rate` tokens a second. Prices are simulated US dollars a million tokens.
     """
 
     about: str
@@ -20,6 +21,7 @@ class SimModel:
     sigma: float
     stragglers: float = 0.0
     factor: tuple[float, float] = (3.0, 10.0)
+    congestion: float = 0.0
     rate: float = 60.0
     price_in: float = 0.15
     price_out: float = 0.60
@@ -50,5 +52,15 @@ MODELS = {
         sigma=0.38,
         stragglers=0.04,
         rate=60.0,
+    ),
+    "congested": SimModel(
+        about="the same median; in one two-second window in 20, all requests are 3 times slower together",
+        median=0.541,
+        sigma=0.2,
+        congestion=0.05,
+        rate=60.0,
+    ),
+    "instant": SimModel(
+        about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
     ),
 }
