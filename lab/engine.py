@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lab import errors, ledger, redact
+from lab import errors, keys, ledger, redact
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Reply, Usage
 from lab.policies import Budget, Policy
@@ -65,12 +65,25 @@ class Engine:
         began = time.time()
         config, content = configuration(call, policy)
         self._ledger.submit(*ledger.begin_call(call, began, config, content))
-        connect = policy.timeout.connect if policy.timeout else None
+        connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
+        deadline = None if total is None else asyncio.get_running_loop().time() + total
         made = Recorder(call, self._source, self._ledger, self._lag, connect)
         end = _End(self._ledger, call, made, began)
-        try:
+
+        async def asked() -> Reply:
             async with _Held(self, call, policy, made):
-                done = await self._answer(call, policy, made, deliver)
+                done = await self._answer(call, policy, made, deliver, deadline)
+            return await end.answered(done)
+
+        try:
+            if call.key is None:
+                return await asked()
+            reply, known = await keys.once(call, self._ledger, asked, deadline)
+            if known:
+                if deliver is not None:
+                    deliver(reply.text)
+                await end.known(reply)
+            return reply
         except errors.LabError as failure:
             await end.failed(failure)
             raise
@@ -80,11 +93,14 @@ class Engine:
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
             end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)))
             raise
-        return await end.answered(done)
 
-    async def _answer(self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None) -> Event:
+    async def _answer(
+        self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None, deadline: float | None
+    ) -> Event:
         """The event that brought the whole answer, through every policy; each piece is delivered on its way."""
-        events = composed(policy, self.memory, made.open, made.around)(Try(call=call, model=call.model))
+        events = composed(policy, self.memory, made.open, made.around)(
+            Try(call=call, model=call.model, deadline=deadline)
+        )
         done: Event | None = None
         try:
             with self._lag:
@@ -166,6 +182,19 @@ class _End:
         await self._on_disk(self.put("ok", winner), reply, None)
         return reply
 
+    async def known(self, reply: Reply) -> None:
+        """The reply was stored under the call's key: this call's own row says so, and cost nothing."""
+        values = {
+            "ended_at": time.time(),
+            "status": "ok",
+            "cached": True,
+            "cost": 0.0,
+            "answered_by": reply.answered_by,
+            "finish_reason": reply.finish_reason,
+        }
+        rows = ledger.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
+        await self._on_disk(self._ledger.submit(*rows), reply, None)
+
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
         known = redact.secrets(self._call.params)
@@ -211,6 +240,8 @@ class _End:
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()
         statements = ledger.put_attempt(row) if row else []
+        if status == "ok":
+            statements = [*statements, *keys.finished(self._call)]
         return self._ledger.submit(*statements, *ledger.end_call(self._call.call_id, values, text or None, tools))
 
     def _queue(self) -> float | None:

@@ -27,6 +27,7 @@ class Call:
     prompt_name: str | None = None
     prompt_version: int | None = None
     experiment: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -52,7 +52,14 @@ class Recorder:
         return partial(self._attempt, proceed)
 
     def _call(self, one: Try) -> Call:
-        return self.call if one.model == self.call.model else replace(self.call, model=one.model)
+        """The call as this attempt sends it: its model, and its key on to the provider (a hedge is a request of
+        its own, and would wait for the first under the same key)."""
+        call = self.call
+        if call.key is not None:
+            key = f"{call.key}-hedge" if one.role == "hedge" else call.key
+            headers = {"Idempotency-Key": key, **(call.params.get("extra_headers") or {})}
+            call = replace(call, params={**call.params, "extra_headers": headers})
+        return call if one.model == call.model else replace(call, model=one.model)
 
     async def _attempt(self, proceed: Proceed, one: Try) -> Events:
         """The events of one attempt, recorded. A plain answer is handed up only once it is known to be one."""

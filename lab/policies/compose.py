@@ -105,4 +105,6 @@ def _tokens(policy: Policy, memory: Memory, attempt: Try) -> Tokens:
 
 
 def _until(total: float, proceed: Proceed, attempt: Try) -> Events:
-    return until(asyncio.get_running_loop().time() + total, total, attempt, proceed)
+    """The deadline counts from the call's intake, where the try knows it."""
+    deadline = asyncio.get_running_loop().time() + total if attempt.deadline is None else attempt.deadline
+    return until(deadline, total, attempt, proceed)
