@@ -13,7 +13,7 @@ class SimModel:
 
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
-    together. After the first token, `rate` tokens a second. Prices are simulated US dollars a million tokens.
+    together. After the first token, `rate` tokens a second, `length` of them where it is given. Prices are simulated US dollars a million tokens.
     """
 
     about: str
@@ -23,6 +23,7 @@ class SimModel:
     factor: tuple[float, float] = (3.0, 10.0)
     congestion: float = 0.0
     rate: float = 60.0
+    length: int | None = None
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -63,4 +64,5 @@ MODELS = {
     "instant": SimModel(
         about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
     ),
+    "twenty": SimModel(about="answers at once, in 20 pieces", median=0.001, sigma=0.0, rate=5000.0, length=20),
 }

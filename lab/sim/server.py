@@ -41,6 +41,8 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) 
     )
     words = text.split(" ")
     pieces = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+    if model.length is not None:
+        pieces = [pieces[number % len(pieces)] for number in range(model.length)]
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     finish = "stop"
     if isinstance(limit, int) and 0 < limit < len(pieces):
