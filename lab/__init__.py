@@ -13,11 +13,25 @@ if TYPE_CHECKING:
     from lab import errors
     from lab.client import Lab
     from lab.model import Reply
-    from lab.policies import Policy, Timeout
+    from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Retry, Timeout
 
-__all__ = ["Lab", "Policy", "Reply", "Timeout", "errors"]
+_POLICIES = ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Retry", "Timeout")
 
-_HOMES = {"Lab": "lab.client", "Policy": "lab.policies", "Reply": "lab.model", "Timeout": "lab.policies"}
+__all__ = [
+    "Breaker",
+    "Budget",
+    "Fallback",
+    "Hedge",
+    "Lab",
+    "Limit",
+    "Policy",
+    "Reply",
+    "Retry",
+    "Timeout",
+    "errors",
+]
+
+_HOMES = {"Lab": "lab.client", "Reply": "lab.model", **dict.fromkeys(_POLICIES, "lab.policies")}
 
 
 def __getattr__(name: str) -> object:

@@ -133,14 +133,20 @@ def sim(
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8090,
     seed: Annotated[int, typer.Option(help="The same seed and requests give the same answers and times.")] = 0,
     speed: Annotated[float, typer.Option(min=0.001, help="Divides every wait: 10 is ten times faster.")] = 1.0,
-    list_: Annotated[bool, typer.Option("--list", help="Print the simulated models, and stop.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Print the simulated models and faults, and stop.")] = False,
 ) -> None:
     """Run the simulated provider alone, for any OpenAI client."""
     from lab.sim.catalogue import MODELS  # the simulation is not the calling side's to import
+    from lab.sim.faults import FAULTS
 
     if list_:
         for name, model in MODELS.items():
-            out.print(Text.assemble((f"sim/{name}", "bold"), f"  {model.about}"))
+            out.print(Text.assemble((f"sim/{name}".ljust(18), "bold"), model.about))
+        out.print(
+            "\nfaults, as in sim/steady+http_500:0.1 (a share) or sim/steady+http_500:0.1x20 (in bursts of about 20):"
+        )
+        for name, fault in FAULTS.items():
+            out.print(Text.assemble((f"+{name}".ljust(18), "bold"), f"{fault.kind.ljust(10)}{fault.about}"))
         return
     _refuse_used_port(port)
     _become([sys.executable, "-m", "lab.sim", "--port", str(port), "--seed", str(seed), "--speed", str(speed)])

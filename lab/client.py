@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from dotenv import find_dotenv, load_dotenv
 
 from lab import intake, tables
-from lab.engine import Engine, Source, stand_in
+from lab.engine import Engine, stand_in
 from lab.ledger import Ledger, default_path
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.policies import Policy
 from lab.provider import Provider, warm
+from lab.record import Source
 from lab.stream import Stream
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Lab:
         *,
         model: str,
         policy: Policy | None = None,
+        key: str | None = None,
         user: str | None = None,
         tags: Sequence[str] = (),
         lane: str = "interactive",
@@ -71,9 +73,13 @@ class Lab:
         """Ask `model` and wait for the whole answer. Raises a `LabError` of the failure's kind.
 
         `prompt`: a string, or a list of messages. `params` go to the provider (`temperature`, `max_tokens`,
-        `api_base`, `api_key` ...). The answer is on the ledger before it is returned.
+        `api_base`, `api_key` ...). `key`: the same key returns the stored reply, with no request to a provider;
+        while one is in flight, in this process or another, the others wait for it. The answer is on the ledger
+        before it is returned.
         """
-        call = intake.call_of(prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, params=params)
+        call = intake.call_of(
+            prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
+        )
         return self._loop.run(self._engine.run(call, policy or self.policy))
 
     async def aask(
@@ -82,13 +88,16 @@ class Lab:
         *,
         model: str,
         policy: Policy | None = None,
+        key: str | None = None,
         user: str | None = None,
         tags: Sequence[str] = (),
         lane: str = "interactive",
         **params: Any,
     ) -> Reply:
         """`ask`, to be awaited, on any event loop."""
-        call = intake.call_of(prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, params=params)
+        call = intake.call_of(
+            prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
+        )
         return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, policy or self.policy)))
 
     def stream(
@@ -97,13 +106,16 @@ class Lab:
         *,
         model: str,
         policy: Policy | None = None,
+        key: str | None = None,
         user: str | None = None,
         tags: Sequence[str] = (),
         lane: str = "interactive",
         **params: Any,
     ) -> Stream:
         """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
-        call = intake.call_of(prompt, model=model, streamed=True, user=user, tags=tags, lane=lane, params=params)
+        call = intake.call_of(
+            prompt, model=model, streamed=True, user=user, tags=tags, lane=lane, key=key, params=params
+        )
 
         def start(deliver: Callable[[str], None]) -> Future[Reply]:
             return self._loop.submit(self._engine.run(call, policy or self.policy, deliver))

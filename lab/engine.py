@@ -8,29 +8,19 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any
 
-from lab import errors, ledger, redact
+from lab import errors, keys, ledger, redact
 from lab.loop import LagMeter
-from lab.model import Answer, Attempt, Call, Event, Reply
-from lab.policies import Policy, Timeout
-from lab.policies.timeout import bounded
-
-SATURATED = 0.1
-"""Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
+from lab.model import Answer, Attempt, Call, Event, Reply, Usage
+from lab.policies import Budget, Policy
+from lab.policies.budget import Spending
+from lab.policies.compose import Memory, composed
+from lab.policies.kernel import Try
+from lab.record import Recorder, Source
 
 Deliver = Callable[[str], None]
-
-
-class Source(Protocol):
-    """Where answers come from: `lab.provider.Provider`, or a function wrapped by `stand_in`."""
-
-    def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
-        """One attempt, as its events."""
-
-    async def close(self) -> None:
-        """Let go of what it holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +31,6 @@ class stand_in:
 
     async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """One attempt: the whole answer is its only piece."""
-        from lab.model import Usage
-
         loop = asyncio.get_running_loop()
         yield Event("sent", loop.time(), way="function")
         found = self.function(call)
@@ -52,14 +40,19 @@ class stand_in:
             yield Event("piece", loop.time(), text=answer.text)
         yield Event("done", loop.time(), answer=answer)
 
+    async def worst_case(self, call: Call) -> float | None:
+        """A function's price is not known."""
+        return None
+
     async def close(self) -> None:
         """Nothing to let go of."""
 
 
 class Engine:
-    """Runs calls on one event loop."""
+    """Runs calls on one event loop; `memory` is what their policies remember between them."""
 
     def __init__(self, source: Source, book: ledger.Ledger):
+        self.memory = Memory()
         self._source = source
         self._ledger = book
         self._lag = LagMeter()
@@ -69,97 +62,173 @@ class Engine:
 
         `deliver` is called with each piece of text as it arrives.
         """
-        began, clock = time.time(), asyncio.get_running_loop().time()
+        began = time.time()
         config, content = configuration(call, policy)
         self._ledger.submit(*ledger.begin_call(call, began, config, content))
-        attempt = Attempt(call_id=call.call_id, number=1, model=call.model, started_at=began)
-        texts: list[str] = []
+        connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
+        deadline = None if total is None else asyncio.get_running_loop().time() + total
+        made = Recorder(call, self._source, self._ledger, self._lag, connect)
+        end = _End(self._ledger, call, made, began)
+
+        async def asked() -> Reply:
+            async with _Held(self, call, policy, made):
+                done = await self._answer(call, policy, made, deliver, deadline)
+            return await end.answered(done)
+
         try:
-            with self._lag:
-                answer = await self._attempt(call, policy.timeout or _NO_LIMITS, attempt, clock, texts, deliver)
+            if call.key is None:
+                return await asked()
+            reply, known = await keys.once(call, self._ledger, asked, deadline)
+            if known:
+                if deliver is not None:
+                    deliver(reply.text)
+                await end.known(reply)
+            return reply
         except errors.LabError as failure:
-            _blame(attempt, failure, "".join(texts), call)
-            done = self._put_end(call, attempt, began, "".join(texts))
-            await _on_disk(done, attempt, None, failure)
-            raise
-        except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
-            attempt.status, attempt.error = (
-                "failed",
-                redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)),
-            )
-            self._put_end(call, attempt, began, "".join(texts))
+            await end.failed(failure)
             raise
         except asyncio.CancelledError:
-            attempt.status = "cancelled"
-            self._put_end(call, attempt, began, "".join(texts))  # queued, not awaited: nobody waits for this call
+            end.put("cancelled", None)  # queued, not awaited: nobody waits for this call
             raise
-        reply = _reply(call, attempt, answer, began)
-        await _on_disk(self._put_end(call, attempt, began, answer.text), attempt, reply, None)
+        except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
+            end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)))
+            raise
+
+    async def _answer(
+        self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None, deadline: float | None
+    ) -> Event:
+        """The event that brought the whole answer, through every policy; each piece is delivered on its way."""
+        events = composed(policy, self.memory, made.open, made.around)(
+            Try(call=call, model=call.model, deadline=deadline)
+        )
+        done: Event | None = None
+        try:
+            with self._lag:
+                async for event in events:
+                    if event.kind == "piece" and deliver is not None:
+                        deliver(event.text)
+                    elif event.answer is not None:
+                        done = event
+        finally:
+            await events.aclose()
+        assert done is not None, "a source ends with `done` or raises"
+        return done
+
+    async def reserve(self, call: Call, policy: Policy) -> float:
+        """The most that `call` may cost under `policy`, set aside in its budget. Raises `BudgetError`."""
+        assert policy.budget is not None
+        models = [call.model, *(policy.fallback.models if policy.fallback else ())]
+        worst = [await self._source.worst_case(replace(call, model=model)) for model in models]
+        tries = policy.worst_attempts() // len(models)
+        known = None if any(one is None for one in worst) else tries * sum(one or 0.0 for one in worst)
+        scope = policy.budget.scope(call, time.time())
+        await self.spending(policy.budget).reserve(scope, known, call.model)
+        return known or 0.0
+
+    def spending(self, budget: Budget) -> Spending:
+        """What this budget has spent, with the ledger's figures behind it."""
+
+        async def spent(scope: str) -> float:
+            return await asyncio.to_thread(ledger.spent, self._ledger, budget.per, scope)
+
+        return self.memory.of(lambda: Spending(budget, spent), "budget", budget)
+
+
+class _Held:
+    """A call's reservation in its budget, from before the first request to the end."""
+
+    def __init__(self, engine: Engine, call: Call, policy: Policy, made: Recorder):
+        self._engine, self._call, self._policy, self._made = engine, call, policy, made
+        self._worst = 0.0
+        self._scope = ""
+
+    async def __aenter__(self) -> None:
+        if self._policy.budget is not None:
+            self._scope = self._policy.budget.scope(self._call, time.time())
+            self._worst = await self._engine.reserve(self._call, self._policy)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._policy.budget is not None:
+            self._engine.spending(self._policy.budget).settle(self._scope, self._worst, self._made.cost())
+
+
+class _End:
+    """How a call ends on the ledger."""
+
+    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float):
+        self._ledger, self._call, self._made, self._began = book, call, made, began
+
+    async def answered(self, done: Event) -> Reply:
+        """The reply, once its row is on disk."""
+        answer, winner = done.answer, self._made.attempts[done.attempt - 1]
+        assert answer is not None
+        winner.won = True
+        reply = Reply(
+            text=answer.text,
+            call_id=self._call.call_id,
+            model=self._call.model,
+            finish_reason=answer.finish_reason,
+            usage=answer.usage,
+            cost=self._made.cost(),
+            latency=winner.latency or 0.0,
+            ttft=winner.ttft,
+            queue=self._queue() or 0.0,
+            attempts=len(self._made.sent()),
+            answered_by=answer.answered_by,
+            tool_calls=answer.tool_calls,
+            hedged=any(row.role == "hedge" for row in self._made.sent()),
+            fell_back=winner.model != self._call.model and winner.role != "hedge",
+        )
+        await self._on_disk(self.put("ok", winner), reply, None)
         return reply
 
-    async def _attempt(
-        self,
-        call: Call,
-        timeout: Timeout,
-        attempt: Attempt,
-        clock: float,
-        texts: list[str],
-        deliver: Deliver | None,
-    ) -> Answer:
-        """Fill in `attempt` from its events; return the answer once it is known to be one."""
-        deadline = None if timeout.total is None else clock + timeout.total
-        events = bounded(
-            timeout,
-            self._source.open(call, connect=timeout.connect),
-            model=call.model,
-            streamed=call.streamed,
-            deadline=deadline,
-        )
-        sent, answer = clock, None
-        try:
-            async for event in events:
-                if event.kind == "sent":
-                    sent, attempt.way, attempt.started_at = event.at, event.way, time.time()
-                    self._ledger.submit(*ledger.put_attempt(attempt))
-                elif event.kind == "headers":
-                    attempt.http_status, attempt.connect = event.status, event.connect
-                elif event.kind == "piece":
-                    if attempt.ttft is None and call.streamed:
-                        attempt.ttft = event.at - sent
-                    texts.append(event.text)
-                    if deliver is not None:
-                        deliver(event.text)
-                elif event.kind == "done":
-                    answer, attempt.latency = event.answer, event.at - sent
-        finally:
-            if attempt.latency is None and attempt.way is not None:
-                attempt.latency = asyncio.get_running_loop().time() - sent
-            attempt.loop_lag = self._lag.worst(sent)
-            attempt.saturated = attempt.loop_lag > SATURATED * (attempt.ttft or attempt.latency or 0.0)
-            await events.aclose()
-        assert answer is not None, "a source ends with `done` or raises"
-        attempt.answer, attempt.cost, attempt.cost_estimated = answer, answer.cost, answer.usage.estimated
-        _check_content(call, answer)
-        attempt.status, attempt.won = "ok", True
-        return answer
+    async def known(self, reply: Reply) -> None:
+        """The reply was stored under the call's key: this call's own row says so, and cost nothing."""
+        values = {
+            "ended_at": time.time(),
+            "status": "ok",
+            "cached": True,
+            "cost": 0.0,
+            "answered_by": reply.answered_by,
+            "finish_reason": reply.finish_reason,
+        }
+        rows = ledger.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
+        await self._on_disk(self._ledger.submit(*rows), reply, None)
 
-    def _put_end(self, call: Call, attempt: Attempt, began: float, text: str) -> Future[None]:
-        """Queue the rows that say how the call ended."""
-        sent = attempt.way is not None
-        answer = attempt.answer
+    async def failed(self, failure: errors.LabError) -> None:
+        """The failure's evidence, and its rows on disk."""
+        known = redact.secrets(self._call.params)
+        failure.args = (redact.text(str(failure), known),)
+        failure.call_id, failure.attempts = self._call.call_id, len(self._made.sent())
+        failure.cost = self._made.cost()
+        last = next(reversed(self._made.sent()), None)
+        if failure.phase == "total" and last is not None and last.status == "cancelled":
+            failure.partial = failure.partial or last.partial
+            last.status, last.kind, last.phase, last.error = "failed", failure.kind, "total", str(failure)
+        await self._on_disk(self.put("failed", last, failure), None, failure)
+
+    def put(
+        self, status: str, row: Attempt | None, failure: errors.LabError | None = None, error: str | None = None
+    ) -> Future[None]:
+        """Queue the rows that say how the call ended; `row` is the attempt that decided it."""
+        sent = self._made.sent()
+        row = row or next(reversed(sent), None)
+        answer = row.answer if row else None
         values: dict[str, Any] = {
             "ended_at": time.time(),
-            "status": attempt.status,
-            "kind": attempt.kind,
-            "phase": attempt.phase,
-            "reason": attempt.reason,
-            "error": attempt.error,
-            "n_attempts": int(sent),
-            "latency": attempt.latency,
-            "ttft": attempt.ttft,
-            "queue": attempt.started_at - began if sent else None,
-            "cost": attempt.cost if sent else 0.0,
-            "cost_estimated": attempt.cost_estimated,
+            "status": status,
+            "kind": failure.kind if failure else None,
+            "phase": failure.phase if failure else None,
+            "reason": failure.reason if failure else None,
+            "error": str(failure) if failure else error,
+            "n_attempts": len(sent),
+            "latency": row.latency if row else None,
+            "ttft": row.ttft if row else None,
+            "queue": self._queue(),
+            "cost": self._made.cost(),
+            "cost_estimated": any(one.cost_estimated for one in sent),
+            "hedged": any(one.role == "hedge" for one in sent),
+            "fell_back": bool(row and row.role == "fallback") or any(one.role == "fallback" for one in sent),
         }
         if answer is not None:
             values |= {
@@ -168,17 +237,24 @@ class Engine:
                 "input_tokens": answer.usage.input_tokens,
                 "output_tokens": answer.usage.output_tokens,
             }
-        statements = ledger.put_attempt(attempt) if sent else []
-        tool_calls = answer.tool_calls if answer else ()
-        return self._ledger.submit(*statements, *ledger.end_call(call.call_id, values, text or None, tool_calls))
+        text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
+        tools = answer.tool_calls if answer else ()
+        statements = ledger.put_attempt(row) if row else []
+        if status == "ok":
+            statements = [*statements, *keys.finished(self._call)]
+        return self._ledger.submit(*statements, *ledger.end_call(self._call.call_id, values, text or None, tools))
 
+    def _queue(self) -> float | None:
+        """Seconds between intake and the first request."""
+        return None if self._made.first_sent is None else max(0.0, self._made.first_sent - self._began)
 
-async def _on_disk(done: Future[None], attempt: Attempt, reply: Reply | None, failure: errors.LabError | None) -> None:
-    """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
-    try:
-        await asyncio.wrap_future(done)
-    except errors.LedgerError as unwritten:
-        raise errors.LedgerError(f"{unwritten} (the call itself: {attempt.status})", reply=reply) from failure
+    async def _on_disk(self, done: Future[None], reply: Reply | None, failure: errors.LabError | None) -> None:
+        """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
+        try:
+            await asyncio.wrap_future(done)
+        except errors.LedgerError as unwritten:
+            state = "failed" if failure else "ok"
+            raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure
 
 
 def configuration(call: Call, policy: Policy) -> tuple[str, str]:
@@ -190,52 +266,3 @@ def configuration(call: Call, policy: Policy) -> tuple[str, str]:
         ensure_ascii=False,
     )
     return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:12], content
-
-
-def _check_content(call: Call, answer: Answer) -> None:
-    """Raise `ContentError` for an answer that came whole and is still not one."""
-    if answer.refusal:
-        raise errors.ContentError(f"{call.model} refused: {answer.refusal[:200]}", reason="refused")
-    if answer.finish_reason == "content_filter":
-        raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
-    if answer.finish_reason == "length":
-        raise errors.ContentError(
-            f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",
-            reason="truncated",
-        )
-    if not answer.text.strip() and not answer.tool_calls:
-        raise errors.ContentError(f"{call.model}: the answer is empty", reason="empty")
-
-
-def _blame(attempt: Attempt, failure: errors.LabError, text: str, call: Call) -> None:
-    """Write the failure onto the attempt, and the attempt's evidence onto the failure, both without secrets."""
-    known = redact.secrets(call.params)
-    failure.args = (redact.text(str(failure), known),)
-    failure.body = redact.text(failure.body, known) if failure.body else failure.body
-    failure.partial = failure.partial or text
-    failure.call_id, failure.attempts = call.call_id, int(attempt.way is not None)
-    failure.cost = attempt.cost if attempt.way is not None else 0.0
-    attempt.status, attempt.kind = "failed", failure.kind
-    attempt.phase, attempt.reason = failure.phase, failure.reason
-    attempt.error, attempt.body = str(failure), failure.body
-    attempt.http_status = failure.status or attempt.http_status
-    attempt.retry_after = failure.retry_after
-
-
-def _reply(call: Call, attempt: Attempt, answer: Answer, began: float) -> Reply:
-    return Reply(
-        text=answer.text,
-        call_id=call.call_id,
-        model=call.model,
-        finish_reason=answer.finish_reason,
-        usage=answer.usage,
-        cost=answer.cost,
-        latency=attempt.latency or 0.0,
-        ttft=attempt.ttft,
-        queue=attempt.started_at - began,
-        answered_by=answer.answered_by,
-        tool_calls=answer.tool_calls,
-    )
-
-
-_NO_LIMITS = Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)

@@ -20,6 +20,7 @@ def call_of(
     user: str | None = None,
     tags: Any = (),
     lane: str = "interactive",
+    key: str | None = None,
     params: Mapping[str, Any],
 ) -> Call:
     """A call out of what `ask` and `stream` were given. Raises `InvalidRequestError`, naming what is wrong."""
@@ -29,6 +30,8 @@ def call_of(
         raise errors.InvalidRequestError(f"lane={lane!r}: one of {', '.join(get_args(Lane))}")
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise errors.InvalidRequestError(f"tags={tags!r}: a list of strings")
+    if key is not None and (not isinstance(key, str) or not key.strip() or not key.isprintable() or len(key) > 255):
+        raise errors.InvalidRequestError(f"key={key!r}: up to 255 printable characters")
     messages = messages_of(prompt)
     try:
         json.dumps([messages, {key: value for key, value in params.items() if key != "response_format"}])
@@ -43,6 +46,7 @@ def call_of(
         user=user,
         tags=tuple(tags),
         lane=lane,
+        key=key,
     )
 
 

@@ -11,11 +11,12 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlite_utils import Database
 
@@ -31,6 +32,21 @@ BUSY = 30.0
 _BATCH = 500
 
 Statement = tuple[str, Sequence[Any]]
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Job:
+    """What one commit is to hold: statements, and a function of the connection where there is something to decide."""
+
+    statements: Sequence[Statement]
+    done: Future[Any]
+    decide: Callable[[sqlite3.Connection], Any] | None = None
+
+    def run(self, connection: sqlite3.Connection) -> Any:
+        for sql, values in self.statements:
+            connection.execute(sql, [_storable(value) for value in values])
+        return self.decide(connection) if self.decide else None
 
 
 class Ledger:
@@ -39,7 +55,7 @@ class Ledger:
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser().absolute()
         prepare(self.path)
-        self._todo: queue.SimpleQueue[tuple[list[Statement], Future[None]] | None] = queue.SimpleQueue()
+        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
@@ -47,14 +63,20 @@ class Ledger:
 
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
-        done: Future[None] = Future()
-        done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
+        return self._put(_Job(statements, Future()))
+
+    def transact(self, decide: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue a function that reads and writes within one transaction; the future has what it returns."""
+        return self._put(_Job((), Future(), decide))
+
+    def _put(self, job: _Job) -> Future[Any]:
+        job.done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
         with self._lock:
             if self._closed:
-                done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))
+                job.done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))
             else:
-                self._todo.put((list(statements), done))
-        return done
+                self._todo.put(job)
+        return job.done
 
     def flush(self) -> None:
         """Wait until everything submitted so far is on disk."""
@@ -114,25 +136,21 @@ class Ledger:
         connection.close()
 
 
-def _commit(
-    connection: sqlite3.Connection, jobs: list[tuple[list[Statement], Future[None]]], path: Path, last: bool = False
-) -> bool:
+def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:
     last = last or len(jobs) == 1
     try:
         connection.execute("BEGIN IMMEDIATE")
-        for statements, _ in jobs:
-            for sql, values in statements:
-                connection.execute(sql, [_storable(value) for value in values])
+        found = [job.run(connection) for job in jobs]
         connection.execute("COMMIT")
     except (sqlite3.Error, OverflowError, UnicodeError) as failed:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if last:
-            for _, done in jobs:
-                done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
+            for job in jobs:
+                job.done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
         return last
-    for _, done in jobs:
-        done.set_result(None)
+    for job, result in zip(jobs, found, strict=True):
+        job.done.set_result(result)
     return True
 
 
@@ -198,7 +216,7 @@ def _check_ours(db: Database, path: Path) -> None:
 
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
-    config, user, tags, lane, experiment) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    config, user, tags, lane, experiment, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt) SELECT id, ?, ? FROM calls WHERE call_id = ?"
 _CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
 
@@ -222,6 +240,7 @@ def begin_call(call: Call, started_at: float, config: str, content: str) -> list
                 json.dumps(list(call.tags)),
                 call.lane,
                 call.experiment,
+                call.key,
             ),
         ),
         (_BEGIN_TEXT, (messages, plain_text(call.messages), call.call_id)),
@@ -275,6 +294,17 @@ def _tokens(usage: Usage | None) -> dict[str, Any]:
         "usage": json.dumps(usage.raw) if usage.raw is not None else None,
         "usage_estimated": usage.estimated,
     }
+
+
+def spent(ledger: Ledger, per: str, scope: str) -> float:
+    """US dollars of all calls of one experiment, user or day (a UTC date), as far as they are known."""
+    if per == "day":
+        start = datetime.fromisoformat(scope).replace(tzinfo=UTC).timestamp()
+        where, values = "started_at >= ? AND started_at < ?", [start, start + 86_400]
+    else:
+        where, values = f"{'experiment' if per == 'experiment' else 'user'} = ?", [scope]
+    (row,) = ledger.query(f"SELECT coalesce(sum(cost), 0.0) AS usd FROM calls WHERE {where}", values)
+    return row["usd"]
 
 
 _ATTEMPT = """

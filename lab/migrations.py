@@ -11,8 +11,8 @@ migrations = Migrations("lab")
 
 
 @migrations()
-def m001_calls_attempts_texts(db: Database) -> None:
-    """Calls, their attempts, what was said (searchable), and the configurations they ran under."""
+def m001_calls_attempts_texts_keys(db: Database) -> None:
+    """Calls, their attempts, what was said (searchable), the configurations they ran under, and keys."""
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     for statement in _M001.split(";;"):
         if statement.strip():
@@ -54,6 +54,8 @@ CREATE TABLE calls (
     experiment TEXT
 );;
 CREATE INDEX calls_started_at ON calls(started_at);;
+CREATE INDEX calls_user ON calls(user) WHERE user IS NOT NULL;;
+CREATE INDEX calls_experiment ON calls(experiment) WHERE experiment IS NOT NULL;;
 CREATE INDEX calls_model_started_at ON calls(model, started_at);;
 CREATE TABLE attempts (
     id INTEGER PRIMARY KEY,
@@ -91,6 +93,13 @@ CREATE TABLE texts (
     answer TEXT,
     tool_calls TEXT,                   -- JSON
     done INTEGER NOT NULL DEFAULT 0    -- indexed for search once the call has ended
+);;
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,              -- idempotency key
+    request TEXT NOT NULL,             -- hash of what was asked under it
+    call_id TEXT NOT NULL,             -- the call that claimed it
+    done INTEGER NOT NULL DEFAULT 0,   -- its reply is stored
+    expires_at REAL NOT NULL           -- Unix time at which an unfinished claim is void
 );;
 CREATE VIRTUAL TABLE texts_fts USING fts5(prompt, answer, content='texts', content_rowid='id');;
 CREATE TRIGGER texts_done AFTER UPDATE OF done ON texts WHEN new.done AND NOT old.done BEGIN

@@ -27,6 +27,7 @@ class Call:
     prompt_name: str | None = None
     prompt_version: int | None = None
     experiment: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +101,10 @@ class Answer:
 class Event:
     """One thing that happened in an attempt, in this order.
 
-    `sent`: the request leaves (`way` says how); `headers`: the answer's headers are in (`status`, `connect`
-    seconds); `alive`: something other than text came; `piece`: text came; `done`: the whole `answer`, once.
-    `at` is in seconds on the event loop's clock, read when the bytes were handed over by the socket.
+    `sent`: the request leaves (`way` says how, `price` what its tokens cost). `headers`: the answer's headers are
+    in (`status`; `connect` in seconds). `alive`: something other than text came. `piece`: text came. `done`: the
+    whole `answer`, once, with the number of the `attempt` that brought it. `at` is in seconds on the event loop's
+    clock, read when the bytes were handed over by the socket.
     """
 
     kind: Literal["sent", "headers", "alive", "piece", "done"]
@@ -111,7 +113,9 @@ class Event:
     way: str | None = None
     status: int | None = None
     connect: float | None = None
+    price: Price | None = None
     answer: Answer | None = None
+    attempt: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,6 +146,7 @@ class Attempt:
     cost_estimated: bool = False
     loop_lag: float | None = None
     saturated: bool = False
+    partial: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

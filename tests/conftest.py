@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab
+from lab import Lab, Policy
 from tests.servers import RawServer
 
 _connect = socket.socket.connect
@@ -35,8 +35,8 @@ def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    """A Lab on a new ledger, with the real provider."""
-    with Lab(tmp_path / "lab.db") as made:
+    """A Lab on a new ledger, with the real provider, that asks once: what an attempt does is seen as it is."""
+    with Lab(tmp_path / "lab.db", policy=Policy(retry=None)) as made:
         yield made
 
 

@@ -16,7 +16,7 @@ FLOORS = [
     {"errors", "model", "display", "redact", "failures"},
     {"child", "wire", "migrations", "ledger", "loop", "provider"},
     {"policies"},
-    {"engine", "stream", "intake"},
+    {"keys", "record", "engine", "stream", "intake"},
     {"tables", "charts"},
     {"client"},
     {"sim", "local", "catalogue", "cli"},

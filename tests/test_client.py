@@ -58,7 +58,7 @@ def test_a_function_can_stand_in_and_fail(tmp_path: Path) -> None:
             raise errors.ProviderError("down")
         return Answer(text="yes", finish_reason="stop", usage=Usage(input=3, output=1))
 
-    with Lab(tmp_path / "lab.db", provider=slow) as lab:
+    with Lab(tmp_path / "lab.db", provider=slow, policy=Policy(retry=None)) as lab:
         assert lab.ask("go", model="m").usage.input_tokens == 3
         with pytest.raises(errors.ProviderError) as failure:
             lab.ask("fail", model="m")
@@ -164,7 +164,7 @@ def test_a_hanging_provider_is_left(lab: Lab, server: RawServer, script: list, l
     """Over real sockets: the call ends, and so does the connection."""
     server.plays(*script)
     with pytest.raises(errors.TimeoutError) as late:
-        list(_stream(lab, server, Policy(timeout=Timeout(**limits))))
+        list(_stream(lab, server, Policy(timeout=Timeout(**limits), retry=None)))
     assert late.value.phase == phase
     assert isinstance(late.value, TimeoutError)
     assert server.gone.wait(10)

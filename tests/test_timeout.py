@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import Timeout, errors
-from lab.model import Answer, Event, Usage
-from lab.policies.timeout import bounded
+from lab import Policy, Timeout, errors
+from lab.model import Answer, Call, Event, Usage
+from lab.policies.compose import Memory, composed
+from lab.policies.kernel import Try
 from tests import clock
 
 NONE = Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
@@ -34,8 +35,9 @@ def _run(timeout: Timeout, waits: list[tuple[str, float]], *, streamed: bool = T
     async def go() -> tuple[str | None, float, int]:
         loop = asyncio.get_running_loop()
         start, seen, closed = loop.time(), 0, []
-        deadline = None if timeout.total is None else start + timeout.total
-        events = bounded(timeout, _source(waits, closed), model="m", streamed=streamed, deadline=deadline)
+        call = Call(call_id="c", model="m", messages=(), streamed=streamed)
+        policy = Policy(timeout=timeout, retry=None, limit=None, breaker=None)
+        events = composed(policy, Memory(), lambda _try: _source(waits, closed))(Try(call=call, model="m"))
         try:
             async for _ in events:
                 seen += 1
@@ -94,5 +96,5 @@ def test_the_total_is_never_passed(waits: list, total: float, idle: float, first
 
 @pytest.mark.parametrize("value", [0, -1, float("inf"), float("nan"), "3", True])
 def test_a_limit_that_is_none_is_refused_when_made(value: object) -> None:
-    with pytest.raises(ValueError, match=r"Timeout\(idle=.*\): seconds above 0, or None for no limit"):
+    with pytest.raises(ValueError, match=r"Timeout\(idle=.*\): a number above 0, or None for no limit"):
         Timeout(idle=value)

@@ -1,6 +1,12 @@
-"""How a call is bounded and recovered: one policy a file, composed in the order that `Policy` prints."""
+"""How a call is bounded and recovered: one policy a file, composed in the order that `compose` prints."""
 
+from lab.policies.breaker import Breaker
+from lab.policies.budget import Budget
+from lab.policies.fallback import Fallback
+from lab.policies.hedge import Hedge
+from lab.policies.limit import Limit
 from lab.policies.policy import Policy
+from lab.policies.retry import Retry
 from lab.policies.timeout import Timeout
 
-__all__ = ["Policy", "Timeout"]
+__all__ = ["Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Retry", "Timeout"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import builtins
-from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 from lab import errors
 from lab.model import Event
+from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.validate import number
 
 _SAID = {
     "first_token": "no first token after",
@@ -35,35 +35,22 @@ class Timeout:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            _positive(field.name, getattr(self, field.name))
+            number(self, field.name, above=True, optional=True)
 
 
-def _positive(name: str, value: Any) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (number and 0 < value < float("inf")):
-        raise ValueError(f"Timeout({name}={value!r}): seconds above 0, or None for no limit")
+async def bounded(timeout: Timeout, attempt: Try, proceed: Proceed) -> Events:
+    """One attempt, its events waited for no longer than `timeout` allows.
 
-
-async def bounded(
-    timeout: Timeout, events: AsyncGenerator[Event], *, model: str, streamed: bool, deadline: float | None
-) -> AsyncIterator[Event]:
-    """`events`, each waited for no longer than `timeout` allows; `deadline` is the call's, on the loop's clock.
-
-    The connect limit is the wire's to keep. Raises `TimeoutError` with its phase; closes `events` however it ends.
+    The connect limit is the wire's to keep. Raises `TimeoutError` with its phase; closes the attempt first.
     """
     sent = last = None
+    events = proceed(attempt)
     try:
         while True:
-            phase, at, allowed = _next(timeout, sent, last, streamed, deadline)
-            try:
-                async with asyncio.timeout_at(at):
-                    event = await anext(events)
-            except StopAsyncIteration:
+            at, phase, allowed = _next(timeout, sent, last, attempt.call.streamed)
+            event = await _within(at, events, phase, allowed, attempt.model)
+            if event is None:
                 return
-            except builtins.TimeoutError as late:
-                if isinstance(late, errors.LabError):
-                    raise
-                raise errors.TimeoutError(f"{model}: {_SAID[phase]} {allowed:g} s", phase=phase) from late
             if event.kind == "sent":
                 sent = event.at
             elif event.kind == "piece" or last is not None:
@@ -73,20 +60,40 @@ async def bounded(
         await events.aclose()
 
 
+async def until(deadline: float, total: float, attempt: Try, proceed: Proceed) -> Events:
+    """The call as a whole, with all its waits: over at `deadline`, `total` seconds after it came in."""
+    events = proceed(replace(attempt, deadline=deadline))
+    try:
+        while (event := await _within(deadline, events, "total", total, attempt.model)) is not None:
+            yield event
+    finally:
+        await events.aclose()
+
+
+async def _within(at: float | None, events: Events, phase: errors.Phase, allowed: float, model: str) -> Event | None:
+    """The next event, None after the last, or a `TimeoutError` once `at` has come."""
+    try:
+        async with asyncio.timeout_at(at):
+            return await anext(events)
+    except StopAsyncIteration:
+        return None
+    except builtins.TimeoutError as late:
+        if isinstance(late, errors.LabError):
+            raise
+        await events.aclose()
+        raise errors.TimeoutError(f"{model}: {_SAID[phase]} {allowed:g} s", phase=phase) from late
+
+
 def _next(
-    timeout: Timeout, sent: float | None, last: float | None, streamed: bool, deadline: float | None
-) -> tuple[errors.Phase, float | None, float]:
-    """The limit that would pass first: its phase, when, and the seconds it allows."""
-    limits: list[tuple[float, errors.Phase, float]] = []
+    timeout: Timeout, sent: float | None, last: float | None, streamed: bool
+) -> tuple[float | None, errors.Phase, float]:
+    """The limit that would pass first: when, its phase, and the seconds it allows."""
     waits: list[tuple[errors.Phase, float | None, float | None]] = [("attempt", sent, timeout.attempt)]
     if streamed:
         waits.append(("first_token", sent, timeout.first_token) if last is None else ("idle", last, timeout.idle))
-    for phase, since, allowed in waits:
-        if since is not None and allowed is not None:
-            limits.append((since + allowed, phase, allowed))
-    if deadline is not None:
-        limits.append((deadline, "total", timeout.total or 0.0))
-    if not limits:
-        return "total", None, 0.0
-    at, phase, allowed = min(limits)
-    return phase, at, allowed
+    limits = [
+        (since + allowed, phase, allowed)
+        for phase, since, allowed in waits
+        if since is not None and allowed is not None
+    ]
+    return min(limits, default=(None, "attempt", 0.0))

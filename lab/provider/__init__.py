@@ -21,7 +21,7 @@ from lab import child, errors, failures
 from lab.model import Call, Event, Price
 from lab.provider.carried import carried
 from lab.provider.dialect import ADMITTED, Request, load, translate, warm
-from lab.provider.prices import price_of
+from lab.provider.prices import price_of, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.wire import Marks, Wire
 
@@ -49,11 +49,12 @@ class Provider:
             if "api_base" not in params:
                 server = child.shared(OWN[owner])
                 endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
-                if own not in endpoint.models:
+                prices = endpoint.models.get(own.split("+")[0])  # what follows a + are simulated faults
+                if prices is None:
                     raise errors.UnsupportedError(
                         f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
                     )
-                params["api_base"], prices = endpoint.url, endpoint.models[own]
+                params["api_base"] = endpoint.url
             name, params["api_key"] = f"openai/{own}", params.get("api_key", "none-needed")
         request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
         price = price_of(request, prices) if request else None
@@ -76,7 +77,7 @@ class Provider:
         loop = asyncio.get_running_loop()
         payload = json.dumps(request.body).encode()
         marks = Marks(loop.time())
-        yield Event("sent", marks.start, way="wire")
+        yield Event("sent", marks.start, way="wire", price=price)
         async with self._wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
             connect = None if marks.connected is None else marks.connected - marks.start
             yield Event("headers", loop.time(), status=response.status, connect=connect)
@@ -86,6 +87,16 @@ class Provider:
             reader = read_stream if call.streamed else read_whole
             async for event in reader(call, request, price, response):
                 yield event
+
+    async def worst_case(self, call: Call) -> float | None:
+        """The most that one attempt can cost, in US dollars; None where no price is known."""
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
+        owner, _, own = call.model.partition("/")
+        if owner in OWN and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
+            return worst_cost(call, f"openai/{own}", endpoint.models.get(own.split("+")[0]))
+        return worst_cost(call, call.model)
 
     async def close(self) -> None:
         """Close the connections."""

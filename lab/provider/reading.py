@@ -65,10 +65,12 @@ async def read_stream(call: Call, request: Request, price: Price | None, respons
     parse = request.config.get_model_response_iterator(iter(()), sync_stream=False).chunk_parser
     stream, parts, tools = EventStream(), [], []
     finish = usage = answered_by = request_id = refusal = None
-    ended = False
+    ended, events, head = False, 0, b""
     async for chunk in response.chunks():
         at = loop.time()
+        head += chunk[: 4000 - len(head)]
         for data in stream.feed(chunk):
+            events += 1
             if data.strip() == "[DONE]":
                 ended = True
                 break
@@ -93,6 +95,10 @@ async def read_stream(call: Call, request: Request, price: Price | None, respons
         if ended:
             break
     text, at = "".join(parts), loop.time()
+    if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
+        found = _json(call, head.decode("utf-8", "replace"), response.status)
+        _check_shape(call, found, response.status)
+        raise errors.MalformedError(f"{call.model}: the answer is no stream", status=response.status, body=_head(head))
     if finish is None:
         raise errors.TransportError(
             f"{call.model}: the stream ended before its finish", status=response.status, partial=text

@@ -11,8 +11,9 @@ from random import Random
 class SimModel:
     """First-token times from a lognormal body (`median` seconds, `sigma` of its logarithm) and stragglers.
 
-    A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. After the first
-    token, `rate` tokens a second. Prices are simulated US dollars a million tokens.
+    A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
+    share of two-second windows all requests are slower, by the least of these factors: stragglers that come
+    together. After the first token, `rate` tokens a second, `length` of them where it is given. Prices are simulated US dollars a million tokens.
     """
 
     about: str
@@ -20,7 +21,9 @@ class SimModel:
     sigma: float
     stragglers: float = 0.0
     factor: tuple[float, float] = (3.0, 10.0)
+    congestion: float = 0.0
     rate: float = 60.0
+    length: int | None = None
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -51,4 +54,15 @@ MODELS = {
         stragglers=0.04,
         rate=60.0,
     ),
+    "congested": SimModel(
+        about="the same median; in one two-second window in 20, all requests are 3 times slower together",
+        median=0.541,
+        sigma=0.2,
+        congestion=0.05,
+        rate=60.0,
+    ),
+    "instant": SimModel(
+        about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
+    ),
+    "twenty": SimModel(about="answers at once, in 20 pieces", median=0.001, sigma=0.0, rate=5000.0, length=20),
 }

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
+import struct
 from collections import Counter
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from aiohttp import web
 
 from lab.sim.catalogue import MODELS, SimModel
+from lab.sim.faults import FAULTS, Bursts, parse
+from lab.sim.openai import OpenAI
+from lab.sim.script import Script, Step
 
 _FILLER = (
     "An average hides what a tail shows: one slow answer in twenty-five is felt every day.",
@@ -22,45 +26,30 @@ _FILLER = (
     "The time to the first token is what a reader waits for; the rest is read as it comes.",
     "A queue in front of a model is not the model's latency, though a user can't tell.",
 )
+WINDOW = 2.0
+"""Seconds that requests share one lot of congestion."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one request will get: decided from seed, model and request alone, before any of it is sent."""
-
-    first_token: float
-    gap: float
-    pieces: tuple[str, ...]
-    finish: str
-    prompt_tokens: int
-
-    def usage(self) -> dict[str, int]:
-        """The tokens, under OpenAI's names."""
-        made = len(self.pieces)
-        return {
-            "prompt_tokens": self.prompt_tokens,
-            "completion_tokens": made,
-            "total_tokens": self.prompt_tokens + made,
-        }
-
-
-def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) -> Plan:
-    """The plan for the `nth` request that says exactly this; the same arguments give the same plan."""
+def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) -> Script:
+    """The script for the `nth` request that says exactly this; the same arguments give the same script."""
     random = Random(f"{seed}|{name}|{digest(body)}|{nth}")
-    first_token = model.first_token(random)
+    first = model.first_token(random)
     sentences = " ".join(random.sample(_FILLER, random.randint(1, 3)))
     text = (
-        f"This is {name}, a simulation. It planned a first token after {first_token:.3f} s and "
+        f"This is {name}, a simulation. It planned a first token after {first:.3f} s and "
         f"{model.rate:g} tokens a second from there. {sentences}"
     )
     words = text.split(" ")
-    pieces = tuple(word if number == 0 else f" {word}" for number, word in enumerate(words))
+    pieces = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
+    if model.length is not None:
+        pieces = [pieces[number % len(pieces)] for number in range(model.length)]
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     finish = "stop"
     if isinstance(limit, int) and 0 < limit < len(pieces):
         pieces, finish = pieces[:limit], "length"
+    steps = [Step(first + number / model.rate, "piece", piece) for number, piece in enumerate(pieces)]
     said = json.dumps(body["messages"], ensure_ascii=False)
-    return Plan(first_token, 1 / model.rate, pieces, finish, max(1, len(said) // 4))
+    return Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(said) // 4))
 
 
 def digest(body: dict[str, Any]) -> str:
@@ -75,12 +64,15 @@ class Sim:
     def __init__(self, seed: int = 0, speed: float = 1.0):
         self.seed = seed
         self.speed = speed
+        self.requests: Counter[str] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
+        self._bursts: dict[tuple[str, int], Bursts] = {}
 
     def app(self) -> web.Application:
         """The server, to be run."""
         app = web.Application(client_max_size=32 * 2**20)
         app.router.add_get("/v1/models", self._models)
+        app.router.add_get("/v1/requests", self._counted)
         app.router.add_post("/v1/chat/completions", self._chat)
         return app
 
@@ -88,53 +80,83 @@ class Sim:
         listed = [{"id": name, "object": "model", "owned_by": "sim", **model.facts()} for name, model in MODELS.items()]
         return web.json_response({"object": "list", "data": listed})
 
+    async def _counted(self, _request: web.Request) -> web.Response:
+        """How many requests came, by model: the server's own count, to hold a client's against."""
+        return web.json_response(dict(self.requests))
+
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         came = asyncio.get_running_loop().time()
         try:
             body = await request.json()
         except ValueError:
-            return _refusal(400, "the body is not JSON", "invalid_request_error")
+            return OpenAI.refusal(400, "invalid_request_error", "the body is not JSON")
         if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
-            return _refusal(400, "`messages` is missing or empty", "invalid_request_error")
+            return OpenAI.refusal(400, "invalid_request_error", "`messages` is missing or empty")
         name = str(body.get("model"))
-        if name not in MODELS:
-            return _refusal(404, f"no model {name!r}: there is {', '.join(MODELS)}", "model_not_found")
+        self.requests[name] += 1
+        try:
+            script = self._script(name, body, came)
+        except ValueError as unknown:
+            return OpenAI.refusal(404, "model_not_found", str(unknown))
+        if script.status != 200:
+            return OpenAI.refusal(script.status, script.code, script.message, script.headers)
+        speaker = OpenAI(name, body, script)
+        play = self._stream if body.get("stream") else self._whole
+        return await play(request, speaker, script, came)
+
+    def _script(self, name: str, body: dict[str, Any], came: float) -> Script:
+        base, chosen = parse(name)
+        if base not in MODELS:
+            raise ValueError(f"no model {base!r}: there is {', '.join(MODELS)}")
+        model = MODELS[base]
         key = (name, digest(body))
-        planned = plan(name, MODELS[name], body, self.seed, self._seen[key])
+        nth = self._seen[key]
         self._seen[key] += 1
-        answer = self._stream if body.get("stream") else self._whole
-        return await answer(request, body, name, planned, came)
+        script = plan(name, model, body, self.seed, nth)
+        if model.congestion and Random(f"{self.seed}|{int(came / WINDOW)}").random() < model.congestion:
+            script = script.delayed(model.factor[0])
+        for place, one in enumerate(chosen):
+            if (name, place) not in self._bursts:
+                self._bursts[name, place] = Bursts(one, Random(f"{self.seed}|{name}|{place}"))
+            if self._bursts[name, place].next():
+                script = FAULTS[one.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
+        return script
 
-    async def _whole(
-        self, _request: web.Request, body: dict[str, Any], name: str, planned: Plan, came: float
-    ) -> web.Response:
-        await self._until(came, planned.first_token + planned.gap * (len(planned.pieces) - 1))
-        message = {"role": "assistant", "content": "".join(planned.pieces)}
-        choice = {"index": 0, "message": message, "finish_reason": planned.finish}
-        return web.json_response(
-            {**_head(name, body, "chat.completion"), "choices": [choice], "usage": planned.usage()},
-            headers=_truth(planned),
-        )
-
-    async def _stream(
-        self, request: web.Request, body: dict[str, Any], name: str, planned: Plan, came: float
-    ) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **_truth(planned)})
+    async def _whole(self, request: web.Request, speaker: OpenAI, script: Script, came: float) -> web.StreamResponse:
+        last = script.steps[-1]
+        await self._until(came, last.at)
+        if last.action in ("hang", "reset") or (last.action == "close" and not script.pieces):
+            return await _leave(request, last.action)
+        body = (script.body if script.body is not None else json.dumps(speaker.whole())).encode()
+        told = script.body is not None or any(step.action == "error" for step in script.steps)
+        cut = script.short or (last.action == "close" and not told)
+        headers = {
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body) + (16 if cut else 0)),
+            **_truth(script),
+        }
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
-        head = _head(name, body, "chat.completion.chunk")
+        await response.write(body)
+        if cut:
+            return await _leave(request, "close", response)
+        await response.write_eof()
+        return response
 
-        async def send(choices: list[dict[str, Any]], **more: Any) -> None:
-            data = json.dumps({**head, "choices": choices, **more})
-            await response.write(f"data: {data}\n\n".encode())
-
-        for number, piece in enumerate(planned.pieces):
-            await self._until(came, planned.first_token + planned.gap * number)
-            delta = {"content": piece} if number else {"role": "assistant", "content": piece}
-            await send([{"index": 0, "delta": delta, "finish_reason": None}])
-        await send([{"index": 0, "delta": {}, "finish_reason": planned.finish}])
-        if (body.get("stream_options") or {}).get("include_usage"):
-            await send([], usage=planned.usage())
-        await response.write(b"data: [DONE]\n\n")
+    async def _stream(self, request: web.Request, speaker: OpenAI, script: Script, came: float) -> web.StreamResponse:
+        headers = {"Content-Type": "text/event-stream", **_truth(script)}
+        if script.steps[0].action in ("hang", "reset"):
+            return await _leave(request, script.steps[0].action)
+        if script.body is not None and not any(step.action == "raw" for step in script.steps):
+            return web.Response(text=script.body, content_type="text/html")
+        response = web.StreamResponse(headers=headers)
+        await response.prepare(request)
+        for step in script.steps:
+            await self._until(came, step.at)
+            if step.action in ("hang", "reset", "close"):
+                return await _leave(request, step.action, response)
+            for packet in speaker.packets(step):
+                await response.write(packet)
         await response.write_eof()
         return response
 
@@ -145,16 +167,22 @@ class Sim:
             await asyncio.sleep(wait)
 
 
-def _head(name: str, body: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"id": f"sim-{digest(body)[:16]}", "object": kind, "created": 0, "model": name}
+async def _leave(request: web.Request, how: str, response: web.StreamResponse | None = None) -> web.StreamResponse:
+    """End the connection rudely, or keep it and say nothing until the client goes."""
+    transport = request.transport
+    if how == "hang":
+        while transport is not None and not transport.is_closing():  # noqa: ASYNC110 - nothing else tells of it
+            await asyncio.sleep(0.05)
+    elif transport is not None:
+        if how == "reset":
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.close()
+    return response or web.Response()
 
 
-def _truth(planned: Plan) -> dict[str, str]:
-    return {"x-sim-first-token": f"{planned.first_token:.6f}", "x-sim-tokens": str(len(planned.pieces))}
-
-
-def _refusal(status: int, message: str, code: str) -> web.Response:
-    return web.json_response({"error": {"message": message, "type": code, "code": code}}, status=status)
+def _truth(script: Script) -> dict[str, str]:
+    return {"x-sim-first-token": f"{script.first:.6f}", "x-sim-tokens": str(script.pieces)}
 
 
 async def serve(sim: Sim, port: int = 0) -> tuple[web.AppRunner, str]:

@@ -1,0 +1,43 @@
+"""What the benchmarks share: the machine they ran on, a table, and a JSON file beside each."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "litellm": version("litellm"),
+        "day": datetime.now(UTC).date().isoformat(),
+    }
+
+
+def report(name: str, rows: list[dict[str, Any]]) -> None:
+    """Print `rows` as a table, and keep them in `<name>.json` with the machine."""
+    keys = list(rows[0])
+    cells = [[f"{row[key]:.3f}" if isinstance(row[key], float) else str(row[key]) for key in keys] for row in rows]
+    widths = [max(len(key), *(len(row[place]) for row in cells)) for place, key in enumerate(keys)]
+    for row in [keys, *cells]:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
+    found = {"machine": machine(), "rows": rows}
+    (HERE / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().split("\n")
+    except OSError:
+        return []

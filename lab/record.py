@@ -1,0 +1,198 @@
+"""Each attempt of a call, as it goes by: timed, costed, checked to be an answer, and put on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from lab import errors, ledger, redact
+from lab.loop import LagMeter
+from lab.model import Answer, Attempt, Call, Event, Price, Usage
+from lab.policies.kernel import Events, Proceed, Try
+
+SATURATED = 0.1
+"""Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
+
+
+class Source(Protocol):
+    """Where answers come from: `lab.provider.Provider`, or a function in its place."""
+
+    def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
+        """One attempt, as its events."""
+
+    async def worst_case(self, call: Call) -> float | None:
+        """The most that one attempt of `call` can cost, in US dollars; None where no price is known."""
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The attempts of one call. `around` puts itself right around an attempt and its timeouts."""
+
+    call: Call
+    source: Source
+    book: ledger.Ledger
+    lag: LagMeter
+    connect: float | None
+    attempts: list[Attempt] = field(default_factory=list)
+    first_sent: float | None = None
+
+    def open(self, one: Try) -> Events:
+        """One attempt, straight from the source."""
+        return self.source.open(self._call(one), connect=self.connect)
+
+    def around(self, proceed: Proceed) -> Proceed:
+        """`proceed`, each of its attempts recorded."""
+        return partial(self._attempt, proceed)
+
+    def _call(self, one: Try) -> Call:
+        """The call as this attempt sends it: its model, and its key on to the provider (a hedge is a request of
+        its own, and would wait for the first under the same key)."""
+        call = self.call
+        if call.key is not None:
+            key = f"{call.key}-hedge" if one.role == "hedge" else call.key
+            headers = {"Idempotency-Key": key, **(call.params.get("extra_headers") or {})}
+            call = replace(call, params={**call.params, "extra_headers": headers})
+        return call if one.model == call.model else replace(call, model=one.model)
+
+    async def _attempt(self, proceed: Proceed, one: Try) -> Events:
+        """The events of one attempt, recorded. A plain answer is handed up only once it is known to be one."""
+        call = self._call(one)
+        row = Attempt(
+            call_id=call.call_id,
+            number=len(self.attempts) + 1,
+            model=one.model,
+            role=one.role,
+            wait=one.wait,
+            started_at=time.time(),
+        )
+        self.attempts.append(row)
+        seen = _Seen(asyncio.get_running_loop().time())
+        events = proceed(one)
+        try:
+            async for event in events:
+                self._note(row, seen, event)
+                if event.answer is not None:
+                    row.answer, row.cost, row.cost_estimated = (
+                        event.answer,
+                        event.answer.cost,
+                        event.answer.usage.estimated,
+                    )
+                    _check_content(call, event.answer)
+                    row.status = "ok"
+                    if seen.held is not None:
+                        yield seen.held
+                    yield replace(event, attempt=row.number)
+                elif event.kind == "piece" and not call.streamed:
+                    seen.held = event
+                else:
+                    yield event
+        except errors.LabError as failure:
+            self._blame(row, seen, failure)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            if row.status == "running":
+                row.status = "cancelled"
+            raise
+        except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
+            row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params))
+            raise
+        finally:
+            self._finish(row, seen)
+            await events.aclose()
+
+    def _note(self, row: Attempt, seen: _Seen, event: Event) -> None:
+        if event.kind == "sent":
+            seen.sent, seen.price = event.at, event.price
+            row.way, row.started_at = event.way, time.time()
+            self.first_sent = self.first_sent or row.started_at
+            self.book.submit(*ledger.put_attempt(row))
+        elif event.kind == "headers":
+            row.http_status, row.connect = event.status, event.connect
+        elif event.kind == "piece":
+            if row.ttft is None and self.call.streamed:
+                row.ttft = event.at - seen.sent
+            seen.parts.append(event.text)
+        elif event.kind == "done":
+            row.latency = event.at - seen.sent
+
+    def _finish(self, row: Attempt, seen: _Seen) -> None:
+        """Whatever way it ended: its last figures, and its row."""
+        row.partial = "".join(seen.parts)
+        if row.way is None:
+            return
+        if row.latency is None:
+            row.latency = asyncio.get_running_loop().time() - seen.sent
+        row.loop_lag = self.lag.worst(seen.sent)
+        row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
+        if row.answer is None:
+            row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
+        self.book.submit(*ledger.put_attempt(row))
+
+    def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
+        """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""
+        known = redact.secrets(self.call.params)
+        failure.args = (redact.text(str(failure), known),)
+        failure.body = redact.text(failure.body, known) if failure.body else failure.body
+        failure.partial = failure.partial or "".join(seen.parts)
+        row.status, row.kind, row.phase, row.reason = "failed", failure.kind, failure.phase, failure.reason
+        row.error, row.body = str(failure), failure.body
+        row.http_status = failure.status or row.http_status
+        row.retry_after = failure.retry_after
+
+    def sent(self) -> list[Attempt]:
+        """The attempts that left this machine."""
+        return [row for row in self.attempts if row.way is not None]
+
+    def cost(self) -> float | None:
+        """US dollars for all attempts; None where one of them is unknown."""
+        costs = [row.cost for row in self.sent()]
+        return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has gone by in one attempt."""
+
+    sent: float
+    price: Price | None = None
+    parts: list[str] = field(default_factory=list)
+    held: Event | None = None
+
+
+def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
+    """What a provider may charge for a request that brought no whole answer: nothing for one it refused, else
+    what was sent and what had come, at four characters a token."""
+    refused = row.http_status is not None and row.http_status >= 300
+    if (
+        refused
+        or (row.kind == "timeout" and row.phase == "connect")
+        or (row.kind == "transport" and row.http_status is None)
+    ):
+        return 0.0
+    if seen.price is None:
+        return None
+    asked = len(ledger.plain_text(call.messages)) // 4 + 1
+    came = (len("".join(seen.parts)) + 3) // 4
+    return seen.price.cost(Usage(input=asked, output=came))
+
+
+def _check_content(call: Call, answer: Answer) -> None:
+    """Raise `ContentError` for an answer that came whole and is still not one."""
+    if answer.refusal:
+        raise errors.ContentError(f"{call.model} refused: {answer.refusal[:200]}", reason="refused")
+    if answer.finish_reason == "content_filter":
+        raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
+    if answer.finish_reason == "length":
+        raise errors.ContentError(
+            f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",
+            reason="truncated",
+        )
+    if not answer.text.strip() and not answer.tool_calls:
+        raise errors.ContentError(f"{call.model}: the answer is empty", reason="empty")
