@@ -94,9 +94,10 @@ async def main() -> None:
     for name, by in figures.items():
         for who in by:
             if who != "lab":
-                rows.append({"what": name, "lab_ms": by["lab"], "against": who, "its_ms": by[who], "ratio": by["lab"] / by[who]})
+                rows.append(
+                    {"what": name, "lab_ms": by["lab"], "against": who, "its_ms": by[who], "ratio": by["lab"] / by[who]}
+                )
     common.report("cpu", rows)
-
 
 
 if __name__ == "__main__":

@@ -57,11 +57,12 @@ class Child:
 
     def _start(self) -> Endpoint:
         process = subprocess.Popen(
-            [sys.executable, "-m", self.module, "--child", *self.args],
+            [sys.executable, "-P", "-m", self.module, "--child", *self.args],  # -P: not what the folder holds
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the caller; this ends when its input closes
         )
         assert process.stdout is not None
         line = process.stdout.readline()

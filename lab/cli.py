@@ -19,7 +19,8 @@ from rich.text import Text
 
 from lab import display, errors, tables
 from lab.client import Lab
-from lab.ledger import Ledger, default_path
+from lab.ledger import Ledger
+from lab.settings import default_path, load_env
 
 app = typer.Typer(
     help="See what your AI API calls do, and decide with evidence.",
@@ -170,6 +171,8 @@ def playground(
         err.print("the playground runs from a checkout of the project: `make playground` there")
         raise typer.Exit(1)
     _refuse_used_port(port)
+    with plainly():
+        load_env()  # before the folder changes
     with plainly(), closing(Ledger(db or default_path())) as ledger:  # what is wrong with it is said in the shell
         os.environ["LAB_DB"] = str(ledger.path)
     out.print(f"playground: http://127.0.0.1:{port}   ledger: {os.environ['LAB_DB']}")

@@ -10,16 +10,15 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotenv import find_dotenv, load_dotenv
-
-from lab import intake, tables
+from lab import errors, intake, tables
 from lab.engine import Engine, stand_in
-from lab.ledger import Ledger, default_path
+from lab.ledger import Ledger
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.policies import Policy
 from lab.provider import Provider, warm
 from lab.record import Source
+from lab.settings import default_path, load_env
 from lab.stream import Stream
 
 if TYPE_CHECKING:
@@ -43,7 +42,9 @@ class Lab:
         policy: Policy | None = None,
         provider: Callable[[Call], Any] | None = None,
     ):
-        load_dotenv(find_dotenv(usecwd=True))
+        load_env()
+        if policy is not None and not isinstance(policy, Policy):
+            raise TypeError(f"Lab(policy={policy!r}): a Policy(...)")
         self.policy = policy or Policy()
         self._ledger = Ledger(path or default_path())
         self._loop = Loop()
@@ -80,7 +81,7 @@ class Lab:
         call = intake.call_of(
             prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
         )
-        return self._loop.run(self._engine.run(call, policy or self.policy))
+        return self._loop.run(self._engine.run(call, self._policy(policy)))
 
     async def aask(
         self,
@@ -98,7 +99,7 @@ class Lab:
         call = intake.call_of(
             prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
         )
-        return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, policy or self.policy)))
+        return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, self._policy(policy))))
 
     def stream(
         self,
@@ -117,12 +118,21 @@ class Lab:
             prompt, model=model, streamed=True, user=user, tags=tags, lane=lane, key=key, params=params
         )
 
+        chosen = self._policy(policy)
+
         def start(deliver: Callable[[str], None]) -> Future[Reply]:
-            return self._loop.submit(self._engine.run(call, policy or self.policy, deliver))
+            return self._loop.submit(self._engine.run(call, chosen, deliver))
 
         return Stream(start, keep=self)
 
     astream = stream
+
+    def _policy(self, given: Policy | None) -> Policy:
+        if given is not None and not isinstance(given, Policy):
+            raise errors.InvalidRequestError(
+                f"policy={given!r}: a Policy(...), such as Policy(timeout=Timeout(total=20))"
+            )
+        return given or self.policy
 
     def calls(self, **filters: Any) -> pd.DataFrame:
         """Calls on the ledger, newest first, a row each: see `lab.tables.calls` for columns and filters."""
@@ -168,7 +178,7 @@ class Lab:
 
 
 def _close(loop: Loop, source: Source, ledger: Ledger) -> None:
-    if loop.is_current():  # the last reference was dropped by the loop's own thread, which can't wait for itself
+    if loop.is_current() or ledger.is_current():  # dropped by a thread of the lab's own, which can't wait for itself
         threading.Thread(target=_close, args=(loop, source, ledger)).start()
         return
     loop.close(source.close())

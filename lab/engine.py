@@ -64,11 +64,12 @@ class Engine:
         """
         began = time.time()
         config, content = configuration(call, policy)
-        self._ledger.submit(*ledger.begin_call(call, began, config, content))
+        begin = ledger.begin_call(call, began, config, content)
+        self._ledger.submit(*begin)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else asyncio.get_running_loop().time() + total
         made = Recorder(call, self._source, self._ledger, self._lag, connect)
-        end = _End(self._ledger, call, made, began)
+        end = _End(self._ledger, call, made, began, begin)
 
         async def asked() -> Reply:
             async with _Held(self, call, policy, made):
@@ -155,8 +156,8 @@ class _Held:
 class _End:
     """How a call ends on the ledger."""
 
-    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float):
-        self._ledger, self._call, self._made, self._began = book, call, made, began
+    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float, begin: list[ledger.Statement]):
+        self._ledger, self._call, self._made, self._began, self._begin = book, call, made, began, begin
 
     async def answered(self, done: Event) -> Reply:
         """The reply, once its row is on disk."""
@@ -193,7 +194,7 @@ class _End:
             "finish_reason": reply.finish_reason,
         }
         rows = ledger.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
-        await self._on_disk(self._ledger.submit(*rows), reply, None)
+        await self._on_disk(self._ledger.finish(self._begin, rows), reply, None)
 
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
@@ -242,7 +243,8 @@ class _End:
         statements = ledger.put_attempt(row) if row else []
         if status == "ok":
             statements = [*statements, *keys.finished(self._call)]
-        return self._ledger.submit(*statements, *ledger.end_call(self._call.call_id, values, text or None, tools))
+        end = ledger.end_call(self._call.call_id, values, text or None, tools)
+        return self._ledger.finish(self._begin, end, *statements)
 
     def _queue(self) -> float | None:
         """Seconds between intake and the first request."""

@@ -28,8 +28,12 @@ def call_of(
         raise errors.InvalidRequestError(f"model={model!r}: name one, such as local/smollm2, sim/steady or gpt-4o-mini")
     if lane not in get_args(Lane):
         raise errors.InvalidRequestError(f"lane={lane!r}: one of {', '.join(get_args(Lane))}")
-    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+    if not isinstance(tags, list | tuple | set | frozenset) or not all(isinstance(tag, str) for tag in tags):
         raise errors.InvalidRequestError(f"tags={tags!r}: a list of strings")
+    if user is not None and not isinstance(user, str):
+        raise errors.InvalidRequestError(f"user={user!r}: a string")
+    if params.get("n") not in (None, 1):
+        raise errors.InvalidRequestError(f"n={params['n']!r}: one answer a call; ask again for another")
     if key is not None and (not isinstance(key, str) or not key.strip() or not key.isprintable() or len(key) > 255):
         raise errors.InvalidRequestError(f"key={key!r}: up to 255 printable characters")
     messages = messages_of(prompt)
@@ -69,6 +73,13 @@ def messages_of(prompt: Any) -> tuple[dict[str, Any], ...]:
     for number, message in enumerate(prompt):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise errors.InvalidRequestError(f"message {number} has no role: {{'role': 'user', 'content': '...'}}")
+        content = message.get("content")
+        if isinstance(content, list) and not all(isinstance(part, dict) and "type" in part for part in content):
+            raise errors.InvalidRequestError(
+                f"message {number}: a list of parts such as {{'type': 'text', 'text': '...'}}"
+            )
+        if content is not None and not isinstance(content, str | list):
+            raise errors.InvalidRequestError(f"message {number}: content is text or a list of parts")
         if not (message.get("content") or message.get("tool_calls")):
             raise errors.InvalidRequestError(f"message {number} ({message['role']}) has no content")
     return tuple(dict(message) for message in prompt)

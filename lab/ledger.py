@@ -11,6 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 BUSY = 30.0
 """Seconds a write waits for another process to finish its own."""
 _BATCH = 500
+
+FORKED = "this Lab was made in another process, before a fork: make a new one here"
 
 Statement = tuple[str, Sequence[Any]]
 T = TypeVar("T")
@@ -55,11 +58,25 @@ class Ledger:
     def __init__(self, path: str | Path):
         self.path = Path(path).expanduser().absolute()
         prepare(self.path)
+        self._pid = os.getpid()
         self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
         self._thread.start()
+
+    def finish(self, begin: Sequence[Statement], end: Sequence[Statement], *others: Statement) -> Future[None]:
+        """Queue the end of a call: where its first row could not be written (a full disk), that is done now."""
+
+        def decide(connection: sqlite3.Connection) -> None:
+            (update, values), *rest = end
+            stored = [_storable(value) for value in values]
+            if not connection.execute(update, stored).rowcount:
+                _Job(begin, Future()).run(connection)
+                connection.execute(update, stored)
+            _Job((*rest, *others), Future()).run(connection)
+
+        return self.transact(decide)
 
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
@@ -71,6 +88,9 @@ class Ledger:
 
     def _put(self, job: _Job) -> Future[Any]:
         job.done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
+        if os.getpid() != self._pid:  # its lock and its thread stayed behind
+            job.done.set_exception(errors.LedgerError(FORKED))
+            return job.done
         with self._lock:
             if self._closed:
                 job.done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))
@@ -78,23 +98,29 @@ class Ledger:
                 self._todo.put(job)
         return job.done
 
+    def is_current(self) -> bool:
+        """Whether this is the writer's own thread."""
+        return threading.current_thread() is self._thread
+
     def flush(self) -> None:
         """Wait until everything submitted so far is on disk."""
         self.submit().result()
 
     def close(self) -> None:
         """Write what is queued, then stop."""
+        if os.getpid() != self._pid:
+            return
         with self._lock:
             if self._closed:
                 return
             self._closed = True
             self._todo.put(None)
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
 
     def query(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """Rows of a SELECT, as dictionaries. Reads only; sees what this process has submitted so far."""
-        if not self._closed:
-            self.flush()
+        self._settle()
         db = Database(connect(self.path, readonly=True))
         try:
             return list(db.query(sql, values))
@@ -107,8 +133,7 @@ class Ledger:
         """Rows of a SELECT, as a DataFrame."""
         import pandas as pd  # slow to import, and only readers need it
 
-        if not self._closed:
-            self.flush()
+        self._settle()
         connection = connect(self.path, readonly=True)
         try:
             return pd.read_sql_query(sql, connection, params=values or None)
@@ -117,8 +142,14 @@ class Ledger:
         finally:
             connection.close()
 
+    def _settle(self) -> None:
+        """Let what this process has submitted be seen; a closed ledger, or one of another process, can be read too."""
+        if not self._closed and os.getpid() == self._pid:
+            self.flush()
+
     def _write(self) -> None:
         connection = connect(self.path)
+        here = _identity(self.path)
         connection.isolation_level = None
         running = True
         while running:
@@ -130,14 +161,17 @@ class Ledger:
                     break
             running = batch[-1] is not None
             jobs = [job for job in batch if job is not None]
-            if jobs and not _commit(connection, jobs, self.path):
+            if jobs and _identity(self.path) != here:
+                gone = errors.LedgerError(f"{self.path} was removed or replaced while it was open: make a new Lab")
+                for job in jobs:
+                    job.done.set_exception(gone)
+            elif jobs and not _commit(connection, jobs, self.path):
                 for job in jobs:  # one of them is at fault: the others must not pay for it
                     _commit(connection, [job], self.path, last=True)
         connection.close()
 
 
 def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:
-    last = last or len(jobs) == 1
     try:
         connection.execute("BEGIN IMMEDIATE")
         found = [job.run(connection) for job in jobs]
@@ -145,6 +179,8 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: 
     except (sqlite3.Error, OverflowError, UnicodeError) as failed:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        waited = getattr(failed, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY  # none of them is at fault
+        last = last or waited or len(jobs) == 1
         if last:
             for job in jobs:
                 job.done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
@@ -152,14 +188,6 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: 
     for job, result in zip(jobs, found, strict=True):
         job.done.set_result(result)
     return True
-
-
-def default_path() -> Path:
-    """The ledger that scripts, notebooks and the playground share unless told otherwise."""
-    if os.environ.get("LAB_DB"):
-        return Path(os.environ["LAB_DB"])
-    checkout = Path(__file__).resolve().parent.parent
-    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "data" / "lab.db"
 
 
 def _storable(value: Any) -> Any:
@@ -171,7 +199,7 @@ def _storable(value: Any) -> Any:
 
 def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection that waits its turn; `readonly` refuses to change anything."""
-    connection = sqlite3.connect(path, timeout=BUSY, check_same_thread=False)
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
     if readonly:
         connection.execute("PRAGMA query_only = ON")
@@ -188,18 +216,39 @@ def prepare(path: Path) -> None:
         raise errors.LedgerError(f"no ledger can be opened at {path}: {reason}. Choose another: Lab(path)") from failed
     db = Database(connection)
     try:
-        _check_ours(db, path)
-        db.enable_wal()
         connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")  # two processes may open a new ledger at once
+        connection.execute("BEGIN IMMEDIATE")  # several processes may open a new ledger at once
+        _check_ours(db, path)
         migrations.apply(db)
         connection.execute("COMMIT")
+        _use_wal(connection)
     except sqlite3.DatabaseError as failed:
         raise errors.LedgerError(
             f"{path} can't be used as a ledger: {failed}. It was left as it is; choose another: Lab(path)"
         ) from failed
     finally:
         db.close()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging, once; SQLite's own waiting does not cover this statement."""
+    until = time.monotonic() + BUSY
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                return
+        except sqlite3.OperationalError:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.01)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _check_ours(db: Database, path: Path) -> None:
@@ -248,7 +297,7 @@ def begin_call(call: Call, started_at: float, config: str, content: str) -> list
 
 
 def end_call(call_id: str, values: dict[str, Any], answer: str | None, tool_calls: Sequence[Any]) -> list[Statement]:
-    """How a call ended: `values` are columns of `calls`."""
+    """How a call ended: `values` are columns of `calls`. The first statement must find the call's row."""
     return [
         (
             f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",

@@ -7,6 +7,7 @@ its connections, and a busy notebook does not bend the timings.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
@@ -20,18 +21,28 @@ class Loop:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
+        self._closing = False
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._loop.run_forever, name="lab-loop", daemon=True)
         self._thread.start()
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start it; the future has its outcome, and cancelling the future cancels it."""
-        if not self._loop.is_running():
+        if os.getpid() != self._pid:  # the thread stayed behind
             coroutine.close()
-            raise RuntimeError("this Lab is closed: make a new one")
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            raise RuntimeError("this Lab was made in another process, before a fork: make a new one here")
+        with self._lock:
+            if self._closing:
+                coroutine.close()
+                raise RuntimeError("this Lab is closed: make a new one")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Wait for it. An interrupted wait (Ctrl-C) cancels it."""
+        if self.is_current():
+            coroutine.close()
+            raise RuntimeError("this would wait for itself: use `await lab.aask(...)` inside the lab's own loop")
         future = self.submit(coroutine)
         try:
             return future.result()
@@ -45,19 +56,22 @@ class Loop:
 
     def close(self, last: Coroutine[Any, Any, None]) -> None:
         """Cancel what still runs, run `last`, stop the thread."""
-        if not self._loop.is_running():
+        if os.getpid() != self._pid or self._closing:
             last.close()
             return
-        self.submit(self._end(last)).result()
+        with self._lock:
+            self._closing = True
+            ended = asyncio.run_coroutine_threadsafe(self._end(last), self._loop)
+        ended.result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     async def _end(self, last: Coroutine[Any, Any, None]) -> None:
-        running = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        while running := [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
         await last
         await self._loop.shutdown_asyncgens()
         await self._loop.shutdown_default_executor()

@@ -102,12 +102,13 @@ class Event:
     """One thing that happened in an attempt, in this order.
 
     `sent`: the request leaves (`way` says how, `price` what its tokens cost). `headers`: the answer's headers are
-    in (`status`; `connect` in seconds). `alive`: something other than text came. `piece`: text came. `done`: the
+    in (`status`; `connect` in seconds). `alive`: nothing of the answer, but the provider lives. `token`: a
+    part of the answer that is no text (reasoning, a tool call). `piece`: text came. `done`: the
     whole `answer`, once, with the number of the `attempt` that brought it. `at` is in seconds on the event loop's
     clock, read when the bytes were handed over by the socket.
     """
 
-    kind: Literal["sent", "headers", "alive", "piece", "done"]
+    kind: Literal["sent", "headers", "alive", "token", "piece", "done"]
     at: float
     text: str = ""
     way: str | None = None

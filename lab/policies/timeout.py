@@ -53,7 +53,7 @@ async def bounded(timeout: Timeout, attempt: Try, proceed: Proceed) -> Events:
                 return
             if event.kind == "sent":
                 sent = event.at
-            elif event.kind == "piece" or last is not None:
+            elif event.kind in ("piece", "token") or last is not None:
                 last = event.at
             yield event
     finally:
@@ -73,12 +73,12 @@ async def until(deadline: float, total: float, attempt: Try, proceed: Proceed) -
 async def _within(at: float | None, events: Events, phase: errors.Phase, allowed: float, model: str) -> Event | None:
     """The next event, None after the last, or a `TimeoutError` once `at` has come."""
     try:
-        async with asyncio.timeout_at(at):
+        async with asyncio.timeout_at(at) as limit:
             return await anext(events)
     except StopAsyncIteration:
         return None
     except builtins.TimeoutError as late:
-        if isinstance(late, errors.LabError):
+        if not limit.expired():  # somebody else's
             raise
         await events.aclose()
         raise errors.TimeoutError(f"{model}: {_SAID[phase]} {allowed:g} s", phase=phase) from late
