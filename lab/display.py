@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lab.model import Reply
@@ -53,3 +54,17 @@ def reply_html(reply: Reply) -> str:
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{html.escape(reply.text[:20_000])}</div>'
         f'<div style="opacity:.65;font-size:85%;margin-top:.4em">{html.escape(facts(reply))}</div></div>'
     )
+
+
+def plain_text(messages: Sequence[Any]) -> str:
+    """Messages as a person would read them; parts that are no text are named in brackets."""
+    lines = []
+    for message in messages:
+        content = message.get("content")
+        parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
+        said = "\n".join(
+            str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
+        )
+        role = message.get("role", "user")
+        lines.append(said if role == "user" else f"[{role}] {said}")
+    return "\n".join(lines)

@@ -90,6 +90,6 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         pass
     try:
         at = parsedate_to_datetime(low.get("retry-after", ""))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)

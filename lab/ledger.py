@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlite_utils import Database
 
 from lab import errors
+from lab.display import plain_text
 from lab.migrations import APPLICATION_ID, migrations
 from lab.model import Attempt, Call, Usage
 
@@ -360,17 +361,3 @@ _ATTEMPT = """
     call_id number role model way started_at status kind phase reason error body http_status retry_after wait
     connect ttft latency won cost cost_estimated loop_lag saturated
 """.split()
-
-
-def plain_text(messages: Sequence[Any]) -> str:
-    """Messages as a person would read them; parts that are no text are named in brackets."""
-    lines = []
-    for message in messages:
-        content = message.get("content")
-        parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-        said = "\n".join(
-            str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
-        )
-        role = message.get("role", "user")
-        lines.append(said if role == "user" else f"[{role}] {said}")
-    return "\n".join(lines)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Protocol
 
 from lab import errors, ledger, redact
+from lab.display import plain_text
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Price, Usage
 from lab.policies.kernel import Events, Proceed, Try
@@ -178,7 +179,7 @@ def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
         return 0.0
     if seen.price is None:
         return None
-    asked = len(ledger.plain_text(call.messages)) // 4 + 1
+    asked = len(plain_text(call.messages)) // 4 + 1
     came = (len("".join(seen.parts)) + 3) // 4
     return seen.price.cost(Usage(input=asked, output=came))
 

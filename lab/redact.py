@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 MASK = "[redacted]"
-_NAME = re.compile(r"key|token(?!s)|secret|passw|authori[sz]ation|credential|cookie", re.IGNORECASE)
+_NAME = re.compile(r"key|token(?!s)|secret|passw|^auth|authori[sz]ation|credential|cookie", re.IGNORECASE)
+_ADDRESSES = {"api_base", "base_url"}
 _NOT_SECRET = {"prompt_cache_key", "max_tokens"}
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"',]{8,}"
@@ -23,7 +25,8 @@ def secrets(params: Mapping[str, Any]) -> set[str]:
 
 
 def params(values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with secret-looking entries masked, at any depth; header values are masked whole."""
+    """`values` with secret-looking entries masked, at any depth; header values are masked whole, addresses lose
+    their credentials and the values of their queries."""
     return {name: _masked(name, value) for name, value in values.items()}
 
 
@@ -43,8 +46,24 @@ def _masked(name: str, value: Any) -> Any:
         whole = "headers" in name
         return {key: MASK if whole else _masked(str(key), inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked("", inner) for inner in value]
+        return [_masked(name, inner) for inner in value]
+    if isinstance(value, str) and "://" in value and name in _ADDRESSES:
+        for secret in _address_secrets(value):
+            value = value.replace(secret, MASK)
+        return value
     return MASK if isinstance(value, str) and _is_secret(name) else value
+
+
+def _address_secrets(address: str) -> Iterable[str]:
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address at all: nothing of it is kept
+        yield address
+        return
+    yield from (secret for secret in (parts.password, parts.username) if secret)
+    for _, value in parse_qsl(parts.query):
+        if len(value) >= 8:
+            yield value
 
 
 def _secret_values(values: Mapping[str, Any]) -> Iterable[str]:
@@ -54,5 +73,12 @@ def _secret_values(values: Mapping[str, Any]) -> Iterable[str]:
                 if isinstance(inner, str) and ("headers" in name or _is_secret(str(inner_name))):
                     yield inner
                     yield inner.removeprefix("Bearer ")
+                elif isinstance(inner, Mapping | list | tuple):
+                    yield from _secret_values({str(inner_name): inner})
+        elif isinstance(value, list | tuple) and _is_secret(name):
+            yield from (inner for inner in value if isinstance(inner, str))
         elif isinstance(value, str) and _is_secret(name):
             yield value
+            yield value.strip()
+        elif isinstance(value, str) and name in _ADDRESSES and "://" in value:
+            yield from _address_secrets(value)

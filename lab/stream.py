@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 
-from lab import errors
 from lab.model import Reply
 
 
@@ -40,12 +39,14 @@ class Stream:
         return self._future.done()
 
     @property
-    def error(self) -> errors.LabError | errors.LedgerError | None:
-        """Why the call failed; None while it runs and when it succeeded."""
-        if not self._future.done() or self._future.cancelled():
-            return None
-        found = self._future.exception()
-        return found if isinstance(found, errors.LabError | errors.LedgerError) else None
+    def closed(self) -> bool:
+        """Whether it was closed before its end."""
+        return self._future.cancelled()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the call failed, a `LabError` but for bugs; None while it runs, when it succeeded, and when closed."""
+        return None if not self.done or self.closed else self._future.exception()
 
     @property
     def reply(self) -> Reply:

@@ -98,8 +98,10 @@ class Wire:
             )
         except aiohttp.ConnectionTimeoutError as late:
             raise errors.TimeoutError(f"no connection to {_host(url)} after {connect:g} s", phase="connect") from late
-        except aiohttp.InvalidURL as bad:
-            raise errors.InvalidRequestError(f"{url!r} is not a URL that can be called: check `api_base`") from bad
+        except (aiohttp.InvalidURL, ValueError) as bad:  # ValueError: credentials in the address, odd headers
+            raise errors.InvalidRequestError(
+                f"{_host(url)} can't be called, check `api_base`, `api_key` and `extra_headers`: {bad}"
+            ) from bad
         except (aiohttp.ClientError, OSError) as failed:
             raise errors.TransportError(f"no answer from {_host(url)}: {_words(failed)}") from failed
         try:

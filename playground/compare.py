@@ -47,10 +47,7 @@ def page() -> None:
 
 def answered(lane: Lane) -> bool:
     """Whether a lane ended with a reply, neither failed nor stopped."""
-    try:
-        return lane.stream.reply is not None
-    except (errors.LabError, errors.LedgerError, RuntimeError):
-        return False
+    return lane.stream.done and lane.stream.error is None and not lane.stream.closed
 
 
 def summary(replies: list[Reply]) -> None:
@@ -110,7 +107,6 @@ def start(lab: object, prompt: str, models: list[str], params: dict) -> None:
             lanes.append(Lane(model, lab.stream(asked, model=model, tags=["playground"], **params)))
         except errors.LabError as failure:
             st.warning(str(failure), icon=":material/edit:")
-            return
 
 
 def stop() -> None:
@@ -162,11 +158,11 @@ def figures_of(lane: Lane, running: bool) -> tuple[dict[str, str], tuple[str, ..
         rows = {"Attempts": str(failure.attempts), "Cost": display.dollars(failure.cost), "Outcome": kind}
         return blank | rows, ("Outcome",), str(failure)
     if failure is not None:
-        return blank | {"Outcome": "not recorded"}, ("Outcome",), str(failure)
-    try:
-        reply = lane.stream.reply
-    except RuntimeError:
+        kind = "not recorded" if isinstance(failure, errors.LedgerError) else "error"
+        return blank | {"Outcome": kind}, ("Outcome",), str(failure)
+    if lane.stream.closed:
         return blank | {"Outcome": "stopped"}, (), ""
+    reply = lane.stream.reply
     waited = f"Waited {display.seconds(reply.queue)} for a first start: not counted above." if reply.queue > 0.5 else ""
     return (
         {

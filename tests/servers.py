@@ -27,7 +27,7 @@ class Received:
 
 
 class RawServer:
-    """Reads one request a connection, then plays its script: bytes are sent, the marks above are done."""
+    """Reads one request a connection, then plays its script: bytes are sent, floats waited, the marks above done."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -71,7 +71,10 @@ class RawServer:
                     return
                 if step is END:
                     return
-                connection.sendall(step)
+                if isinstance(step, float):
+                    self.gone.wait(step)
+                else:
+                    connection.sendall(step)
 
 
 def _read(connection: socket.socket) -> Received:

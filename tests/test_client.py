@@ -7,7 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -91,6 +91,11 @@ def test_a_bug_in_a_stand_in_is_raised_and_on_record(tmp_path: Path) -> None:
         ("hi", {"lane": "fast"}, "lane='fast': one of interactive, batch"),
         ("hi", {"tags": "one"}, "tags='one': a list of strings"),
         ("hi", {"temperature": object()}, "can't be sent as JSON"),
+        ("hi", {"tags": None}, "tags=None: a list of strings"),
+        ("hi", {"user": {"id": 1}}, "user={'id': 1}: a string"),
+        ("hi", {"policy": "fast"}, r"policy='fast': a Policy\(\.\.\.\)"),
+        ([{"role": "user", "content": ["hi"]}], {}, "message 0: a list of parts"),
+        ([{"role": "user", "content": 7}], {}, "message 0: content is text or a list of parts"),
     ],
 )
 def test_what_can_not_be_sent_is_refused_before_anything_is_spent(
@@ -205,6 +210,69 @@ def test_a_script_that_ends_without_closing_is_quiet(tmp_path: Path, server: Raw
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "Par\n", "")
     with Lab(tmp_path / "lab.db") as lab:
         assert lab.calls()["status"].tolist() == ["cancelled"]
+
+
+FORK = """
+import os, sys
+from lab import Lab, errors
+lab = Lab(sys.argv[1], provider=lambda call: "yes")
+lab.ask("hi", model="m")
+child = os.fork()
+if child == 0:
+    try:
+        lab.ask("hi", model="m")
+    except RuntimeError as failure:
+        print(failure, flush=True)
+    print(len(lab.calls()), flush=True)
+    sys.exit(0)
+os.waitpid(child, 0)
+print(lab.ask("again", model="m").text)
+"""
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_fork_is_told_and_ends(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", FORK, tmp_path / "lab.db"], capture_output=True, text=True, timeout=60)
+    assert ran.stdout.split("\n")[:3] == [
+        "this Lab was made in another process, before a fork: make a new one here",
+        "1",
+        "yes",
+    ]
+
+
+def test_closing_while_threads_ask_leaves_none_waiting(tmp_path: Path) -> None:
+    lab, ended = Lab(tmp_path / "lab.db", provider=lambda call: "yes"), []
+
+    def ask_on() -> None:
+        try:
+            while True:
+                lab.ask("hi", model="m")
+        except (RuntimeError, CancelledError, errors.LedgerError):
+            ended.append(True)
+
+    threads = [threading.Thread(target=ask_on) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    while not lab.count():
+        pass
+    lab.close()
+    for thread in threads:
+        thread.join(20)
+    assert len(ended) == 8
+
+
+def test_asking_from_within_the_labs_own_loop_is_told(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab.db", provider=lambda call: lab.ask("inner", model="m").text) as lab:
+        with pytest.raises(RuntimeError, match=r"would wait for itself: use `await lab\.aask"):
+            lab.ask("outer", model="m")
+
+
+def test_a_functions_own_timeout_is_not_the_labs(tmp_path: Path) -> None:
+    def late(call: object) -> str:
+        raise TimeoutError("mine")
+
+    with Lab(tmp_path / "lab.db", provider=late) as lab, pytest.raises(TimeoutError, match="mine"):
+        lab.ask("hi", model="m")
 
 
 def test_it_is_a_context_manager_of_both_kinds(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from lab import errors
+from lab import Lab, errors
 from lab.provider import ADMITTED, load, translate
+from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion
 
 MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
 REQUESTS = {
@@ -56,6 +57,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
     monkeypatch.setattr(LiteLLMAiohttpTransport, "handle_async_request", catch)
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", catch)
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://vllm.invalid/v1")
     return caught
 
 
@@ -105,6 +107,19 @@ def test_a_key_from_the_environment_is_the_one_litellm_takes(
     headers = {name.lower(): value for name, value in ours.headers.items()}
     assert (ours.url, headers["authorization"]) == (theirs.url, theirs.key)
     assert theirs.key == "Bearer key-of-this-one"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("provider", sorted(ADMITTED))
+def test_a_whole_answer_is_read_as_litellm_reads_it(provider: str, lab: Lab, server: RawServer) -> None:
+    usage = {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17}
+    server.plays(answer({**completion("Paris", usage=usage), "service_tier": "default"}))
+    server.plays(STREAM, chunk("Par"), chunk("is"), chunk(finish="stop"), chunk(choices=[], usage=usage), DONE, END)
+    where = {"model": f"{provider}/some-model", "api_base": server.url, "api_key": "k-123456789"}
+    reply, stream = lab.ask("hi", **where), lab.stream("hi", **where)
+    assert "".join(stream) == reply.text == "Paris"
+    for one in (reply, stream.reply):
+        assert (one.usage.input_tokens, one.usage.output_tokens, one.finish_reason) == (12, 5, "stop")
 
 
 def test_a_provider_that_is_not_admitted_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,6 +154,64 @@ def test_a_write_that_fails_carries_the_paid_reply(lab: Lab) -> None:
     assert lab.ask("third", model="m").text == "echo: third", "one bad write does not stop the writer"
 
 
+def test_a_first_row_that_could_not_be_written_is_written_with_the_last(lab: Lab) -> None:
+    lab.ask("warm", model="m")
+    with sqlite3.connect(lab.path) as other:
+        other.execute(
+            "create trigger full before insert on calls when new.model = 'x' begin select raise(abort, 'full'); end"
+        )
+
+    def freed(call: object) -> str:
+        with sqlite3.connect(lab.path) as other:
+            other.execute("drop trigger full")
+        return "paid"
+
+    with Lab(lab.path, provider=freed) as late:
+        reply = late.ask("hi", model="x")
+        assert late.texts(reply.call_id)["answer"] == "paid"
+        assert late.calls(model="x")["status"].tolist() == ["ok"]
+
+
+def test_a_ledger_that_was_removed_is_an_error_and_not_a_loss(lab: Lab) -> None:
+    lab.ask("warm", model="m")
+    lab.path.rename(lab.path.with_suffix(".moved"))
+    with pytest.raises(errors.LedgerError, match="was removed or replaced while it was open") as failure:
+        lab.ask("hi", model="m")
+    assert failure.value.reply.text == "echo: hi"
+    assert not lab.path.exists(), "reading makes no empty file in its place"
+
+
+def test_a_locked_ledger_is_waited_for_once(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.ledger.BUSY", 0.2)
+    with Lab(lab.path, provider=echo) as waiting, sqlite3.connect(lab.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(errors.LedgerError, match="database is locked"):
+            waiting.ask("hi", model="m")
+        other.execute("ROLLBACK")
+        assert waiting.ask("again", model="m").text == "echo: again"
+
+
+OPENER = """
+import sys, time
+from lab.ledger import Ledger
+print("ready", flush=True); sys.stdin.readline()
+Ledger(sys.argv[1]).close()
+"""
+
+
+def test_many_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
+    for number in range(3):
+        command = [sys.executable, "-c", OPENER, tmp_path / f"{number}.db"]
+        openers = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(5)
+        ]
+        for one in openers:
+            one.stdout.readline()
+        for one in openers:
+            one.communicate("go\n", timeout=60)
+        assert [one.returncode for one in openers] == [0] * 5
+
+
 WRITER = """
 import sys
 from lab import Lab

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import traceback
 
 import pytest
 
-from lab import Lab, errors
+from lab import Lab, Policy, Timeout, errors
+from lab.provider.prices import price_of
 from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion
 
 HTML = b"<html><body>502 from a proxy</body></html>"
@@ -90,6 +92,116 @@ def test_streamed_tool_calls_are_put_together(lab: Lab, server: RawServer) -> No
     )
     _, reply = stream(lab, server)
     assert reply.tool_calls[0]["function"] == {"name": "look", "arguments": '{"at":"it"}'}
+
+
+@pytest.mark.parametrize("finish", ["error", "network_error", "insufficient_system_resource", "abort", 7, None, ""])
+def test_a_finish_that_no_whole_answer_has_is_no_success(lab: Lab, server: RawServer, finish: object) -> None:
+    """LiteLLM calls them all "stop"."""
+    server.plays(answer(completion("Par", finish)))
+    with pytest.raises(errors.ProviderError, match="broke off"):
+        ask(lab, server)
+
+
+def test_only_the_first_choice_of_a_stream_is_read(lab: Lab, server: RawServer) -> None:
+    def piece(index: int, text: str, finish: str | None = None) -> bytes:
+        return chunk(choices=[{"index": index, "delta": {"content": text}, "finish_reason": finish}])
+
+    server.plays(
+        STREAM, piece(0, "Paris"), piece(1, "Berlin"), piece(0, " is"), piece(1, "", "stop"), piece(0, "", "stop")
+    )
+    assert stream(lab, server)[0] == "Paris is"
+    with pytest.raises(errors.InvalidRequestError, match="n=2: one answer a call"):
+        ask(lab, server, n=2)
+
+
+def test_a_character_split_over_two_chunks_is_whole(lab: Lab, server: RawServer) -> None:
+    half = b'data: {"choices": [{"index": 0, "delta": {"content": "a\\ud83d"}, "finish_reason": null}]}\n\n'
+    rest = b'data: {"choices": [{"index": 0, "delta": {"content": "\\ude00b"}, "finish_reason": "stop"}]}\n\n'
+    server.plays(STREAM, half, rest, DONE, END)
+    assert stream(lab, server)[0] == "a😀b"
+
+
+@pytest.mark.parametrize(
+    "usage", ["n/a", [1], {"prompt_tokens": -1, "completion_tokens": "x"}, {"prompt_tokens": 1e400}]
+)
+def test_odd_usage_does_not_lose_a_paid_answer(lab: Lab, server: RawServer, usage: object) -> None:
+    server.plays(STREAM, chunk("Paris"), chunk(finish="stop"), chunk(choices=[], usage=usage), DONE, END)
+    assert stream(lab, server)[0] == "Paris"
+
+
+def test_missing_usage_is_counted_without_a_download(lab: Lab, server: RawServer) -> None:
+    """LiteLLM's counter would fetch a tokenizer for a name with "llama" in it."""
+    server.plays(answer(completion("Paris", usage=False)))
+    where = {"api_base": server.url, "api_key": "k-123456789"}
+    reply = lab.ask("hi", model="openai/meta-llama-3-8b", **where)
+    assert reply.usage.estimated
+    parts = [{"type": "text", "text": "look"}, {"type": "input_audio", "input_audio": {"data": "x", "format": "wav"}}]
+    assert lab.ask([{"role": "user", "content": parts}], model="openai/m", **where).text == "Paris"
+
+
+def test_reasoning_that_is_left_out_of_the_completion_is_counted(lab: Lab, server: RawServer) -> None:
+    """As xAI does: its total tells."""
+    usage = {
+        "prompt_tokens": 32,
+        "completion_tokens": 9,
+        "total_tokens": 341,
+        "completion_tokens_details": {"reasoning_tokens": 300},
+    }
+    server.plays(answer(completion(usage=usage)))
+    reply = ask(lab, server)
+    assert (reply.usage.output, reply.usage.reasoning) == (9, 300)
+
+
+def test_prices_of_long_requests_and_of_service_tiers() -> None:
+    entry = {
+        "input_cost_per_token": 1.0,
+        "output_cost_per_token": 2.0,
+        "input_cost_per_token_above_200k_tokens": 3.0,
+        "output_cost_per_token_above_200k_tokens": 4.0,
+        "input_cost_per_token_priority": 5.0,
+        "output_cost_per_token_priority": 6.0,
+    }
+    assert [
+        (price_of(entry, n, t).input, price_of(entry, n, t).output)
+        for n, t in ((9, None), (200_001, None), (9, "priority"))
+    ] == [
+        (1, 2),
+        (3, 4),
+        (5, 6),
+    ]
+    assert price_of(entry, 9, "flex") is None, "a tier without a known price is unknown"
+    assert price_of({}) is None
+
+
+def test_a_stream_that_only_thinks_is_not_late(lab: Lab, server: RawServer) -> None:
+    def thought() -> bytes:
+        return chunk(choices=[{"index": 0, "delta": {"reasoning_content": "hm"}, "finish_reason": None}])
+
+    server.plays(
+        STREAM, thought(), 0.4, thought(), 0.4, thought(), 0.4, chunk("Paris"), chunk(finish="stop"), DONE, END
+    )
+    policy = Policy(timeout=Timeout(first_token=0.9, idle=0.9), retry=None)
+    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789", policy=policy)
+    assert "".join(made) == "Paris"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"api_base": "http://[::1/v1"},
+        {"extra_headers": "abc"},
+        {"api_key": "sk-ends-with-a-line\n"},
+        {"api_base": "http://user:pw@127.0.0.1:9/v1"},
+    ],
+)
+def test_odd_connections_end_in_a_kind(lab: Lab, server: RawServer, more: dict) -> None:
+    server.plays(answer(completion()))
+    where = {"model": "openai/m", "api_base": server.url, "api_key": "k-123456789", **more}
+    if more.get("api_key"):
+        assert lab.ask("hi", **where).text == "Paris", "a line's end is no part of a key"
+    else:
+        with pytest.raises(errors.InvalidRequestError):
+            lab.ask("hi", **where)
 
 
 NO_ANSWERS = {
@@ -197,6 +309,55 @@ def test_openais_key_is_not_lent_to_another_provider(
     for model in ("lambda_ai/m", "scaleway/m", "meta_llama/m", "groq/m", "tensormesh/m"):
         with pytest.raises(errors.AuthError, match="no key for"):
             lab.ask("hi", model=model)
+
+
+def test_openais_key_does_not_follow_an_address(lab: Lab, server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given another provider's model and an address, LiteLLM would send OpenAI's key there."""
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-openai-key")
+    server.plays(answer(completion()))
+    for provider in (
+        "lambda_ai",
+        "scaleway",
+        "meta_llama",
+        "litellm_proxy",
+        "lm_studio",
+        "hosted_vllm",
+        "custom_openai",
+        "xinference",
+    ):
+        server.received.clear()
+        lab.ask("hi", model=f"{provider}/m", api_base=server.url)
+        assert "planted" not in str(server.received[0].headers), provider
+
+
+@pytest.mark.parametrize("provider", ["hosted_vllm", "lm_studio", "litellm_proxy", "xinference"])
+def test_a_private_models_prompt_is_not_sent_to_openai(
+    lab: Lab, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-openai-key")
+    with pytest.raises(errors.InvalidRequestError, match=f"no address is known for {provider}/private: pass api_base"):
+        lab.ask("hi", model=f"{provider}/private")
+
+
+def test_a_carried_attempt_is_one_request(lab: Lab, server: RawServer) -> None:
+    """LiteLLM's own client sends again when the connection breaks."""
+    server.plays(RESET)
+    with pytest.raises(errors.TransportError):
+        lab.ask("hi", model="anthropic/claude-haiku-4-5", api_base=server.url, api_key="k-123456789")
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("model", ["anthropic/claude-haiku-4-5", "mistral/mistral-small-latest", "openai/m"])
+def test_a_secret_is_in_no_traceback_and_survives_no_cut(lab: Lab, server: RawServer, model: str) -> None:
+    secret = "f0e1d2c3b4a5968778695a4b3c2d1e0f99887766"
+    server.plays(answer({"error": {"message": f"{'x' * 262} {secret}", "type": "authentication_error"}}, 401))
+    try:
+        lab.ask("hi", model=model, api_base=server.url, api_key=secret)
+    except errors.AuthError as failure:
+        told = "".join(traceback.format_exception(failure)) + str(failure.body) + repr(failure.__context__)
+    lab.close()
+    for place in (told, *(file.read_bytes().decode("latin-1") for file in lab.path.parent.glob("lab.db*"))):
+        assert secret[:12] not in place
 
 
 @pytest.mark.parametrize(("name", "value"), [("timeout", 3), ("num_retries", 2), ("stream", True)])

@@ -22,6 +22,15 @@ def test_parameters_are_masked_by_name_at_any_depth() -> None:
     assert (masked["temperature"], masked["max_tokens"], masked["stop"]) == (0.5, 9, ["key"])
 
 
+def test_addresses_lose_their_credentials() -> None:
+    params = {
+        "api_base": "http://user:hunter2secret@host/v1?api-key=hunter3secret",
+        "extra_body": {"api_keys": ["hunter4secret"]},
+    }
+    assert "hunter" not in str(redact.params(params))
+    assert {"hunter2secret", "hunter3secret", "hunter4secret"} <= redact.secrets(params)
+
+
 def test_values_of_parameters_headers_and_environment_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "planted-env-1")
     known = redact.secrets({"api_key": "planted-par-1", "extra_headers": {"Authorization": "Bearer planted-hed-1"}})

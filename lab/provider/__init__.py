@@ -17,11 +17,11 @@ import json
 import time
 from collections.abc import AsyncGenerator
 
-from lab import child, errors, failures
-from lab.model import Call, Event, Price
+from lab import child, errors, failures, redact
+from lab.model import Call, Event, Usage
 from lab.provider.carried import carried
 from lab.provider.dialect import ADMITTED, Request, load, translate, warm
-from lab.provider.prices import price_of, worst_cost
+from lab.provider.prices import Pricer, pricer, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.wire import Marks, Wire
 
@@ -40,6 +40,25 @@ class Provider:
 
         `connect` is how many seconds the connection may take; None is no limit.
         """
+        sent, odd = False, None
+        events = self._open(call, connect)
+        try:
+            async for event in events:
+                sent = True
+                yield event
+        except errors.LabError:
+            raise
+        except Exception as found:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
+            odd = f"{type(found).__name__}: {found}"
+        finally:
+            await events.aclose()
+        if odd is not None:
+            odd = redact.text(odd, redact.secrets(call.params))[:500]
+            if sent:
+                raise errors.MalformedError(f"{call.model}: the answer can't be read: {odd}")
+            raise errors.InvalidRequestError(f"{call.model}: the request can't be sent: {odd}")
+
+    async def _open(self, call: Call, connect: float | None) -> AsyncGenerator[Event]:
         loop = asyncio.get_running_loop()
         if not (loaded := warm()).done():
             await asyncio.wrap_future(loaded)
@@ -57,7 +76,7 @@ class Provider:
                 params["api_base"] = endpoint.url
             name, params["api_key"] = f"openai/{own}", params.get("api_key", "none-needed")
         request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
-        price = price_of(request, prices) if request else None
+        price = pricer(request, prices) if request else None
         events = (
             self._by_wire(call, request, price, connect)
             if request is not None
@@ -69,20 +88,19 @@ class Provider:
         finally:
             await events.aclose()
 
-    async def _by_wire(
-        self, call: Call, request: Request, price: Price | None, limit: float | None
-    ) -> AsyncGenerator[Event]:
+    async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
         if self._wire is None:
             self._wire = Wire()
         loop = asyncio.get_running_loop()
         payload = json.dumps(request.body).encode()
         marks = Marks(loop.time())
-        yield Event("sent", marks.start, way="wire", price=price)
+        yield Event("sent", marks.start, way="wire", price=price(Usage(), None))
         async with self._wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
             connect = None if marks.connected is None else marks.connected - marks.start
             yield Event("headers", loop.time(), status=response.status, connect=connect)
             if response.status >= 300:
                 text = (await response.body(64 * 1024)).decode("utf-8", "replace")
+                text = redact.text(text, redact.secrets(call.params))[:60_000]
                 raise failures.from_status(response.status, response.headers, text, model=call.model, now=time.time())
             reader = read_stream if call.streamed else read_whole
             async for event in reader(call, request, price, response):

@@ -6,6 +6,7 @@ import copy
 import importlib
 import os
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Mapping
@@ -48,6 +49,7 @@ _KEYLESS = {
 }
 _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databricks", "snowflake", "sap"}
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
+_LIKE_OPENAI = {"custom_openai", "aiohttp_openai", "text-completion-openai", "text-completion-inception"}
 _loading = threading.Lock()
 _ready: list[bool] = []
 _warming = threading.Lock()
@@ -68,8 +70,18 @@ def load() -> ModuleType:
             choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
             litellm.ModelResponseStream(choices=[choice])  # built on first use: not while an answer waits
             litellm.ModelResponse()
+            # its handler sends a request again by itself when the connection broke: one attempt is one request
+            handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+            handler.single_connection_post_request = _no_second_request
             _ready.append(True)
         return litellm
+
+
+async def _no_second_request(*_args: object, **_more: object) -> None:
+    """Called while the first request's failure is being handled: that failure stands."""
+    broken = sys.exc_info()[1]
+    assert broken is not None
+    raise broken
 
 
 def warm() -> Future[ModuleType]:
@@ -125,9 +137,12 @@ def translate(
             "groq/llama-3.1-8b-instant, local/smollm2 or sim/steady"
         ) from unknown
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
+    key = key.strip() if isinstance(key, str) else key
     _need_key(litellm, said, provider, key, base_given)
     internal = set(given) & set(litellm.types.utils.all_litellm_params)
     if provider not in ADMITTED or internal or _is_bridged(litellm, name, provider, base, given):
+        if base is None and falls_back_to_openai(litellm, provider):
+            _need_address(said, provider)
         return None
     config = _config(litellm, name, provider)
     messages = copy.deepcopy([dict(message) for message in messages])
@@ -145,6 +160,8 @@ def translate(
         dict(params.get("extra_headers") or {}), name, messages, optional, known, key, base
     )
     url = config.get_complete_url(base, key, name, optional, known, streamed)
+    if "//api.openai.com" in url:
+        _need_address(said, provider)
     body = {**config.transform_request(name, messages, optional, known, headers), **extra}
     if streamed:
         body["stream"] = True
@@ -170,6 +187,19 @@ def _need_key(litellm: ModuleType, said: str, provider: str, key: str | None, ba
     if missing:
         names = " or ".join(missing)
         raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
+
+
+def _need_address(said: str, provider: str) -> None:
+    """Raise `InvalidRequestError` where LiteLLM would send another provider's prompt to OpenAI's own host."""
+    if provider not in ("openai", "custom_openai"):
+        raise errors.InvalidRequestError(f"no address is known for {said}: pass api_base=...")
+
+
+def falls_back_to_openai(litellm: ModuleType, provider: str) -> bool:
+    """Whether LiteLLM's handler for `provider` takes OpenAI's key and address where the provider's are missing."""
+    compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers}
+    listed = litellm.llms.openai_like.json_loader.JSONProviderRegistry.exists(provider)
+    return listed or provider in compatible | _KEYLESS | _LIKE_OPENAI
 
 
 def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None, given: Mapping[str, Any]) -> bool:

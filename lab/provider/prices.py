@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.model import Call, Price
+from lab.display import plain_text
+from lab.model import Call, Price, Usage
 from lab.provider.dialect import Request, load
+from lab.provider.tokens import count
+
+Pricer = Callable[[Usage, str | None], Price | None]
+"""The price that applies to a usage, at a service tier ("priority", "flex") if one was used."""
 
 
-def price_of(request: Request, own: Mapping[str, Any] | None = None) -> Price | None:
-    """US dollars a token for this model, from the packaged price list; None where it isn't known."""
+def pricer(request: Request, own: Mapping[str, Any] | None = None) -> Pricer:
+    """Prices of this model from the packaged list, or from `own`; of None where it isn't on it."""
     entry = own if own is not None else _listed(request)
-    if entry is None or entry.get("input_cost_per_token") is None or entry.get("output_cost_per_token") is None:
+    return lambda usage, tier: price_of(entry, usage.input_tokens, tier)
+
+
+def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = None) -> Price | None:
+    """US dollars a token for a request that sent so many tokens; None where it isn't known.
+
+    Longer requests are dearer on some models (`..._above_200k_tokens`), service tiers have prices of their own.
+    """
+    if entry is None:
         return None
-    into, out = float(entry["input_cost_per_token"]), float(entry["output_cost_per_token"])
+    end = f"_{tier}" if tier in ("priority", "flex") else ""
+    steps = {
+        int(found[1]) for name in entry if (found := re.fullmatch(r"input_cost_per_token_above_(\d+)k_tokens", name))
+    }
+    step = max((one for one in steps if sent > one * 1000), default=None)
+    above = f"_above_{step}k_tokens" if step is not None else ""
 
-    def listed(name: str, otherwise: float) -> float:
-        value = entry.get(name)
-        return otherwise if value is None else float(value)
+    def listed(name: str, otherwise: float | None = None) -> float | None:
+        for key in (f"{name}{above}{end}", f"{name}{above}" if not end else "", f"{name}{end}" if not above else ""):
+            if entry.get(key) is not None:
+                return float(entry[key])
+        return otherwise
 
+    into, out = listed("input_cost_per_token"), listed("output_cost_per_token")
+    if into is None or out is None:
+        return None
     return Price(
         input=into,
         output=out,
-        cache_read=listed("cache_read_input_token_cost", into),
-        cache_write=listed("cache_creation_input_token_cost", into),
-        reasoning=listed("output_cost_per_reasoning_token", out),
+        cache_read=listed("cache_read_input_token_cost", into) or 0.0,
+        cache_write=listed("cache_creation_input_token_cost", into) or 0.0,
+        reasoning=listed("output_cost_per_reasoning_token", out) or 0.0,
     )
 
 
@@ -39,10 +63,10 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
         return None
     request = Request(provider, model, "", {}, {}, None, {})
     entry = own if own is not None else _listed(request)
-    price = price_of(request, own)
+    price = price_of(entry)
     if price is None:
         return None
-    sent = litellm.token_counter(model=model, messages=[dict(message) for message in call.messages])
+    sent = count(plain_text(call.messages)) + 8 * len(call.messages)
     limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens")
     made = limit or (entry or {}).get("max_output_tokens") or 4096
     return sent * max(price.input, price.cache_write) + made * max(price.output, price.reasoning)

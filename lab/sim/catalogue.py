@@ -13,7 +13,8 @@ class SimModel:
 
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
-    together. After the first token, `rate` tokens a second, `length` of them where it is given. Prices are simulated US dollars a million tokens.
+    together. After the first token, `rate` tokens a second, `length` of them where it is given. Prices are
+    simulated US dollars a million tokens.
     """
 
     about: str
