@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from lab import errors, keys, ledger, redact
@@ -19,6 +20,9 @@ from lab.policies.budget import Spending
 from lab.policies.compose import Memory, composed
 from lab.policies.kernel import Try
 from lab.record import Recorder, Source
+
+VISIBLE = 0.05
+"""Seconds after which a call that has sent nothing yet, because it waits its turn, is on the ledger as running."""
 
 Deliver = Callable[[str], None]
 
@@ -65,11 +69,11 @@ class Engine:
         began = time.time()
         config, content = configuration(call, policy)
         begin = ledger.begin_call(call, began, config, content)
-        self._ledger.submit(*begin)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else asyncio.get_running_loop().time() + total
-        made = Recorder(call, self._source, self._ledger, self._lag, connect)
+        made = Recorder(call, self._source, self._ledger, self._lag, connect, pending=list(begin))
         end = _End(self._ledger, call, made, began, begin)
+        visible = asyncio.get_running_loop().call_later(VISIBLE, made.flush)
 
         async def asked() -> Reply:
             async with _Held(self, call, policy, made):
@@ -94,6 +98,8 @@ class Engine:
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
             end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)))
             raise
+        finally:
+            visible.cancel()
 
     async def _answer(
         self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None, deadline: float | None
@@ -194,7 +200,7 @@ class _End:
             "finish_reason": reply.finish_reason,
         }
         rows = ledger.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
-        await self._on_disk(self._ledger.finish(self._begin, rows), reply, None)
+        await self._on_disk(self._finish(rows), reply, None)
 
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
@@ -244,7 +250,13 @@ class _End:
         if status == "ok":
             statements = [*statements, *keys.finished(self._call)]
         end = ledger.end_call(self._call.call_id, values, text or None, tools)
-        return self._ledger.finish(self._begin, end, *statements)
+        return self._finish(end, *statements)
+
+    def _finish(self, end: list[ledger.Statement], *others: ledger.Statement) -> Future[None]:
+        """Queue the end, and before it whatever still waits to be written."""
+        self._made.ended = True
+        self._made.flush()
+        return self._ledger.finish(self._begin, end, *others)
 
     def _queue(self) -> float | None:
         """Seconds between intake and the first request."""
@@ -261,10 +273,13 @@ class _End:
 
 def configuration(call: Call, policy: Policy) -> tuple[str, str]:
     """The configuration a call ran under: a hash of its content, and the content as JSON with secrets masked."""
-    content = json.dumps(
-        {"model": call.model, "params": redact.params(call.params), "policy": policy.content()},
-        sort_keys=True,
-        default=str,
-        ensure_ascii=False,
+    said = {"model": call.model, "params": redact.params(call.params)}
+    content = (
+        f'{json.dumps(said, sort_keys=True, default=str, ensure_ascii=False)[:-1]}, "policy": {_policy_json(policy)}}}'
     )
     return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:12], content
+
+
+@lru_cache(maxsize=256)
+def _policy_json(policy: Policy) -> str:
+    return json.dumps(policy.content(), sort_keys=True)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 BUSY = 30.0
 """Seconds a write waits for another process to finish its own."""
 _BATCH = 500
+_LINGER = 0.02
+"""Seconds that rows nobody waits for (the start of a call, of an attempt) may wait for company in one commit."""
 
 FORKED = "this Lab was made in another process, before a fork: make a new one here"
 
@@ -46,6 +48,7 @@ class _Job:
     statements: Sequence[Statement]
     done: Future[Any]
     decide: Callable[[sqlite3.Connection], Any] | None = None
+    waited_for: bool = False
 
     def run(self, connection: sqlite3.Connection) -> Any:
         for sql, values in self.statements:
@@ -81,11 +84,11 @@ class Ledger:
 
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
-        return self._put(_Job(statements, Future()))
+        return self._put(_Job(statements, Future(), waited_for=not statements))
 
     def transact(self, decide: Callable[[sqlite3.Connection], T]) -> Future[T]:
         """Queue a function that reads and writes within one transaction; the future has what it returns."""
-        return self._put(_Job((), Future(), decide))
+        return self._put(_Job((), Future(), decide, waited_for=True))
 
     def _put(self, job: _Job) -> Future[Any]:
         job.done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
@@ -155,9 +158,12 @@ class Ledger:
         running = True
         while running:
             batch = [self._todo.get()]
+            linger = time.monotonic() + _LINGER
             while len(batch) < _BATCH and batch[-1] is not None:
+                waited_for = any(job is not None and job.waited_for for job in batch)
                 try:
-                    batch.append(self._todo.get_nowait())
+                    left = 0.0 if waited_for else linger - time.monotonic()
+                    batch.append(self._todo.get(timeout=left) if left > 0 else self._todo.get_nowait())
                 except queue.Empty:
                     break
             running = batch[-1] is not None

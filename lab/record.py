@@ -34,7 +34,10 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Recorder:
-    """The attempts of one call. `around` puts itself right around an attempt and its timeouts."""
+    """The attempts of one call. `around` puts itself right around an attempt and its timeouts.
+
+    `pending` are rows that wait for the next commit of this call: each commit wakes the writer's thread.
+    """
 
     call: Call
     source: Source
@@ -43,6 +46,8 @@ class Recorder:
     connect: float | None
     attempts: list[Attempt] = field(default_factory=list)
     first_sent: float | None = None
+    pending: list[ledger.Statement] = field(default_factory=list)
+    ended: bool = False
 
     def open(self, one: Try) -> Events:
         """One attempt, straight from the source."""
@@ -113,7 +118,7 @@ class Recorder:
             seen.sent, seen.price = event.at, event.price
             row.way, row.started_at = event.way, time.time()
             self.first_sent = self.first_sent or row.started_at
-            self.book.submit(*ledger.put_attempt(row))
+            self.book.submit(*self.taken(), *ledger.put_attempt(row))
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
         elif event.kind == "piece":
@@ -134,7 +139,19 @@ class Recorder:
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
-        self.book.submit(*ledger.put_attempt(row))
+        self.pending += ledger.put_attempt(row)
+        if row.status != "ok" or self.ended:  # else the call's own end follows at once
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self.pending:
+            self.book.submit(*self.taken())
+
+    def taken(self) -> list[ledger.Statement]:
+        """The pending rows, for a commit."""
+        pending, self.pending = self.pending, []
+        return pending
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
         """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import json
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -51,13 +53,15 @@ _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databr
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
 _LIKE_OPENAI = {"custom_openai", "aiohttp_openai", "text-completion-openai", "text-completion-inception"}
 _loading = threading.Lock()
-_ready: list[bool] = []
+_ready: list[ModuleType] = []
 _warming = threading.Lock()
 _warmed: list[Future[ModuleType]] = []
 
 
 def load() -> ModuleType:
     """LiteLLM, set up to be quiet and offline. Takes seconds the first time."""
+    if _ready:
+        return _ready[0]
     with _loading:
         os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
         os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
@@ -73,7 +77,7 @@ def load() -> ModuleType:
             # its handler sends a request again by itself when the connection broke: one attempt is one request
             handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
             handler.single_connection_post_request = _no_second_request
-            _ready.append(True)
+            _ready.append(litellm)
         return litellm
 
 
@@ -144,9 +148,9 @@ def translate(
         if base is None and falls_back_to_openai(litellm, provider):
             _need_address(said, provider)
         return None
-    config = _config(litellm, name, provider)
+    config = _config(name, provider)
     messages = copy.deepcopy([dict(message) for message in messages])
-    optional, supported = _optional(litellm, config, name, provider, messages, given, streamed)
+    optional, supported = _optional(config, name, provider, messages, given, streamed)
     if provider == "openai":
         base = config.get_api_base(base)
     base = base.rstrip("/") if base else base
@@ -206,6 +210,9 @@ def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None,
     """Whether LiteLLM would send this chat call to OpenAI's other interface, `responses`."""
     if provider != "openai":
         return False
+    listed = litellm.model_cost.get(name) or {}
+    if not given.keys() & {"tools", "reasoning_effort", "web_search_options"}:
+        return listed.get("mode") == "responses" or name.startswith("responses/")
     info, _ = litellm.main.responses_api_bridge_check(
         model=name,
         custom_llm_provider=provider,
@@ -217,20 +224,38 @@ def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None,
     return info.get("mode") == "responses"
 
 
-def _config(litellm: ModuleType, name: str, provider: str) -> Any:
+@lru_cache(maxsize=512)
+def _config(name: str, provider: str) -> Any:
+    """LiteLLM's configuration of this model: it holds no state of a call's."""
+    litellm = load()
     config = litellm.utils.ProviderConfigManager.get_provider_chat_config(name, litellm.LlmProviders(provider))
     return config or litellm.OpenAIConfig()
 
 
 def _optional(
-    litellm: ModuleType,
-    config: Any,
-    name: str,
-    provider: str,
-    messages: list,
-    given: Mapping[str, Any],
-    streamed: bool,
+    config: Any, name: str, provider: str, messages: list, given: Mapping[str, Any], streamed: bool
 ) -> tuple[dict[str, Any], list[str]]:
+    """The parameters as the provider takes them, and the names of those it knows. Raises `InvalidRequestError`.
+
+    Most calls of a program share theirs, so the last few are kept; only plain values can be.
+    """
+    try:
+        said = json.dumps(given, sort_keys=True)
+    except (TypeError, ValueError):
+        return _mapped(config, name, provider, messages, given, streamed)
+    optional, supported = _mapped_before(name, provider, said, streamed)
+    return copy.deepcopy(optional), supported
+
+
+@lru_cache(maxsize=512)
+def _mapped_before(name: str, provider: str, given: str, streamed: bool) -> tuple[dict[str, Any], list[str]]:
+    return _mapped(_config(name, provider), name, provider, [], json.loads(given), streamed)
+
+
+def _mapped(
+    config: Any, name: str, provider: str, messages: list, given: Mapping[str, Any], streamed: bool
+) -> tuple[dict[str, Any], list[str]]:
+    litellm = load()
     try:
         optional = litellm.utils.get_optional_params(
             model=name, custom_llm_provider=provider, messages=messages, stream=streamed or None, **given
