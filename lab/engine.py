@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from lab import errors, keys, ledger, redact
+from lab import errors, keys, ledger, redact, rows
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Reply, Usage
 from lab.policies import Budget, Policy
@@ -68,7 +68,7 @@ class Engine:
         """
         began = time.time()
         config, content = configuration(call, policy)
-        begin = ledger.begin_call(call, began, config, content)
+        begin = rows.begin_call(call, began, config, content)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else asyncio.get_running_loop().time() + total
         made = Recorder(call, self._source, self._ledger, self._lag, connect, pending=list(begin))
@@ -162,7 +162,7 @@ class _Held:
 class _End:
     """How a call ends on the ledger."""
 
-    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float, begin: list[ledger.Statement]):
+    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float, begin: list[rows.Statement]):
         self._ledger, self._call, self._made, self._began, self._begin = book, call, made, began, begin
 
     async def answered(self, done: Event) -> Reply:
@@ -199,8 +199,8 @@ class _End:
             "answered_by": reply.answered_by,
             "finish_reason": reply.finish_reason,
         }
-        rows = ledger.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
-        await self._on_disk(self._finish(rows), reply, None)
+        end = rows.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
+        await self._on_disk(self._finish(end), reply, None)
 
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
@@ -246,13 +246,13 @@ class _End:
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()
-        statements = ledger.put_attempt(row) if row else []
+        statements = rows.put_attempt(row) if row else []
         if status == "ok":
             statements = [*statements, *keys.finished(self._call)]
-        end = ledger.end_call(self._call.call_id, values, text or None, tools)
+        end = rows.end_call(self._call.call_id, values, text or None, tools)
         return self._finish(end, *statements)
 
-    def _finish(self, end: list[ledger.Statement], *others: ledger.Statement) -> Future[None]:
+    def _finish(self, end: list[rows.Statement], *others: rows.Statement) -> Future[None]:
         """Queue the end, and before it whatever still waits to be written."""
         self._made.ended = True
         self._made.flush()

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab import errors
-from lab.ledger import Ledger, Statement
+from lab.ledger import Ledger
 from lab.model import Call, Reply, Usage
+from lab.rows import Statement
 
 LEASE = 15.0
 """Seconds after which an unfinished claim that nobody renews is void."""

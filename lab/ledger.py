@@ -6,7 +6,6 @@ Any number of processes may write to one ledger.
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import sqlite3
@@ -14,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlite_utils import Database
 
 from lab import errors
-from lab.display import plain_text
 from lab.migrations import APPLICATION_ID, migrations
-from lab.model import Attempt, Call, Usage
+from lab.rows import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +35,6 @@ _LINGER = 0.02
 
 FORKED = "this Lab was made in another process, before a fork: make a new one here"
 
-Statement = tuple[str, Sequence[Any]]
 T = TypeVar("T")
 
 
@@ -271,87 +268,6 @@ def _check_ours(db: Database, path: Path) -> None:
         raise errors.LedgerError(f"{path} is a SQLite file of something else, left as it is: choose another: Lab(path)")
 
 
-_BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
-    config, user, tags, lane, experiment, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt) SELECT id, ?, ? FROM calls WHERE call_id = ?"
-_CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
-
-
-def begin_call(call: Call, started_at: float, config: str, content: str) -> list[Statement]:
-    """The rows of a call that has come in."""
-    messages = json.dumps([dict(message) for message in call.messages], ensure_ascii=False, default=str)
-    return [
-        (_CONFIG, (config, content)),
-        (
-            _BEGIN_CALL,
-            (
-                call.call_id,
-                started_at,
-                call.model,
-                call.streamed,
-                call.prompt_name,
-                call.prompt_version,
-                config,
-                call.user,
-                json.dumps(list(call.tags)),
-                call.lane,
-                call.experiment,
-                call.key,
-            ),
-        ),
-        (_BEGIN_TEXT, (messages, plain_text(call.messages), call.call_id)),
-    ]
-
-
-def end_call(call_id: str, values: dict[str, Any], answer: str | None, tool_calls: Sequence[Any]) -> list[Statement]:
-    """How a call ended: `values` are columns of `calls`. The first statement must find the call's row."""
-    return [
-        (
-            f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",
-            (*values.values(), call_id),
-        ),
-        (
-            "UPDATE texts SET answer = ?, tool_calls = ?, done = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)",
-            (answer, json.dumps(list(tool_calls)) if tool_calls else None, call_id),
-        ),
-    ]
-
-
-def put_attempt(attempt: Attempt) -> list[Statement]:
-    """An attempt as it stands now: written when it starts and again when it ends."""
-    answer = attempt.answer
-    usage = answer.usage if answer else None
-    row = {name: getattr(attempt, name) for name in _ATTEMPT}
-    row |= {
-        "price": json.dumps(asdict(answer.price)) if answer and answer.price else None,
-        "finish_reason": answer.finish_reason if answer else None,
-        "request_id": answer.request_id if answer else None,
-        **_tokens(usage),
-    }
-    names, changed = ", ".join(row), ", ".join(f"{name} = excluded.{name}" for name in row)
-    return [
-        (
-            f"INSERT INTO attempts ({names}) VALUES ({', '.join('?' * len(row))})"
-            f" ON CONFLICT (call_id, number) DO UPDATE SET {changed}",
-            tuple(row.values()),
-        )
-    ]
-
-
-def _tokens(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    return {
-        "input_tokens": usage.input,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-        "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning,
-        "usage": json.dumps(usage.raw) if usage.raw is not None else None,
-        "usage_estimated": usage.estimated,
-    }
-
-
 def spent(ledger: Ledger, per: str, scope: str) -> float:
     """US dollars of all calls of one experiment, user or day (a UTC date), as far as they are known."""
     if per == "day":
@@ -361,9 +277,3 @@ def spent(ledger: Ledger, per: str, scope: str) -> float:
         where, values = f"{'experiment' if per == 'experiment' else 'user'} = ?", [scope]
     (row,) = ledger.query(f"SELECT coalesce(sum(cost), 0.0) AS usd FROM calls WHERE {where}", values)
     return row["usd"]
-
-
-_ATTEMPT = """
-    call_id number role model way started_at status kind phase reason error body http_status retry_after wait
-    connect ttft latency won cost cost_estimated loop_lag saturated
-""".split()

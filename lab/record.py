@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from lab import errors, ledger, redact
+from lab import errors, ledger, redact, rows
 from lab.display import plain_text
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Price, Usage
@@ -46,7 +46,7 @@ class Recorder:
     connect: float | None
     attempts: list[Attempt] = field(default_factory=list)
     first_sent: float | None = None
-    pending: list[ledger.Statement] = field(default_factory=list)
+    pending: list[rows.Statement] = field(default_factory=list)
     ended: bool = False
 
     def open(self, one: Try) -> Events:
@@ -118,7 +118,7 @@ class Recorder:
             seen.sent, seen.price = event.at, event.price
             row.way, row.started_at = event.way, time.time()
             self.first_sent = self.first_sent or row.started_at
-            self.book.submit(*self.taken(), *ledger.put_attempt(row))
+            self.book.submit(*self.taken(), *rows.put_attempt(row))
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
         elif event.kind == "piece":
@@ -139,7 +139,7 @@ class Recorder:
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
-        self.pending += ledger.put_attempt(row)
+        self.pending += rows.put_attempt(row)
         if row.status != "ok" or self.ended:  # else the call's own end follows at once
             self.flush()
 
@@ -148,7 +148,7 @@ class Recorder:
         if self.pending:
             self.book.submit(*self.taken())
 
-    def taken(self) -> list[ledger.Statement]:
+    def taken(self) -> list[rows.Statement]:
         """The pending rows, for a commit."""
         pending, self.pending = self.pending, []
         return pending
