@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from lab import display
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
 from lab.policies.fallback import Fallback
@@ -70,3 +73,45 @@ class Policy:
         )
         models = 1 + len(self.fallback.models) if self.fallback else 1
         return models * (tries * self.timeout.attempt + waits)
+
+    def explain(self, usd_per_attempt: float | None = None) -> str:
+        """The policies that are on, outermost first, and the worst that one call can come to.
+
+        `usd_per_attempt`: US dollars that one request may cost, if known; without it dollars are left out.
+        """
+        seconds = self.worst_seconds()
+        worst = [f"{self.worst_attempts()} requests", "no end" if seconds is None else f"{seconds:g} s"]
+        if usd_per_attempt is not None:
+            worst.append(display.dollars(self.worst_attempts() * usd_per_attempt))
+        lines = [f"{name.ljust(10)}{said}" for name, said in self._parts()]
+        return "\n".join([f"at worst: {', '.join(worst)}", *lines])
+
+    def _parts(self) -> Iterator[tuple[str, str]]:
+        time = self.timeout or Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
+        if self.budget:
+            yield "budget", f"${self.budget.usd:g} per {self.budget.per}, checked before it is spent"
+        yield "total", f"{_limit(time.total)} for the call, its waits included"
+        if self.fallback:
+            yield "fallback", f"then {', then '.join(self.fallback.models)}"
+        if self.retry:
+            waits = ", ".join(f"{self.retry.longest(n):g}" for n in range(1, self.retry.attempts))
+            least = "0 to " if self.retry.jitter == "full" else ""
+            yield "retry", f"{self.retry.attempts} attempts, {least}{waits or '0'} s apart, or as long as it asks for"
+        if self.hedge:
+            after = self.hedge.after if isinstance(self.hedge.after, str) else f"{self.hedge.after:g} s"
+            yield "hedge", f"a second request after {after}, at most {self.hedge.budget:.0%} more"
+        if self.breaker:
+            yield "breaker", f"left alone for {self.breaker.cooldown:g} s once {self.breaker.failure_ratio:.0%} fail"
+        if self.limit:
+            most = [("at once", self.limit.concurrency), ("requests", self.limit.rpm), ("tokens", self.limit.tpm)]
+            told = [f"{value} {what}{'' if what == 'at once' else ' a minute'}" for what, value in most if value]
+            yield "limit", ", ".join(told) or "none"
+        phases = ("connect", "first_token", "idle", "attempt")
+        yield "attempt", ", ".join(f"{name.replace('_', ' ')} {_limit(getattr(time, name))}" for name in phases)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.explain())}</pre>"
+
+
+def _limit(seconds: float | None) -> str:
+    return "no limit" if seconds is None else f"{seconds:g} s"
