@@ -47,3 +47,19 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
     ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
     labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value("#808a91"))
     return (bars + labels).properties(width=width, height=alt.Step(30))
+
+
+def success(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """How often calls succeed under each policy as faults grow: columns `fault` and `success` (shares), `policy`."""
+    axis = alt.Axis(format=".0%", grid=True)
+    return (
+        alt.Chart(frame)
+        .mark_line(point=True, strokeWidth=2.5)
+        .encode(
+            x=alt.X("fault:Q", title="share of requests that fail", axis=axis),
+            y=alt.Y("success:Q", title="share of calls that succeed", axis=axis, scale=alt.Scale(domain=[0, 1])),
+            color=alt.Color("policy:N", title=None, sort=None, legend=alt.Legend(orient="top")),
+            tooltip=["policy:N", alt.Tooltip("fault:Q", format=".0%"), alt.Tooltip("success:Q", format=".1%")],
+        )
+        .properties(width=width, height=260)
+    )
