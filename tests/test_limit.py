@@ -45,6 +45,19 @@ def test_requests_in_any_minute_are_never_more_than_allowed(rpm: int, waits: lis
         assert sum(start <= at < start + 60 for at in times[number:]) <= rpm
 
 
+def test_a_minute_that_ends_between_two_floats_is_seen_to_end() -> None:
+    """`start + 60` and `now - 60` round differently: a request waited forever where both were used."""
+    for number in range(300):
+        player = Player(only(limit=Limit(rpm=1)), Step(0.1))
+
+        async def play(wait: float = number * 0.1 + 0.01, player: Player = player) -> None:
+            await asyncio.sleep(wait)
+            await burst(player, 2)
+
+        clock.run(play())
+        assert len(player.stage.at) == 2
+
+
 def test_tokens_are_reserved_as_an_estimate_and_settled_with_the_usage() -> None:
     """Each call is thought to need 256, and uses 20: so the third goes at once, after the first two settled."""
     player = Player(only(limit=Limit(tpm=600)), Step(1))

@@ -182,9 +182,9 @@ class Limiting:
         return not self._tokens or self._used + slot.tokens <= self.limit.tpm
 
     def _expire(self, now: float) -> None:
-        while self._requests and self._requests[0] <= now - MINUTE:
+        while self._requests and self._requests[0] + MINUTE <= now:  # the timer's own sum: rounding leaves no gap
             self._requests.popleft()
-        while self._tokens and self._tokens[0][0] <= now - MINUTE:
+        while self._tokens and self._tokens[0][0] + MINUTE <= now:
             self._used -= self._tokens.popleft()[1]
 
     def _frees_at(self, now: float) -> float | None:
