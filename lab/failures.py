@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -11,8 +12,16 @@ from typing import Any
 from lab import errors
 
 _QUOTA = ("insufficient_quota", "billing", "credit balance", "exceeded your current quota", "payment required")
-_CONTEXT = ("context_length_exceeded", "context window", "maximum context length", "exceed_context_size", "too long:")
-_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "content management policy")
+_CONTEXT = (
+    "context_length_exceeded",
+    "context window",
+    "maximum context length",
+    "exceed_context_size",
+    "too long:",
+    "exceeds the maximum number of tokens",
+)
+_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "content management policy", "content filtering")
+_KEY = ("api_key_invalid", "api key not valid", "api key expired")
 _NO_MODEL = ("model_not_found", "does not exist", "no such model", "unknown model", "model not found")
 
 
@@ -21,6 +30,7 @@ def from_status(status: int, headers: Mapping[str, str], body: str, *, model: st
     said = message_of(body)
     low = body.lower()
     wait = retry_after(headers, now)
+    wait = _google_wait(body) if wait is None else wait
 
     def made(cls: type[errors.LabError], text: str, **more: Any) -> errors.LabError:
         return cls(f"{model}: {text} (HTTP {status})", status=status, body=body, retry_after=wait, **more)
@@ -28,12 +38,13 @@ def from_status(status: int, headers: Mapping[str, str], body: str, *, model: st
     def says(words: tuple[str, ...]) -> bool:
         return any(word in low for word in words)
 
+    if status == 429 and "perminute" in low:  # Gemini calls its rates quotas
+        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
     if status == 402 or (status in (400, 403, 429) and says(_QUOTA)):
         return made(errors.QuotaError, f"the account has no quota left: {said}")
     if status == 429:
-        hint = f"; it asks for {wait:g} s" if wait is not None else ""
-        return made(errors.RateLimitError, f"too many requests: {said}{hint}")
-    if status in (401, 403):
+        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
+    if status in (401, 403) or (status == 400 and says(_KEY)):
         return made(errors.AuthError, f"the provider refuses the key: {said}")
     if status in (408, 504):
         return made(errors.TimeoutError, f"the provider timed out: {said}", phase="attempt")
@@ -55,11 +66,24 @@ def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
     body = json.dumps(error)
     said = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    if code in ("rate_limit_exceeded", "429"):
+    if code in ("rate_limit_exceeded", "rate_limit_error", "429"):
         return errors.RateLimitError(f"{model}: too many requests: {said}", status=status, body=body)
-    if code == "insufficient_quota":
+    if code in ("insufficient_quota", "billing_error"):
         return errors.QuotaError(f"{model}: the account has no quota left: {said}", status=status, body=body)
     return errors.ProviderError(f"{model}: the provider sent an error as its answer: {said}", status=status, body=body)
+
+
+def _hint(wait: float | None) -> str:
+    return "" if wait is None else f"; it asks for {wait:g} s"
+
+
+def _google_wait(body: str) -> float | None:
+    """The wait that Google's error details ask for (`RetryInfo`), in seconds."""
+    found = re.search(r'"retryDelay":\s*"([0-9.]{1,9})s"', body)
+    try:
+        return float(found[1]) if found else None
+    except ValueError:
+        return None
 
 
 def message_of(body: str) -> str:

@@ -102,9 +102,10 @@ class Event:
     """One thing that happened in an attempt, in this order.
 
     `sent`: the request leaves (`way` says how, `price` what its tokens cost). `headers`: the answer's headers are
-    in (`status`; `connect` in seconds). `alive`: nothing of the answer, but the provider lives. `token`: a
-    part of the answer that is no text (reasoning, a tool call). `piece`: text came. `done`: the
-    whole `answer`, once, with the number of the `attempt` that brought it. `at` is in seconds on the event loop's
+    in (`status`; `connect` in seconds; `left`, when the request left, where that is known only now). `alive`:
+    nothing of the answer, but the provider lives. `token`: a part of the answer that is no text (reasoning, a tool
+    call). `piece`: text came. `done`: the whole `answer`, once, with the number of the `attempt` that brought it.
+    `at` is in seconds on the event loop's
     clock, read when the bytes were handed over by the socket.
     """
 
@@ -114,6 +115,7 @@ class Event:
     way: str | None = None
     status: int | None = None
     connect: float | None = None
+    left: float | None = None
     price: Price | None = None
     answer: Answer | None = None
     attempt: int = 0

@@ -121,6 +121,7 @@ class Recorder:
             self.book.submit(*self.taken(), *rows.put_attempt(row))
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
+            seen.sent = event.left or seen.sent
         elif event.kind == "piece":
             if row.ttft is None and self.call.streamed:
                 row.ttft = event.at - seen.sent

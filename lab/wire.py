@@ -78,7 +78,14 @@ class Wire:
 
     @asynccontextmanager
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, marks: Marks, *, connect: float | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        marks: Marks,
+        *,
+        connect: float | None = None,
+        method: str = "POST",
     ) -> AsyncIterator[Response]:
         """Send, wait for the headers, and hand over a `Response`; the connection is closed or pooled on leaving.
 
@@ -87,7 +94,8 @@ class Wire:
         """
         context = SimpleNamespace(marks=marks)
         try:
-            raw = await self._session.post(
+            raw = await self._session.request(
+                method,
                 url,
                 data=body,
                 headers=headers,

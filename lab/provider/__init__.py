@@ -16,13 +16,17 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from typing import Any
 
 from lab import child, errors, failures, redact
 from lab.model import Call, Event, Usage
+from lab.provider import tap
 from lab.provider.carried import carried
-from lab.provider.dialect import ADMITTED, Request, load, translate, warm
+from lab.provider.dialect import ADMITTED, translate
+from lab.provider.loading import load, warm
 from lab.provider.prices import Pricer, pricer, worst_cost
 from lab.provider.reading import read_stream, read_whole
+from lab.provider.request import Request
 from lab.wire import Marks, Wire
 
 OWN = {"local": "lab.local", "sim": "lab.sim"}
@@ -34,6 +38,7 @@ class Provider:
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
+        self._client: Any = None
 
     async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """Send `call` once: `sent`, then what comes, then `done`. Raises a `LabError` for whatever is no answer.
@@ -68,19 +73,20 @@ class Provider:
             if "api_base" not in params:
                 server = child.shared(OWN[owner])
                 endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
-                prices = endpoint.models.get(own.split("+")[0])  # what follows a + are simulated faults
+                prices = endpoint.models.get(_plain(own))
                 if prices is None:
                     raise errors.UnsupportedError(
                         f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
                     )
                 params["api_base"] = endpoint.url
-            name, params["api_key"] = f"openai/{own}", params.get("api_key", "none-needed")
+            name, params["api_base"] = _spoken(own, params["api_base"])
+            params["api_key"] = params.get("api_key", "none-needed")
         request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
         price = pricer(request, prices) if request else None
         events = (
             self._by_wire(call, request, price, connect)
             if request is not None
-            else carried(call, name, params, connect)
+            else carried(call, name, params, connect, self._handler(), prices)
         )
         try:
             async for event in events:
@@ -89,13 +95,11 @@ class Provider:
             await events.aclose()
 
     async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
-        if self._wire is None:
-            self._wire = Wire()
-        loop = asyncio.get_running_loop()
+        loop, wire = asyncio.get_running_loop(), self._pool()
         payload = json.dumps(request.body).encode()
         marks = Marks(loop.time())
         yield Event("sent", marks.start, way="wire", price=price(Usage(), None))
-        async with self._wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
+        async with wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
             connect = None if marks.connected is None else marks.connected - marks.start
             yield Event("headers", loop.time(), status=response.status, connect=connect)
             if response.status >= 300:
@@ -106,6 +110,16 @@ class Provider:
             async for event in reader(call, request, price, response):
                 yield event
 
+    def _pool(self) -> Wire:
+        if self._wire is None:
+            self._wire = Wire()
+        return self._wire
+
+    def _handler(self) -> Any:
+        if self._client is None:
+            self._client = tap.handler(self._pool())
+        return self._client
+
     async def worst_case(self, call: Call) -> float | None:
         """The most that one attempt can cost, in US dollars; None where no price is known."""
         if not (loaded := warm()).done():
@@ -113,13 +127,31 @@ class Provider:
         owner, _, own = call.model.partition("/")
         if owner in OWN and "api_base" not in call.params:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return worst_cost(call, f"openai/{own}", endpoint.models.get(own.split("+")[0]))
+            return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)))
         return worst_cost(call, call.model)
 
     async def close(self) -> None:
         """Close the connections."""
         if self._wire is not None:
             await self._wire.close()
+
+
+_SPOKEN = {"anthropic": "", "gemini": "/v1beta"}
+"""Protocols besides OpenAI's that the simulation speaks, and where: `sim/anthropic/steady`."""
+
+
+def _spoken(own: str, base: str) -> tuple[str, str]:
+    """The name by which LiteLLM knows a model of the lab's own servers, and its address."""
+    protocol, _, rest = own.partition("/")
+    if protocol in _SPOKEN and rest:
+        return own, base.removesuffix("/v1") + _SPOKEN[protocol]
+    return f"openai/{own}", base
+
+
+def _plain(own: str) -> str:
+    """A simulated model's name without the protocol it is asked in and without its faults."""
+    protocol, _, rest = own.partition("/")
+    return (rest if protocol in _SPOKEN else own).split("+")[0]
 
 
 __all__ = ["ADMITTED", "OWN", "Provider", "load", "translate", "warm"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from lab.provider.dialect import load
+from lab.provider.loading import load
 
 
 def with_keys() -> list[str]:

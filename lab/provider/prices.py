@@ -8,7 +8,8 @@ from typing import Any
 
 from lab.display import plain_text
 from lab.model import Call, Price, Usage
-from lab.provider.dialect import Request, load
+from lab.provider.loading import load
+from lab.provider.request import Request
 from lab.provider.tokens import count
 
 Pricer = Callable[[Usage, str | None], Price | None]

@@ -7,15 +7,20 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-import httpx
-
 from lab import errors, failures, redact
 from lab.display import plain_text
 from lab.model import Answer, Call, Event, Usage
-from lab.provider.dialect import Request, load
+from lab.provider.anthropic import AnthropicReading
+from lab.provider.openai import OpenAIReading
 from lab.provider.prices import Pricer
+from lab.provider.request import Reading, Request, Told
 from lab.provider.tokens import count
 from lab.wire import EventStream, Response
+
+
+def _reading(call: Call, request: Request) -> Reading:
+    shape = AnthropicReading if request.provider == "anthropic" else OpenAIReading
+    return shape(request, [dict(message) for message in call.messages])
 
 
 async def read_whole(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
@@ -23,20 +28,10 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
     raw = await response.body()
     at = asyncio.get_running_loop().time()
     found = _json(call, raw.decode("utf-8", "replace"), response.status)
-    _check_shape(call, found, response.status)
-    litellm = load()
+    reading = _reading(call, request)
+    _check_shape(call, reading, found, response.status)
     try:
-        answer = request.config.transform_response(
-            model=request.model,
-            raw_response=httpx.Response(response.status, content=raw, headers={"content-type": "application/json"}),
-            model_response=litellm.ModelResponse(),
-            logging_obj=_Silent(),
-            request_data=dict(request.body),
-            messages=list(call.messages),
-            optional_params=dict(request.optional),
-            litellm_params={},
-            encoding=None,
-        )
+        text, tools = reading.whole(found)
     except errors.LabError:
         raise
     except Exception as unread:  # whatever LiteLLM trips over, the answer could not be read
@@ -45,34 +40,17 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
         problem = ""
     if problem:  # raised here, so that nothing unredacted hangs on it
         raise errors.MalformedError(problem, status=response.status, body=_head(call, raw))
-    choice = answer.choices[0]
-    message = choice.message
-    text = whole_characters(message.content or "")
+    text = whole_characters(text)
     if text:
         yield Event("piece", at, text=text)
-    refusal = (found["choices"][0].get("message") or {}).get("refusal")
-    yield done(
-        call,
-        request,
-        price,
-        at,
-        text=text,
-        finish=found["choices"][0].get("finish_reason"),
-        tier=found.get("service_tier"),
-        usage=found.get("usage"),
-        tool_calls=[one.model_dump() for one in message.tool_calls or ()],
-        answered_by=found.get("model"),
-        request_id=found.get("id"),
-        refusal=refusal,
-    )
+    yield done(call, price, at, reading.told, text, tools)
 
 
 async def read_stream(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
     """A streamed answer, piece by piece. A stream that ends before its finish is cut, whatever it sent."""
     loop = asyncio.get_running_loop()
-    parse = request.config.get_model_response_iterator(iter(()), sync_stream=False).chunk_parser
+    reading = _reading(call, request)
     stream, parts, tools = EventStream(), [], []
-    finish = usage = answered_by = request_id = refusal = tier = None
     half = ""
     ended, events, head = False, 0, b""
     async for chunk in response.chunks():
@@ -86,16 +64,11 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             found = _json(call, data, response.status, "a chunk of the stream")
             if found.get("error"):
                 raise failures.from_object(found["error"], model=call.model, status=response.status)
-            usage = found.get("usage") or usage
-            answered_by, request_id = found.get("model") or answered_by, found.get("id") or request_id
-            choices = [one for one in found.get("choices") or () if isinstance(one, dict) and not one.get("index")]
-            if not choices:
+            delta = _delta(call, reading, found, response.status)
+            ended = ended or found.get("type") == "message_stop"
+            if delta is None:
                 yield Event("alive", at)
                 continue
-            finish = choices[0].get("finish_reason") or finish
-            tier = found.get("service_tier") or tier
-            delta = _parsed(call, parse, {**found, "choices": choices[:1]}, response.status).choices[0].delta
-            refusal = getattr(delta, "refusal", None) or refusal
             tools += [one.model_dump() for one in delta.tool_calls or ()]
             text, half = joined_characters(half + (delta.content or ""))
             if text:
@@ -109,67 +82,41 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     text, at = "".join(parts), loop.time()
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
         found = _json(call, head.decode("utf-8", "replace"), response.status)
-        _check_shape(call, found, response.status)
+        _check_shape(call, reading, found, response.status)
         raise errors.MalformedError(
             f"{call.model}: the answer is no stream", status=response.status, body=_head(call, head)
         )
-    if finish is None:
+    if reading.told.finish is None:
         raise errors.TransportError(
             f"{call.model}: the stream ended before its finish", status=response.status, partial=text
         )
-    yield done(
-        call,
-        request,
-        price,
-        at,
-        text=text,
-        finish=finish,
-        tier=tier,
-        usage=usage,
-        tool_calls=_joined(tools),
-        answered_by=answered_by,
-        request_id=request_id,
-        refusal=refusal,
-    )
+    yield done(call, price, at, reading.told, text, _joined(tools))
 
 
-def _parsed(call: Call, parse: Any, found: dict, status: int) -> Any:
+def _delta(call: Call, reading: Reading, found: dict, status: int) -> Any:
     try:
-        return parse(found)
+        return reading.delta(found)
     except Exception as unread:  # whatever LiteLLM trips over, the chunk could not be read
         problem = f"{call.model}: a chunk of the stream can't be read: {_head(call, str(unread))[:300]}"
     raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(found)))
 
 
-def done(
-    call: Call,
-    request: Request,
-    price: Pricer,
-    at: float,
-    *,
-    text: str,
-    finish: Any,
-    tier: str | None = None,
-    usage: Mapping[str, Any] | None,
-    tool_calls: list,
-    answered_by: str | None,
-    request_id: str | None,
-    refusal: str | None,
-) -> Event:
+def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list) -> Event:
     """The end of an answer, once it is known to be one. A finish that no provider documents for a whole answer is a
     failure of the provider's: LiteLLM would call it "stop"."""
-    if finish not in _FINISHES:
-        raise errors.ProviderError(f"{call.model}: the provider broke off: finish_reason is {str(finish)[:60]!r}")
-    counted = usage_of(usage) if isinstance(usage, Mapping) and usage else _counted(call, text)
+    if told.finish not in _FINISHES:
+        raise errors.ProviderError(f"{call.model}: the provider broke off: finish_reason is {str(told.finish)[:60]!r}")
+    known = isinstance(told.usage, Mapping) and told.usage
+    counted = usage_of(told.usage, told.raw) if known else _counted(call, text)
     answer = Answer(
         text=text,
-        finish_reason=_FINISHES[finish],
+        finish_reason=_FINISHES[told.finish],
         usage=counted,
-        price=price(counted, tier if isinstance(tier, str) else None),
-        tool_calls=tuple(tool_calls),
-        answered_by=None if answered_by is None else str(answered_by)[:200],
-        request_id=None if request_id is None else str(request_id)[:200],
-        refusal=None if not refusal else redact.text(str(refusal), redact.secrets(call.params)),
+        price=price(counted, told.tier if isinstance(told.tier, str) else None),
+        tool_calls=tuple(tools),
+        answered_by=None if told.answered_by is None else str(told.answered_by)[:200],
+        request_id=None if told.request_id is None else str(told.request_id)[:200],
+        refusal=None if not told.refusal else redact.text(str(told.refusal), redact.secrets(call.params)),
     )
     return Event("done", at, answer=answer)
 
@@ -179,8 +126,10 @@ _FINISHES = {
         ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "COMPLETE", "finished"), "stop"
     ),
     **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_calls"),
-    **dict.fromkeys(("length", "max_tokens", "model_length"), "length"),
-    **dict.fromkeys(("content_filter", "safety", "content_filtered", "guardrail_intervened"), "content_filter"),
+    **dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded", "pause_turn"), "length"),
+    **dict.fromkeys(
+        ("content_filter", "safety", "content_filtered", "guardrail_intervened", "refusal"), "content_filter"
+    ),
 }
 """How providers say that an answer ended, in OpenAI's words."""
 
@@ -212,17 +161,12 @@ def _json(call: Call, text: str, status: int, what: str = "the answer") -> dict[
     return found
 
 
-def _check_shape(call: Call, found: dict[str, Any], status: int) -> None:
+def _check_shape(call: Call, reading: Reading, found: dict[str, Any], status: int) -> None:
     if found.get("error"):
         raise failures.from_object(found["error"], model=call.model, status=status)
-    choices = found.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+    if missing := reading.lacks(found):
         raise errors.MalformedError(
-            f"{call.model}: the answer has no choices", status=status, body=_head(call, str(found))
-        )
-    if not isinstance(choices[0].get("message"), dict):
-        raise errors.MalformedError(
-            f"{call.model}: the answer has no message", status=status, body=_head(call, str(found))
+            f"{call.model}: the answer has no {missing}", status=status, body=_head(call, str(found))
         )
 
 
@@ -249,18 +193,8 @@ def _joined(deltas: list[dict]) -> list[dict]:
     return calls
 
 
-class _Silent:
-    """Stands where LiteLLM wants a logging object."""
-
-    def __init__(self) -> None:
-        self.model_call_details: dict[str, Any] = {}
-
-    def post_call(self, *_args: object, **_more: object) -> None:
-        """Nothing is logged: the ledger has it."""
-
-
-def usage_of(raw: Mapping[str, Any]) -> Usage:
-    """Disjoint buckets out of an OpenAI-shaped usage object, whose totals include the parts.
+def usage_of(told: Mapping[str, Any], raw: Any = None) -> Usage:
+    """Disjoint buckets out of an OpenAI-shaped usage object, whose totals include the parts; `raw` is what was sent.
 
     Some providers (xAI) leave reasoning out of `completion_tokens`; their `total_tokens` tells.
     """
@@ -270,12 +204,12 @@ def usage_of(raw: Mapping[str, Any]) -> Usage:
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
         return int(value) if right else 0
 
-    sent, made = raw.get("prompt_tokens_details"), raw.get("completion_tokens_details")
-    total_in, total_out = number(raw, "prompt_tokens"), number(raw, "completion_tokens")
-    read = min(total_in, number(sent, "cached_tokens") or number(raw, "cache_read_input_tokens"))
-    written = min(total_in - read, number(sent, "cache_creation_tokens") or number(raw, "cache_creation_input_tokens"))
+    sent, made = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
+    total_in, total_out = number(told, "prompt_tokens"), number(told, "completion_tokens")
+    read = min(total_in, number(sent, "cached_tokens") or number(told, "cache_read_input_tokens"))
+    written = min(total_in - read, number(sent, "cache_creation_tokens") or number(told, "cache_creation_input_tokens"))
     reasoning = number(made, "reasoning_tokens")
-    if reasoning and number(raw, "total_tokens") == total_in + total_out + reasoning:
+    if reasoning and number(told, "total_tokens") == total_in + total_out + reasoning:
         total_out += reasoning
     reasoning = min(total_out, reasoning)
     return Usage(
@@ -284,7 +218,7 @@ def usage_of(raw: Mapping[str, Any]) -> Usage:
         cache_write=written,
         output=total_out - reasoning,
         reasoning=reasoning,
-        raw=json.loads(json.dumps(raw, default=str)),
+        raw=json.loads(json.dumps(told if raw is None else raw, default=str)),
     )
 
 

@@ -1,4 +1,5 @@
-"""The HTTP side of the simulation: `/v1/chat/completions`, plain and streamed, and `/v1/models`."""
+"""The HTTP side of the simulation, plain and streamed, in the words of three providers: `/v1/chat/completions`
+(OpenAI), `/v1/messages` (Anthropic), `/v1beta/models/<model>:generateContent` (Gemini); and `/v1/models`."""
 
 from __future__ import annotations
 
@@ -13,10 +14,13 @@ from typing import Any
 
 from aiohttp import web
 
+from lab.sim.anthropic import Anthropic
 from lab.sim.catalogue import MODELS, SimModel
 from lab.sim.faults import FAULTS, Bursts, parse
+from lab.sim.gemini import Gemini
 from lab.sim.openai import OpenAI
 from lab.sim.script import Script, Step
+from lab.sim.speaker import Speaker
 
 _FILLER = (
     "An average hides what a tail shows: one slow answer in twenty-five is felt every day.",
@@ -31,7 +35,10 @@ WINDOW = 2.0
 
 
 def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) -> Script:
-    """The script for the `nth` request that says exactly this; the same arguments give the same script."""
+    """The script for the `nth` request that says exactly this; the same arguments give the same script.
+
+    `body` is the request as `Speaker.asked` has it, whatever the protocol.
+    """
     random = Random(f"{seed}|{name}|{digest(body)}|{nth}")
     first = model.first_token(random)
     sentences = " ".join(random.sample(_FILLER, random.randint(1, 3)))
@@ -43,7 +50,7 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) 
     pieces = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
     if model.length is not None:
         pieces = [pieces[number % len(pieces)] for number in range(model.length)]
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    limit = body.get("max_tokens")
     finish = "stop"
     if isinstance(limit, int) and 0 < limit < len(pieces):
         pieces, finish = pieces[:limit], "length"
@@ -74,6 +81,8 @@ class Sim:
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/requests", self._counted)
         app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/messages", self._messages)
+        app.router.add_post("/v1beta/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}", self._generate)
         return app
 
     async def _models(self, _request: web.Request) -> web.Response:
@@ -85,24 +94,39 @@ class Sim:
         return web.json_response(dict(self.requests))
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, OpenAI)
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        return await self._answer(request, Anthropic)
+
+    async def _generate(self, request: web.Request) -> web.StreamResponse:
+        streamed = request.match_info["method"].startswith("stream")
+        return await self._answer(request, Gemini, {"model": request.match_info["name"], "stream": streamed})
+
+    async def _answer(
+        self, request: web.Request, speech: type[Speaker], path: dict[str, Any] | None = None
+    ) -> web.StreamResponse:
+        """One request, in one provider's words; `path` is what its address says of it."""
         came = asyncio.get_running_loop().time()
         try:
             body = await request.json()
         except ValueError:
-            return OpenAI.refusal(400, "invalid_request_error", "the body is not JSON")
-        if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
-            return OpenAI.refusal(400, "invalid_request_error", "`messages` is missing or empty")
+            return speech.error(400, "invalid_request_error", "the body is not JSON", {})
+        body = {**body, **(path or {})} if isinstance(body, dict) else {}
+        try:
+            asked = speech.asked(body)
+        except ValueError as missing:
+            return speech.error(400, "invalid_request_error", str(missing), {})
         name = str(body.get("model"))
         self.requests[name] += 1
         try:
-            script = self._script(name, body, came)
+            script = self._script(name, asked, came)
         except ValueError as unknown:
-            return OpenAI.refusal(404, "model_not_found", str(unknown))
+            return speech.error(404, "model_not_found", str(unknown), {})
         if script.status != 200:
-            return OpenAI.refusal(script.status, script.code, script.message, script.headers)
-        speaker = OpenAI(name, body, script)
+            return speech.error(script.status, script.code, script.message, script.headers)
         play = self._stream if body.get("stream") else self._whole
-        return await play(request, speaker, script, came)
+        return await play(request, speech(name, body, script), script, came)
 
     def _script(self, name: str, body: dict[str, Any], came: float) -> Script:
         base, chosen = parse(name)
@@ -122,12 +146,12 @@ class Sim:
                 script = FAULTS[one.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
         return script
 
-    async def _whole(self, request: web.Request, speaker: OpenAI, script: Script, came: float) -> web.StreamResponse:
+    async def _whole(self, request: web.Request, speaker: Speaker, script: Script, came: float) -> web.StreamResponse:
         last = script.steps[-1]
         await self._until(came, last.at)
         if last.action in ("hang", "reset") or (last.action == "close" and not script.pieces):
             return await _leave(request, last.action)
-        body = (script.body if script.body is not None else json.dumps(speaker.whole())).encode()
+        body = (script.body if script.body is not None else json.dumps(speaker.told())).encode()
         told = script.body is not None or any(step.action == "error" for step in script.steps)
         cut = script.short or (last.action == "close" and not told)
         headers = {
@@ -143,7 +167,7 @@ class Sim:
         await response.write_eof()
         return response
 
-    async def _stream(self, request: web.Request, speaker: OpenAI, script: Script, came: float) -> web.StreamResponse:
+    async def _stream(self, request: web.Request, speaker: Speaker, script: Script, came: float) -> web.StreamResponse:
         headers = {"Content-Type": "text/event-stream", **_truth(script)}
         if script.steps[0].action in ("hang", "reset"):
             return await _leave(request, script.steps[0].action)

@@ -1,0 +1,132 @@
+"""Anthropic: how a request is finished, and how an answer is read."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from lab import errors
+from lab.provider.loading import load
+from lab.provider.request import Request, Silent, Told, response
+
+
+def credential(key: str | None) -> str | None:
+    """The key, or the token that stands in its place in the environment."""
+    return key or os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN")
+
+
+def must_be_fetched(messages: list[dict[str, Any]]) -> bool:
+    """Whether LiteLLM would download a part of a message (plain `http:` images) to put it into the request."""
+    return '"http://' in json.dumps([one.get("content") for one in messages if isinstance(one.get("content"), list)])
+
+
+def written(
+    said: str,
+    name: str,
+    config: Any,
+    messages: list[dict[str, Any]],
+    optional: dict[str, Any],
+    params: Mapping[str, Any],
+    *,
+    base: str | None,
+    key: str | None,
+    streamed: bool,
+) -> Request:
+    """The request, its parameters already mapped."""
+    litellm = load()
+    betas = importlib.import_module("litellm.anthropic_beta_headers_manager")
+    base = base or os.environ.get("ANTHROPIC_API_BASE") or os.environ.get("ANTHROPIC_BASE_URL")
+    base = base or "https://api.anthropic.com"
+    url = base if base.endswith("/v1/messages") else f"{base}/v1/messages"
+    known = {"custom_llm_provider": "anthropic", "api_base": url, "api_key": key}
+    optional.pop("stream", None)
+    json_tool = bool(optional.pop("json_mode", False))
+    try:
+        headers = config.validate_environment(
+            dict(params.get("extra_headers") or {}), name, messages, {**optional}, known, key, url
+        )
+        data = config.transform_request(name, messages, {**optional, "is_vertex_request": False}, known, headers)
+    except litellm.llms.anthropic.common_utils.AnthropicError as refused:
+        raise errors.InvalidRequestError(f"{said}: {str(refused)[:300]}") from refused
+    headers, body = betas.update_request_with_filtered_beta(headers=headers, request_data=data, provider="anthropic")
+    if streamed:
+        body["stream"] = True
+    headers = {str(one): str(value) for one, value in headers.items()}
+    return Request("anthropic", name, url, headers, body, config, optional, known, json_tool)
+
+
+class AnthropicReading:
+    """One answer: a message of blocks."""
+
+    def __init__(self, request: Request, messages: list[dict[str, Any]]):
+        self.told = Told()
+        self._request, self._messages = request, messages
+        self._parse: Any = None
+
+    def lacks(self, found: Mapping[str, Any]) -> str | None:
+        """Content, though it may be empty."""
+        return None if "content" in found and isinstance(found["content"], list | None) else "content"
+
+    def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """Text and tool calls, as LiteLLM reads them."""
+        request = self._request
+        self._note(found)
+        self.told.finish = found.get("stop_reason")
+        readable = {"model": request.model, **found, "content": found["content"] or [], "usage": {}}
+        readable["stop_reason"] = found.get("stop_reason") or "end_turn"  # what it said is in `told`
+        answer = request.config.transform_response(
+            model=request.model,
+            raw_response=response(json.dumps(readable).encode()),
+            model_response=load().ModelResponse(),
+            logging_obj=Silent(),
+            request_data=dict(request.body),
+            messages=self._messages,
+            optional_params=dict(request.optional),
+            litellm_params=dict(request.known),
+            encoding=None,
+            json_mode=request.json_tool,
+        )
+        message = answer.choices[0].message
+        tools = [one.model_dump() for one in message.tool_calls or ()]
+        if request.json_tool and not tools and self.told.finish == "tool_use":
+            self.told.finish = "end_turn"  # the tool was the answer's form
+        return message.content or "", tools
+
+    def delta(self, found: dict[str, Any]) -> Any | None:
+        """What an event adds; pings and ends add nothing."""
+        if self._parse is None:
+            handler = importlib.import_module("litellm.llms.anthropic.chat.handler")
+            names = importlib.import_module("litellm.llms.anthropic.chat.transformation")
+            self._parse = handler.ModelResponseIterator(
+                iter(()),
+                sync_stream=False,
+                json_mode=self._request.json_tool,
+                speed=self._request.optional.get("speed"),
+                tool_name_reverse_map=self._request.known.get(names.ANTHROPIC_TOOL_NAME_REVERSE_MAP_KEY),
+            )
+        kind = found.get("type")
+        if kind == "message_start":
+            self._note(found.get("message") or {})
+        if kind == "message_delta":
+            self._note(found)
+            self.told.finish = (found.get("delta") or {}).get("stop_reason") or self.told.finish
+            if self._parse.converted_response_format_tool and self.told.finish == "tool_use":
+                self.told.finish = "end_turn"
+        if kind not in ("content_block_start", "content_block_delta", "content_block_stop"):
+            return None
+        return self._parse.chunk_parser(found).choices[0].delta
+
+    def _note(self, found: Mapping[str, Any]) -> None:
+        told, used = self.told, found.get("usage")
+        told.answered_by = found.get("model") or told.answered_by
+        told.request_id = found.get("id") or told.request_id
+        if found.get("stop_reason") == "refusal" or (found.get("delta") or {}).get("stop_reason") == "refusal":
+            told.refusal = "the provider says so by its stop_reason"
+        if isinstance(used, Mapping) and used:
+            told.raw = {**(told.raw or {}), **{name: value for name, value in used.items() if value is not None}}
+            counted = load().AnthropicConfig().calculate_usage(usage_object=told.raw, reasoning_content=None)
+            told.usage = counted.model_dump()
+            told.tier = "fast" if told.raw.get("speed") == "fast" else told.raw.get("service_tier")

@@ -1,0 +1,65 @@
+"""LiteLLM, imported once, when first needed: that takes seconds."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+import warnings
+from concurrent.futures import Future
+from types import ModuleType
+
+_loading = threading.Lock()
+_ready: list[ModuleType] = []
+_warming = threading.Lock()
+_warmed: list[Future[ModuleType]] = []
+
+
+def load() -> ModuleType:
+    """LiteLLM, set up to be quiet and offline. Takes seconds the first time."""
+    if _ready:
+        return _ready[0]
+    with _loading:
+        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
+        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
+        # pydantic warns of LiteLLM's own types, a line each, when they are built: nothing a user can mend
+        warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
+        litellm = importlib.import_module("litellm")
+        litellm.suppress_debug_info = True
+        litellm.telemetry = False
+        if not _ready:
+            choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
+            litellm.ModelResponseStream(choices=[choice])  # built on first use: not while an answer waits
+            litellm.ModelResponse()
+            # its handler sends a request again by itself when the connection broke: one attempt is one request
+            handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+            handler.single_connection_post_request = _no_second_request
+            _ready.append(litellm)
+        return litellm
+
+
+async def _no_second_request(*_args: object, **_more: object) -> None:
+    """Called while the first request's failure is being handled: that failure stands."""
+    broken = sys.exc_info()[1]
+    assert broken is not None
+    raise broken
+
+
+def warm() -> Future[ModuleType]:
+    """LiteLLM, being imported in a thread that holds up nobody's exit; started once, done once."""
+    with _warming:
+        if not _warmed:
+            _warmed.append(Future())
+            _warmed[0].set_running_or_notify_cancel()  # shared by all who wait: none of them may cancel it
+            threading.Thread(target=_warm, name="lab-warm", daemon=True).start()
+        return _warmed[0]
+
+
+def _warm() -> None:
+    try:
+        _warmed[0].set_result(load())
+    except BaseException as broken:
+        _warmed[0].set_exception(broken)  # whoever waits must hear of it
+        raise

@@ -1,0 +1,104 @@
+"""OpenAI-shaped providers: how a request is finished, and how an answer is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from lab.provider.credentials import need_address
+from lab.provider.loading import load
+from lab.provider.request import Request, Silent, Told, response
+
+
+def written(
+    said: str,
+    provider: str,
+    name: str,
+    config: Any,
+    messages: list[dict[str, Any]],
+    optional: dict[str, Any],
+    params: Mapping[str, Any],
+    *,
+    base: str | None,
+    key: str | None,
+    streamed: bool,
+    usage: bool,
+) -> Request:
+    """The request, its parameters already mapped; `usage` asks for it in a stream."""
+    if provider == "openai":
+        base = config.get_api_base(base)
+    base = base.rstrip("/") if base else base
+    known = {"custom_llm_provider": provider, "api_base": base, "api_key": key}
+    extra = optional.pop("extra_body", None) or {}
+    for dropped in ("stream", "max_retries", "extra_headers"):
+        optional.pop(dropped, None)
+    if usage:
+        optional["stream_options"] = {"include_usage": True}  # or a streamed call would have no usage
+    headers = config.validate_environment(
+        dict(params.get("extra_headers") or {}), name, messages, optional, known, key, base
+    )
+    url = config.get_complete_url(base, key, name, optional, known, streamed)
+    if "//api.openai.com" in url:
+        need_address(said, provider)
+    body = {**config.transform_request(name, messages, optional, known, headers), **extra}
+    if streamed:
+        body["stream"] = True
+    headers = {str(one): str(value) for one, value in headers.items()}
+    return Request(provider, name, url, headers, body, config, optional)
+
+
+class OpenAIReading:
+    """One answer: `choices`, of which the first counts."""
+
+    def __init__(self, request: Request, messages: list[dict[str, Any]]):
+        self.told = Told()
+        self._request, self._messages = request, messages
+        self._parse: Any = None
+
+    def lacks(self, found: Mapping[str, Any]) -> str | None:
+        """Choices with a message."""
+        choices = found.get("choices")
+        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
+            return "choices"
+        return None if isinstance(choices[0].get("message"), dict) else "message"
+
+    def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """Text and tool calls, as LiteLLM reads them."""
+        request = self._request
+        answer = request.config.transform_response(
+            model=request.model,
+            raw_response=response(json.dumps(found).encode()),
+            model_response=load().ModelResponse(),
+            logging_obj=Silent(),
+            request_data=dict(request.body),
+            messages=self._messages,
+            optional_params=dict(request.optional),
+            litellm_params={},
+            encoding=None,
+        )
+        raw, message = found["choices"][0], answer.choices[0].message
+        self._note(found)
+        self.told.finish = raw.get("finish_reason")
+        self.told.refusal = (raw.get("message") or {}).get("refusal")
+        return message.content or "", [one.model_dump() for one in message.tool_calls or ()]
+
+    def delta(self, found: dict[str, Any]) -> Any | None:
+        """The first choice's delta."""
+        if self._parse is None:
+            self._parse = self._request.config.get_model_response_iterator(iter(()), sync_stream=False).chunk_parser
+        self._note(found)
+        choices = [one for one in found.get("choices") or () if isinstance(one, dict) and not one.get("index")]
+        if not choices:
+            return None
+        self.told.finish = choices[0].get("finish_reason") or self.told.finish
+        delta = self._parse({**found, "choices": choices[:1]}).choices[0].delta
+        self.told.refusal = getattr(delta, "refusal", None) or self.told.refusal
+        return delta
+
+    def _note(self, found: Mapping[str, Any]) -> None:
+        told = self.told
+        told.raw = told.usage = found.get("usage") or told.usage
+        told.tier = found.get("service_tier") or told.tier
+        told.answered_by = found.get("model") or told.answered_by
+        told.request_id = found.get("id") or told.request_id
