@@ -129,3 +129,21 @@ def chunk(text: str | None = None, finish: str | None = None, **more: object) ->
         **more,
     }
     return f"data: {json.dumps(body, ensure_ascii=False)}\n\n".encode()
+
+
+def message(content: object, stop_reason: str | None = "end_turn", usage: object = None) -> dict:
+    """An Anthropic-shaped answer."""
+    body: dict[str, Any] = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "served-model",
+        "content": content,
+        "stop_reason": stop_reason,
+    }
+    return body | {"usage": usage or {"input_tokens": 5, "output_tokens": 2}} if usage is not False else body
+
+
+def event(kind: str, **more: object) -> bytes:
+    """One event of an Anthropic-shaped stream."""
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **more}, ensure_ascii=False)}\n\n".encode()

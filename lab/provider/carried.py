@@ -31,6 +31,7 @@ async def carried(
     options: dict[str, Any] = {
         "num_retries": 0,
         "max_retries": 0,
+        "_skip_mcp_handler": True,  # it wants a package that LiteLLM does not bring, for any call with tools
         "timeout": httpx.Timeout(None, connect=connect),
         **params,
     }

@@ -69,13 +69,15 @@ def translate(
             need_address(said, provider)
         return None
     config = _config(name, provider)
-    messages = copy.deepcopy([dict(message) for message in messages])
+    messages = copy.deepcopy([{key: one for key, one in message.items() if one is not None} for message in messages])
     if provider == "anthropic" and (anthropic.must_be_fetched(messages) or not anthropic.credential(key)):
         return None
     optional, supported = _optional(config, name, provider, messages, given, streamed)
     where = {"base": base, "key": key, "streamed": streamed}
     if provider == "anthropic":
         return anthropic.written(said, name, config, messages, optional, params, **where)
+    if optional.keys() & {"json_mode", "fake_stream"}:  # a schema in a tool's place, which LiteLLM's handler undoes
+        return None
     usage = streamed and "stream_options" in supported and "stream_options" not in given
     return openai.written(said, provider, name, config, messages, optional, params, **where, usage=usage)
 

@@ -68,7 +68,7 @@ class OpenAIReading:
         request = self._request
         answer = request.config.transform_response(
             model=request.model,
-            raw_response=response(json.dumps(found).encode()),
+            raw_response=response(json.dumps({"service_tier": None, **found}).encode()),  # Groq's reader wants it
             model_response=load().ModelResponse(),
             logging_obj=Silent(),
             request_data=dict(request.body),
