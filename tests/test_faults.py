@@ -78,9 +78,11 @@ def test_every_fault_is_in_this_test() -> None:
     assert set(EXPECTED) == set(FAULTS)
 
 
+@pytest.mark.parametrize("protocol", ["", "anthropic/", "gemini/"], ids=["openai", "anthropic", "gemini"])
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_seen_for_what_it_is(lab: Lab, name: str) -> None:
-    model = f"sim/instant+{name}"
+def test_a_fault_is_seen_for_what_it_is(lab: Lab, name: str, protocol: str) -> None:
+    """In OpenAI's words and in Anthropic's on the lab's wire, in Gemini's through `litellm.acompletion`."""
+    model = f"sim/{protocol}instant+{name}"
     assert _kind(lab, model, streamed=False) == EXPECTED[name]
     assert _kind(lab, model, streamed=True) == STREAMED_ELSEWISE.get(name, EXPECTED[name])
 
@@ -91,16 +93,51 @@ def test_every_kind_that_a_provider_can_cause_can_be_made_to_happen() -> None:
 
 
 def test_what_a_wait_asks_for_arrives(lab: Lab) -> None:
-    for name, wait in (("rate_limit", 1.0), ("rate_limit_ms", 0.2)):
-        with pytest.raises(errors.RateLimitError) as failure:
-            lab.ask("hi", model=f"sim/instant+{name}")
-        assert failure.value.retry_after == wait
+    for protocol in ("", "anthropic/", "gemini/"):
+        for name, wait in (("rate_limit", 1.0), ("rate_limit_ms", 0.2)):
+            with pytest.raises(errors.RateLimitError) as failure:
+                lab.ask("hi", model=f"sim/{protocol}instant+{name}")
+            assert failure.value.retry_after == wait
+
+
+@pytest.mark.parametrize(("protocol", "way"), [("", "wire"), ("anthropic/", "wire"), ("gemini/", "carried")])
+def test_each_protocol_brings_the_same_answer(lab: Lab, protocol: str, way: str) -> None:
+    """Text, tokens, cost and times, whole and streamed; and a failure's raw status and body."""
+    model = f"sim/{protocol}twenty"
+    whole, made = lab.ask("hi", model=model), lab.stream("hi", model=model)
+    assert "".join(made) == made.reply.text
+    for reply in (whole, made.reply):
+        assert (reply.usage.output, reply.finish_reason, reply.usage.estimated) == (20, "stop", False)
+        assert reply.cost > 0
+        row = lab.attempts(reply.call_id).iloc[0]
+        assert (row["way"], row["http_status"], row["status"]) == (way, 200, "ok")
+    assert made.reply.ttft < made.reply.latency
+    for ask in (lab.ask, lambda *args, **more: list(lab.stream(*args, **more))):
+        with pytest.raises(errors.ProviderError) as failure:
+            ask("hi", model=f"{model}+http_500")
+        assert failure.value.status == 500
+        assert "internal error" in failure.value.body
+        with pytest.raises(errors.TransportError) as failure:
+            ask("hi", model=f"{model}+cut")
+        row = lab.attempts(failure.value.call_id).iloc[0]
+        assert (row["http_status"], row["cost"] > 0, row["cost_estimated"]) == (200, True, True)
+
+
+def test_a_cut_stream_keeps_what_had_come_in_every_protocol(lab: Lab) -> None:
+    for protocol in ("", "anthropic/", "gemini/"):
+        made = lab.stream("hi", model=f"sim/{protocol}instant+cut")
+        got = []
+        with pytest.raises(errors.TransportError) as failure:
+            got.extend(made)
+        assert "".join(got) == failure.value.partial
+        assert failure.value.partial.startswith("This")
 
 
 def test_missing_usage_is_estimated(lab: Lab) -> None:
-    reply = lab.ask("hi", model="sim/instant+no_usage")
-    assert reply.usage.estimated
-    assert reply.cost > 0
+    for protocol in ("", "anthropic/", "gemini/"):
+        reply = lab.ask("hi", model=f"sim/{protocol}instant+no_usage")
+        assert reply.usage.estimated
+        assert reply.cost > 0
 
 
 def test_faults_compose_and_hit_their_share() -> None:

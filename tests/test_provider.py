@@ -339,11 +339,12 @@ def test_a_private_models_prompt_is_not_sent_to_openai(
         lab.ask("hi", model=f"{provider}/private")
 
 
-def test_a_carried_attempt_is_one_request(lab: Lab, server: RawServer) -> None:
+@pytest.mark.parametrize("model", ["gemini/gemini-2.5-flash", "mistral/mistral-small-latest", "cohere_chat/command-r"])
+def test_a_carried_attempt_is_one_request(lab: Lab, server: RawServer, model: str) -> None:
     """LiteLLM's own client sends again when the connection breaks."""
     server.plays(RESET)
     with pytest.raises(errors.TransportError):
-        lab.ask("hi", model="anthropic/claude-haiku-4-5", api_base=server.url, api_key="k-123456789")
+        lab.ask("hi", model=model, api_base=server.url, api_key="k-123456789")
     assert len(server.received) == 1
 
 

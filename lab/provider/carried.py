@@ -40,8 +40,12 @@ async def carried(
     model, provider, key, _ = litellm.get_llm_provider(
         name, api_base=params.get("api_base"), api_key=params.get("api_key")
     )
-    if not key and "api_key" not in params and falls_back_to_openai(litellm, provider) and provider != "openai":
-        options["api_key"] = "none"  # or LiteLLM would send OpenAI's
+    if falls_back_to_openai(litellm, provider):
+        known = litellm.get_supported_openai_params(model, provider) or []
+        if "max_retries" not in known:  # or it would be dropped on the way, and the SDK retry by itself
+            options["allowed_openai_params"] = [*(params.get("allowed_openai_params") or ()), "max_retries"]
+        if not key and "api_key" not in params and provider != "openai":
+            options["api_key"] = "none"  # or LiteLLM would send OpenAI's
     seen = tap.Seen(SEEN[provider](), connect) if provider in SEEN else None
     if seen is not None:
         options["client"] = client
