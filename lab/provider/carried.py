@@ -16,6 +16,7 @@ from lab.provider import tap
 from lab.provider.credentials import falls_back_to_openai
 from lab.provider.gemini import FINISHES, GeminiShape
 from lab.provider.loading import load
+from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
 from lab.provider.reading import done
 from lab.provider.request import Request, Told
@@ -134,45 +135,3 @@ def _truth(
     if told.finish == "content_filter":
         return errors.ContentError(f"{model}: the provider's filter stopped the answer", reason="filtered", body=body)
     return problem
-
-
-def meaning(failed: Exception, call: Call) -> errors.LabError:
-    """The kind of failure behind one of LiteLLM's exceptions, without secrets."""
-    litellm, model, hidden = load(), call.model, redact.secrets(call.params)
-    known = litellm.exceptions
-    said = failures.message_of(redact.text(str(getattr(failed, "message", failed)), hidden))
-    broken = _broken(failed)
-    if isinstance(broken, httpx.TimeoutException):
-        return errors.TimeoutError(f"{model}: {said}", phase="connect")
-    if broken is not None:
-        return errors.TransportError(f"{model}: no whole answer: {redact.text(str(broken), hidden)}")
-    status = getattr(failed, "status_code", None)
-    headers = dict(getattr(getattr(failed, "response", None), "headers", None) or {})
-    body = redact.text(str(getattr(failed, "body", None) or said), hidden)
-    if isinstance(failed, known.ContextWindowExceededError):
-        return errors.UnsupportedError(f"{model}: more than the context window holds: {said}", status=status, body=body)
-    if isinstance(failed, known.ContentPolicyViolationError):
-        return errors.ContentError(f"{model}: refused by a filter: {said}", status=status, body=body, reason="filtered")
-    if isinstance(failed, known.UnsupportedParamsError):
-        return errors.InvalidRequestError(f"{model}: {said}", status=status, body=body)
-    if isinstance(failed, known.Timeout):
-        return errors.TimeoutError(f"{model}: {said}", status=status, body=body, phase="attempt")
-    if isinstance(failed, known.APIConnectionError | known.MidStreamFallbackError):
-        return errors.TransportError(f"{model}: {said}", body=body)
-    if isinstance(failed, known.APIResponseValidationError):
-        return errors.MalformedError(f"{model}: {said}", status=status, body=body)
-    if isinstance(failed, known.BudgetExceededError):
-        return errors.BudgetError(f"{model}: {said}")
-    if isinstance(status, int) and status >= 300:
-        return failures.from_status(status, headers, f"{said}\n{body}", model=model, now=time.time())
-    return errors.ProviderError(f"{model}: {said}", body=body)
-
-
-def _broken(failed: BaseException) -> httpx.TransportError | None:
-    """The broken connection at the bottom of it, if that is what it was."""
-    seen: BaseException | None = failed
-    for _ in range(12):
-        if seen is None or isinstance(seen, httpx.TransportError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
