@@ -102,6 +102,33 @@ def calls(
         out.print(Text(f"{len(found)} of {total} calls in {ledger.path}", style="dim"))
 
 
+@app.command()
+def models(
+    words: Annotated[str, typer.Argument(help="Words in the name, such as 'claude haiku'; or a whole name.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also those whose key is missing.")] = False,
+) -> None:
+    """The models that can be called: which way each goes, its prices, its context window and whether its key is there.
+
+    Any other name that LiteLLM knows can be called too.
+    """
+    from lab import catalogue  # reads LiteLLM's list, which takes seconds
+
+    with plainly():
+        found = catalogue.listing(words, everything=everything)
+    if not found:
+        err.print(Text(f"no model is known by {words!r}: write provider/model, or see `lab models --all`"))
+        raise typer.Exit(1)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("model", "way", "key", "in $/M", "out $/M", "context"):
+        justify = "left" if name in ("model", "way", "key") else "right"
+        table.add_column(name, no_wrap=True, overflow="fold", justify=justify)
+    for one in found:
+        prices = ("–" if price is None else f"{price * 1e6:.4g}" for price in (one.input, one.output))
+        context = f"{one.context:,}" if one.context else "–"
+        table.add_row(Text(_printable(one.model)), one.way, one.key, *prices, context)
+    Console(highlight=False, width=None if out.is_terminal else 160).print(table)
+
+
 _LEFT = ("when", "model", "outcome", "prompt")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from types import ModuleType
 
@@ -15,9 +16,13 @@ _KEYLESS = {
     "xinference",
     "litellm_proxy",
     "github_copilot",
+    "ollama",
+    "ollama_chat",
 }
 _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databricks", "snowflake", "sap"}
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
+_KEYED = {"gemini": ("GOOGLE_API",), "huggingface": ("HF_",), "scaleway": ("SCW_",)}
+"""How the names of keys begin that do not begin like their provider's."""
 _LIKE_OPENAI = {"custom_openai", "aiohttp_openai", "text-completion-openai", "text-completion-inception"}
 
 
@@ -26,8 +31,15 @@ def need_key(litellm: ModuleType, said: str, provider: str, key: str | None, bas
 
     LiteLLM falls back to OpenAI's key for any OpenAI-compatible provider; that key would reach another's host.
     """
-    if key or base_given or provider in _KEYLESS or re.split(r"[_/-]", provider)[0] in _AMBIENT:
-        return
+    if not key and not base_given and (missing := missing_keys(litellm, provider)):
+        names = " or ".join(missing)
+        raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
+
+
+def missing_keys(litellm: ModuleType, provider: str) -> list[str]:
+    """The environment variables that would hold this provider's key, where none of them does."""
+    if provider in _KEYLESS or is_ambient(provider):
+        return []
     json_listed = litellm.llms.openai_like.json_loader.JSONProviderRegistry
     if json_listed.exists(provider):
         missing = [json_listed.get(provider).api_key_env]
@@ -36,9 +48,28 @@ def need_key(litellm: ModuleType, said: str, provider: str, key: str | None, bas
     compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers} | {"openai"}
     if not missing and provider in compatible:
         missing = [f"{provider.upper().replace('-', '_')}_API_KEY"]
-    if missing:
-        names = " or ".join(missing)
-        raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
+    return [] if any(os.environ.get(name) for name in missing) else missing
+
+
+def state(litellm: ModuleType, provider: str) -> str:
+    """`there`, the name of what is missing, `not needed`, `ambient` (a cloud's own sign-in), or `unknown`.
+
+    For providers it does not know LiteLLM says that nothing is missing; so a key is only there where one is seen.
+    """
+    if provider in _KEYLESS:
+        return "not needed"
+    if is_ambient(provider):
+        return "ambient"
+    if missing := missing_keys(litellm, provider):
+        return " or ".join(missing)
+    first = re.split(r"[_/-]", provider.upper())[0]
+    seen = [name for name, value in os.environ.items() if value and re.search(r"(KEY|TOKEN)$", name)]
+    return "there" if any(name.startswith((first, *_KEYED.get(provider, ()))) for name in seen) else "unknown"
+
+
+def is_ambient(provider: str) -> bool:
+    """Whether this provider's credentials may come from elsewhere than a key (a cloud's own sign-in)."""
+    return re.split(r"[_/-]", provider)[0] in _AMBIENT
 
 
 def need_address(said: str, provider: str) -> None:

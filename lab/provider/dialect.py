@@ -82,6 +82,11 @@ def translate(
     return openai.written(said, provider, name, config, messages, optional, params, **where, usage=usage)
 
 
+def way(name: str, provider: str) -> str:
+    """How a plain call to a provider's model goes: `wire` or `carried`."""
+    return "wire" if provider in ADMITTED and not _is_bridged(load(), name, provider, None, {}) else "carried"
+
+
 def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None, given: Mapping[str, Any]) -> bool:
     """Whether LiteLLM would send this chat call to OpenAI's other interface, `responses`."""
     if provider != "openai":

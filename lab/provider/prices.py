@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from lab.display import plain_text
@@ -18,8 +19,8 @@ Pricer = Callable[[Usage, str | None], Price | None]
 
 def pricer(request: Request, own: Mapping[str, Any] | None = None) -> Pricer:
     """Prices of this model from the packaged list, or from `own`; of None where it isn't on it."""
-    entry = own if own is not None else _listed(request)
-    return lambda usage, tier: price_of(entry, usage.input_tokens, tier)
+    entry = own if own is not None else listed(request)
+    return lambda usage, tier: _lasting(price_of(entry, usage.input_tokens, tier), entry, usage, tier)
 
 
 def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = None) -> Price | None:
@@ -36,22 +37,40 @@ def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = 
     step = max((one for one in steps if sent > one * 1000), default=None)
     above = f"_above_{step}k_tokens" if step is not None else ""
 
-    def listed(name: str, otherwise: float | None = None) -> float | None:
+    def dollars(name: str, otherwise: float | None = None) -> float | None:
         for key in (f"{name}{above}{end}", f"{name}{above}" if not end else "", f"{name}{end}" if not above else ""):
             if entry.get(key) is not None:
                 return float(entry[key])
         return otherwise
 
-    into, out = listed("input_cost_per_token"), listed("output_cost_per_token")
+    into, out = dollars("input_cost_per_token"), dollars("output_cost_per_token")
     if into is None or out is None:
         return None
     return Price(
         input=into,
         output=out,
-        cache_read=listed("cache_read_input_token_cost", into) or 0.0,
-        cache_write=listed("cache_creation_input_token_cost", into) or 0.0,
-        reasoning=listed("output_cost_per_reasoning_token", out) or 0.0,
+        cache_read=dollars("cache_read_input_token_cost", into) or 0.0,
+        cache_write=dollars("cache_creation_input_token_cost", into) or 0.0,
+        reasoning=dollars("output_cost_per_reasoning_token", out) or 0.0,
     )
+
+
+def _lasting(price: Price | None, entry: Mapping[str, Any] | None, usage: Usage, tier: str | None) -> Price | None:
+    """`price`, where what was written to the cache for an hour is dearer (Anthropic), and a fast mode dearer still."""
+    if price is None or entry is None:
+        return price
+    written = (usage.raw or {}).get("cache_creation")
+    hour = written.get("ephemeral_1h_input_tokens") if isinstance(written, Mapping) else None
+    if hour and usage.cache_write:
+        dear = entry.get("cache_creation_input_token_cost_above_1hr")
+        if dear is None:
+            return None
+        share = min(1.0, hour / usage.cache_write)
+        price = replace(price, cache_write=share * dear + (1 - share) * price.cache_write)
+    if tier == "fast":
+        times = (entry.get("provider_specific_entry") or {}).get("fast")
+        return None if times is None else Price(**{name: value * times for name, value in asdict(price).items()})
+    return price
 
 
 def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> float | None:
@@ -63,7 +82,7 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
     except litellm.exceptions.BadRequestError:
         return None
     request = Request(provider, model, "", {}, {}, None, {})
-    entry = own if own is not None else _listed(request)
+    entry = own if own is not None else listed(request)
     price = price_of(entry)
     if price is None:
         return None
@@ -73,10 +92,16 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
     return sent * max(price.input, price.cache_write) + made * max(price.output, price.reasoning)
 
 
-def _listed(request: Request) -> Mapping[str, Any] | None:
+def listed(request: Request) -> Mapping[str, Any] | None:
+    """The model's entry on LiteLLM's price list; None where it has none."""
     costs, name = load().model_cost, request.model
     for key in (f"{request.provider}/{name}", name):
         entry = costs.get(key)
-        if entry is not None and entry.get("litellm_provider") == request.provider:
+        if entry is not None and called(entry.get("litellm_provider") or "") == request.provider:
             return entry
     return None
+
+
+def called(provider: str) -> str:
+    """The provider that is called for an entry: the list has finer names for some."""
+    return re.sub(r"^(vertex_ai)-.*|^(bedrock)_converse$", r"\1\2", provider)
