@@ -15,6 +15,7 @@ from lab.engine import Engine, stand_in
 from lab.ledger import Ledger
 from lab.loop import Loop
 from lab.model import Call, Reply
+from lab.payload import Keep, Payload
 from lab.policies import Policy
 from lab.provider import Provider, warm
 from lab.record import Source
@@ -31,6 +32,10 @@ class Lab:
     `path`: the ledger's SQLite file, made if it isn't there; by default `$LAB_DB`, or `data/lab.db` of the
     checkout this package runs from, or `data/lab.db` below the current folder. `policy`: how calls are bounded
     unless they say otherwise. `provider`: a function `Call -> str` (or `Answer`) to answer in a provider's place.
+    `keep`: whose prompts and answers are written: `all`, a share of the calls from 0 to 1, or `hashes` (with sizes)
+    alone; those of failed calls always are, and the answer of a call with a key. `redact`: a function of a text that
+    returns what may be written of it, put before everything that is: prompts, answers, errors, users, tags; what it
+    returns for a user is what budgets count by.
     Keys are read from the environment, and from `.env` in the current folder or above. A Lab is safe to share
     between threads and event loops. Raises `LedgerError` when the ledger can't be used.
     """
@@ -41,15 +46,18 @@ class Lab:
         *,
         policy: Policy | None = None,
         provider: Callable[[Call], Any] | None = None,
+        keep: Keep = "all",
+        redact: Callable[[str], str] | None = None,
     ):
         load_env()
         if policy is not None and not isinstance(policy, Policy):
             raise TypeError(f"Lab(policy={policy!r}): a Policy(...)")
         self.policy = policy or Policy()
+        payload = Payload(keep, redact)
         self._ledger = Ledger(path or default_path())
         self._loop = Loop()
         self._source: Source = stand_in(provider) if provider else Provider()
-        self._engine = Engine(self._source, self._ledger)
+        self._engine = Engine(self._source, self._ledger, payload)
         self._end = weakref.finalize(self, _close, self._loop, self._source, self._ledger)
         if provider is None:
             warm()  # LiteLLM takes seconds to import: begin now
@@ -151,7 +159,10 @@ class Lab:
         return tables.models(self._ledger)
 
     def texts(self, call_id: str) -> dict[str, Any] | None:
-        """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown."""
+        """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown.
+
+        Where the words were not kept, `kept` is False and `digest` has the hash and size of each of them.
+        """
         return tables.texts(self._ledger, call_id)
 
     def close(self) -> None:

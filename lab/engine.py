@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +15,7 @@ from typing import Any
 from lab import errors, keys, ledger, redact, rows
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Reply, Usage
+from lab.payload import Clean, Payload, digest
 from lab.policies import Budget, Policy
 from lab.policies.budget import Spending
 from lab.policies.compose import Memory, composed
@@ -55,7 +56,8 @@ class stand_in:
 class Engine:
     """Runs calls on one event loop; `memory` is what their policies remember between them."""
 
-    def __init__(self, source: Source, book: ledger.Ledger):
+    def __init__(self, source: Source, book: ledger.Ledger, payload: Payload | None = None):
+        self.payload = payload or Payload()
         self.memory = Memory()
         self._source = source
         self._ledger = book
@@ -67,12 +69,13 @@ class Engine:
         `deliver` is called with each piece of text as it arrives.
         """
         began = time.time()
-        config, content = configuration(call, policy)
-        begin = rows.begin_call(call, began, config, content)
+        clean, whole = self.payload.clean(call), self.payload.whole(call)
+        config, content = configuration(call, policy, clean)
+        begin = rows.begin_call(call, began, config, content, clean, whole=whole)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else asyncio.get_running_loop().time() + total
-        made = Recorder(call, self._source, self._ledger, self._lag, connect, pending=list(begin))
-        end = _End(self._ledger, call, made, began, begin)
+        made = Recorder(call, self._source, self._ledger, self._lag, connect, clean, pending=list(begin))
+        end = _End(self._ledger, call, made, began, begin, whole)
         visible = asyncio.get_running_loop().call_later(VISIBLE, made.flush)
 
         async def asked() -> Reply:
@@ -96,7 +99,7 @@ class Engine:
             end.put("cancelled", None)  # queued, not awaited: nobody waits for this call
             raise
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
-            end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params)))
+            end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", clean.secrets))
             raise
         finally:
             visible.cancel()
@@ -128,7 +131,7 @@ class Engine:
         worst = [await self._source.worst_case(replace(call, model=model)) for model in models]
         tries = policy.worst_attempts() // len(models)
         known = None if any(one is None for one in worst) else tries * sum(one or 0.0 for one in worst)
-        scope = policy.budget.scope(call, time.time())
+        scope = self.payload.clean(call).text(policy.budget.scope(call, time.time()))
         await self.spending(policy.budget).reserve(scope, known, call.model)
         return known or 0.0
 
@@ -151,7 +154,7 @@ class _Held:
 
     async def __aenter__(self) -> None:
         if self._policy.budget is not None:
-            self._scope = self._policy.budget.scope(self._call, time.time())
+            self._scope = self._made.clean.text(self._policy.budget.scope(self._call, time.time()))
             self._worst = await self._engine.reserve(self._call, self._policy)
 
     async def __aexit__(self, *_: object) -> None:
@@ -162,8 +165,17 @@ class _Held:
 class _End:
     """How a call ends on the ledger."""
 
-    def __init__(self, book: ledger.Ledger, call: Call, made: Recorder, began: float, begin: list[rows.Statement]):
+    def __init__(
+        self,
+        book: ledger.Ledger,
+        call: Call,
+        made: Recorder,
+        began: float,
+        begin: list[rows.Statement],
+        whole: bool,
+    ):
         self._ledger, self._call, self._made, self._began, self._begin = book, call, made, began, begin
+        self._whole, self._clean = whole, made.clean
 
     async def answered(self, done: Event) -> Reply:
         """The reply, once its row is on disk."""
@@ -199,12 +211,11 @@ class _End:
             "answered_by": reply.answered_by,
             "finish_reason": reply.finish_reason,
         }
-        end = rows.end_call(self._call.call_id, values, reply.text or None, reply.tool_calls)
-        await self._on_disk(self._finish(end), reply, None)
+        await self._on_disk(self._finish(self._words("ok", values, reply.text, reply.tool_calls)), reply, None)
 
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
-        known = redact.secrets(self._call.params)
+        known = self._clean.secrets
         failure.args = (redact.text(str(failure), known),)
         failure.call_id, failure.attempts = self._call.call_id, len(self._made.sent())
         failure.cost = self._made.cost()
@@ -227,7 +238,7 @@ class _End:
             "kind": failure.kind if failure else None,
             "phase": failure.phase if failure else None,
             "reason": failure.reason if failure else None,
-            "error": str(failure) if failure else error,
+            "error": self._clean.text(str(failure) if failure else error or "") or None,
             "n_attempts": len(sent),
             "latency": row.latency if row else None,
             "ttft": row.ttft if row else None,
@@ -246,11 +257,23 @@ class _End:
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()
-        statements = rows.put_attempt(row) if row else []
+        statements = rows.put_attempt(row, self._clean) if row else []
         if status == "ok":
             statements = [*statements, *keys.finished(self._call)]
-        end = rows.end_call(self._call.call_id, values, text or None, tools)
-        return self._finish(end, *statements)
+        return self._finish(self._words(status, values, text, tools), *statements)
+
+    def _words(self, status: str, values: dict[str, Any], text: str, tools: Sequence[Any]) -> list[rows.Statement]:
+        """The rows of the call's end, with its words where they are kept: always those of a failure, and the answer
+        under a key."""
+        call, clean = self._call, self._clean
+        answer, calls = clean.answer(text, tools)
+        if self._whole:
+            return rows.end_call(call.call_id, values, answer, calls)
+        if status == "failed":
+            update, *words = rows.end_call(call.call_id, values, answer, calls)
+            return [update, rows.said(call, clean), *words]
+        told = (answer, calls) if call.key is not None and status == "ok" else (None, None)
+        return rows.end_call(call.call_id, values, *told, digest(call, text, tools))
 
     def _finish(self, end: list[rows.Statement], *others: rows.Statement) -> Future[None]:
         """Queue the end, and before it whatever still waits to be written."""
@@ -271,9 +294,9 @@ class _End:
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure
 
 
-def configuration(call: Call, policy: Policy) -> tuple[str, str]:
+def configuration(call: Call, policy: Policy, clean: Clean) -> tuple[str, str]:
     """The configuration a call ran under: a hash of its content, and the content as JSON with secrets masked."""
-    said = {"model": call.model, "params": redact.params(call.params)}
+    said = {"model": call.model, "params": clean.deep(redact.params(call.params))}
     content = (
         f'{json.dumps(said, sort_keys=True, default=str, ensure_ascii=False)[:-1]}, "policy": {_policy_json(policy)}}}'
     )

@@ -19,6 +19,13 @@ def m001_calls_attempts_texts_keys(db: Database) -> None:
             db.execute(statement)
 
 
+@migrations()
+def m002_texts_kept(db: Database) -> None:
+    """Whether a call's words were kept, and what stands in their place where they were not."""
+    db.execute("ALTER TABLE texts ADD COLUMN kept INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE texts ADD COLUMN digest TEXT")  # JSON: SHA-256 and size of each message and of the answer
+
+
 _M001 = """
 CREATE TABLE configs (
     config TEXT PRIMARY KEY,           -- hash of the content

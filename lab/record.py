@@ -13,6 +13,7 @@ from lab import errors, ledger, redact, rows
 from lab.display import plain_text
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Price, Usage
+from lab.payload import Clean
 from lab.policies.kernel import Events, Proceed, Try
 
 SATURATED = 0.1
@@ -44,6 +45,7 @@ class Recorder:
     book: ledger.Ledger
     lag: LagMeter
     connect: float | None
+    clean: Clean
     attempts: list[Attempt] = field(default_factory=list)
     first_sent: float | None = None
     pending: list[rows.Statement] = field(default_factory=list)
@@ -107,7 +109,7 @@ class Recorder:
                 row.status = "cancelled"
             raise
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
-            row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", redact.secrets(call.params))
+            row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", self.clean.secrets)
             raise
         finally:
             self._finish(row, seen)
@@ -118,7 +120,7 @@ class Recorder:
             seen.sent, seen.price = event.at, event.price
             row.way, row.started_at = event.way, time.time()
             self.first_sent = self.first_sent or row.started_at
-            self.book.submit(*self.taken(), *rows.put_attempt(row))
+            self.book.submit(*self.taken(), *rows.put_attempt(row, self.clean))
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
             seen.sent = event.left or seen.sent
@@ -140,7 +142,7 @@ class Recorder:
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
-        self.pending += rows.put_attempt(row)
+        self.pending += rows.put_attempt(row, self.clean)
         if row.status != "ok" or self.ended:  # else the call's own end follows at once
             self.flush()
 
@@ -156,7 +158,7 @@ class Recorder:
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
         """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""
-        known = redact.secrets(self.call.params)
+        known = self.clean.secrets
         failure.args = (redact.text(str(failure), known),)
         failure.body = redact.text(failure.body, known) if failure.body else failure.body
         failure.partial = failure.partial or "".join(seen.parts)

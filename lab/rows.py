@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lab.display import plain_text
 from lab.model import Attempt, Call, Usage
+from lab.payload import Clean
 
 Statement = tuple[str, Sequence[Any]]
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
     config, user, tags, lane, experiment, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt) SELECT id, ?, ? FROM calls WHERE call_id = ?"
+_BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
+_SAID_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
+_END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
+    WHERE id = (SELECT id FROM calls WHERE call_id = ?)"""
 _CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
 
 
-def begin_call(call: Call, started_at: float, config: str, content: str) -> list[Statement]:
-    """The rows of a call that has come in."""
-    messages = json.dumps([dict(message) for message in call.messages], ensure_ascii=False, default=str)
+def begin_call(
+    call: Call, started_at: float, config: str, content: str, clean: Clean, *, whole: bool
+) -> list[Statement]:
+    """The rows of a call that has come in; its words only if `whole`."""
+    messages, prompt = clean.messages(call) if whole else ("[]", "")
     return [
         (_CONFIG, (config, content)),
         (
@@ -33,36 +38,41 @@ def begin_call(call: Call, started_at: float, config: str, content: str) -> list
                 call.prompt_name,
                 call.prompt_version,
                 config,
-                call.user,
-                json.dumps(list(call.tags)),
+                clean.text(call.user) if call.user else call.user,
+                json.dumps(clean.deep(call.tags)),
                 call.lane,
                 call.experiment,
                 call.key,
             ),
         ),
-        (_BEGIN_TEXT, (messages, plain_text(call.messages), call.call_id)),
+        (_BEGIN_TEXT, (messages, prompt, whole, call.call_id)),
     ]
 
 
-def end_call(call_id: str, values: dict[str, Any], answer: str | None, tool_calls: Sequence[Any]) -> list[Statement]:
+def said(call: Call, clean: Clean) -> Statement:
+    """The words of a call whose beginning was written without them."""
+    return (_SAID_TEXT, (*clean.messages(call), call.call_id))
+
+
+def end_call(
+    call_id: str, values: dict[str, Any], answer: str | None, tool_calls: str | None, digest: str | None = None
+) -> list[Statement]:
     """How a call ended: `values` are columns of `calls`. The first statement must find the call's row."""
     return [
         (
             f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",
             (*values.values(), call_id),
         ),
-        (
-            "UPDATE texts SET answer = ?, tool_calls = ?, done = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)",
-            (answer, json.dumps(list(tool_calls)) if tool_calls else None, call_id),
-        ),
+        (_END_TEXT, (answer, tool_calls, digest, call_id)),
     ]
 
 
-def put_attempt(attempt: Attempt) -> list[Statement]:
+def put_attempt(attempt: Attempt, clean: Clean) -> list[Statement]:
     """An attempt as it stands now: written when it starts and again when it ends."""
     answer = attempt.answer
     usage = answer.usage if answer else None
     row = {name: getattr(attempt, name) for name in _ATTEMPT}
+    row |= {name: clean.text(row[name]) for name in ("error", "body") if row[name]}
     row |= {
         "price": json.dumps(asdict(answer.price)) if answer and answer.price else None,
         "finish_reason": answer.finish_reason if answer else None,

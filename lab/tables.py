@@ -67,14 +67,15 @@ def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 
 def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
     """What was said in one call, and the configuration it ran under."""
     rows = ledger.query(
-        "SELECT texts.messages, texts.prompt, texts.answer, texts.tool_calls, configs.content AS config FROM calls"
+        "SELECT messages, prompt, answer, tool_calls, kept, digest, configs.content AS config FROM calls"
         " JOIN texts ON texts.id = calls.id LEFT JOIN configs ON configs.config = calls.config WHERE calls.call_id = ?",
         [call_id],
     )
     if not rows:
         return None
     row = rows[0]
-    for name in ("messages", "tool_calls", "config"):
+    row["kept"] = bool(row["kept"])
+    for name in ("messages", "tool_calls", "config", "digest"):
         row[name] = json.loads(row[name]) if row[name] else None
     return row
 

@@ -109,6 +109,9 @@ def one(lab: Lab, call_id: str) -> None:
         st.dataframe(shown.rename(columns=_plain), hide_index=True, key="attempts")
         for error in attempts["error"].dropna():
             st.text(error)
+    if not texts["kept"]:
+        st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
+        st.json(texts["digest"] or {}, expanded=2)
     left, right = st.columns(2)
     with left.container(border=True):
         st.caption("Input")

@@ -14,7 +14,7 @@ import lab
 ROOT = Path(lab.__file__).parent
 FLOORS = [
     {"errors", "model", "display", "redact", "failures", "settings"},
-    {"child", "wire", "migrations", "rows", "ledger", "loop", "provider"},
+    {"child", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "engine", "stream", "intake"},
     {"tables", "charts"},
