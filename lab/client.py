@@ -7,16 +7,18 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import errors, intake, tables
+from lab import errors, intake, metrics, tables
 from lab.engine import Engine, stand_in
 from lab.ledger import Ledger
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.payload import Keep, Payload
 from lab.policies import Policy
+from lab.policies.policy import Explanation
 from lab.provider import Provider, warm
 from lab.record import Source
 from lab.settings import default_path, load_env
@@ -150,6 +152,12 @@ class Lab:
         """Attempts on the ledger, newest call first, a row each; those of one call, if one is named."""
         return tables.attempts(self._ledger, call_id, limit=limit)
 
+    def metrics(
+        self, since: datetime | float | None = None, by: Sequence[str] = ("model",), **more: Any
+    ) -> pd.DataFrame:
+        """The figures to watch, a row a group of calls: see `lab.metrics.metrics` for columns and filters."""
+        return metrics.metrics(self._ledger, since, tuple(by), **more)
+
     def count(self, **filters: Any) -> int:
         """How many calls match: filters as in `calls`."""
         return tables.count(self._ledger, **filters)
@@ -164,6 +172,25 @@ class Lab:
         Where the words were not kept, `kept` is False and `digest` has the hash and size of each of them.
         """
         return tables.texts(self._ledger, call_id)
+
+    def explain(
+        self, prompt: str | Sequence[dict[str, Any]], *, model: str, policy: Policy | None = None, **params: Any
+    ) -> Explanation:
+        """What `policy` does with this call, and the worst it may come to: requests, seconds and US dollars.
+
+        Nothing is sent. Dollars are left out where a price is unknown.
+        """
+        call = intake.call_of(prompt, model=model, streamed=False, params=params)
+        chosen = self._policy(policy)
+        return chosen.explain(usd=self._loop.run(self._engine.worst(call, chosen)))
+
+    def state(self) -> pd.DataFrame:
+        """What this Lab's policies hold right now, a row a model: `breaker` (closed, open, half_open), `opens_in`
+        (seconds until it is asked again), attempts `running`, `waiting` and `allowed` at once."""
+        import pandas as pd  # slow to import, and only readers need it
+
+        columns = ["model", "breaker", "opens_in", "running", "waiting", "allowed"]
+        return pd.DataFrame(self._loop.run(self._engine.state()), columns=columns)
 
     def close(self) -> None:
         """Cancel what runs, write what is queued, let go of connections. Safe to call twice.

@@ -56,6 +56,16 @@ def reply_html(reply: Reply) -> str:
     )
 
 
+def layers_html(head: str, layers: Sequence[tuple[str, str]]) -> str:
+    """Named layers, each drawn within the one before it. Colours are the page's own."""
+    box = "border-left:3px solid rgba(42,157,143,.75);padding:.15em 0 .15em .7em;margin:.1em 0"
+    opened = "".join(
+        f'<div style="{box}"><b>{html.escape(name)}</b> <span style="opacity:.75">{html.escape(said)}</span>'
+        for name, said in layers
+    )
+    return f'<div style="max-width:48rem;line-height:1.45">{html.escape(head)}{opened}{"</div>" * len(layers)}</div>'
+
+
 def plain_text(messages: Sequence[Any]) -> str:
     """Messages as a person would read them; parts that are no text are named in brackets."""
     lines = []

@@ -124,16 +124,27 @@ class Engine:
         assert done is not None, "a source ends with `done` or raises"
         return done
 
+    async def worst(self, call: Call, policy: Policy) -> float | None:
+        """The most that `call` may cost under `policy`, in US dollars; None where a price is unknown."""
+        models = [call.model, *(policy.fallback.models if policy.fallback else ())]
+        each = [await self._source.worst_case(replace(call, model=model)) for model in models]
+        if policy.hedge and policy.hedge.model:
+            hedge = await self._source.worst_case(replace(call, model=policy.hedge.model))
+            each = [None if one is None or hedge is None else (one + hedge) / 2 for one in each]
+        tries = policy.worst_attempts() // len(models)
+        return None if any(one is None for one in each) else tries * sum(one or 0.0 for one in each)
+
     async def reserve(self, call: Call, policy: Policy) -> float:
         """The most that `call` may cost under `policy`, set aside in its budget. Raises `BudgetError`."""
         assert policy.budget is not None
-        models = [call.model, *(policy.fallback.models if policy.fallback else ())]
-        worst = [await self._source.worst_case(replace(call, model=model)) for model in models]
-        tries = policy.worst_attempts() // len(models)
-        known = None if any(one is None for one in worst) else tries * sum(one or 0.0 for one in worst)
+        known = await self.worst(call, policy)
         scope = self.payload.clean(call).text(policy.budget.scope(call, time.time()))
         await self.spending(policy.budget).reserve(scope, known, call.model)
         return known or 0.0
+
+    async def state(self) -> list[dict[str, Any]]:
+        """What the policies hold now, a row a model: see `Memory.state`."""
+        return self.memory.state()
 
     def spending(self, budget: Budget) -> Spending:
         """What this budget has spent, with the ledger's figures behind it."""
@@ -244,7 +255,7 @@ class _End:
             "ttft": row.ttft if row else None,
             "queue": self._queue(),
             "cost": self._made.cost(),
-            "cost_estimated": any(one.cost_estimated for one in sent),
+            "cost_estimated": self._made.cost_estimated(),
             "hedged": any(one.role == "hedge" for one in sent),
             "fell_back": bool(row and row.role == "fallback") or any(one.role == "fallback" for one in sent),
         }

@@ -47,6 +47,7 @@ class Recorder:
     connect: float | None
     clean: Clean
     attempts: list[Attempt] = field(default_factory=list)
+    seen: list[_Seen] = field(default_factory=list)
     first_sent: float | None = None
     pending: list[rows.Statement] = field(default_factory=list)
     ended: bool = False
@@ -80,8 +81,9 @@ class Recorder:
             wait=one.wait,
             started_at=time.time(),
         )
-        self.attempts.append(row)
         seen = _Seen(asyncio.get_running_loop().time())
+        self.attempts.append(row)
+        self.seen.append(seen)
         events = proceed(one)
         try:
             async for event in events:
@@ -143,6 +145,8 @@ class Recorder:
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
         self.pending += rows.put_attempt(row, self.clean)
+        if self.ended:  # a loser that ran on after its call had ended
+            self.pending.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
         if row.status != "ok" or self.ended:  # else the call's own end follows at once
             self.flush()
 
@@ -172,9 +176,17 @@ class Recorder:
         return [row for row in self.attempts if row.way is not None]
 
     def cost(self) -> float | None:
-        """US dollars for all attempts; None where one of them is unknown."""
-        costs = [row.cost for row in self.sent()]
+        """US dollars for all attempts, an estimate for one that still runs; None where one of them is unknown."""
+        costs = [
+            _cost_without_answer(self.call, row, seen) if row.status == "running" else row.cost
+            for row, seen in zip(self.attempts, self.seen, strict=True)
+            if row.way is not None
+        ]
         return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
+
+    def cost_estimated(self) -> bool:
+        """Whether a part of that is an estimate."""
+        return any(row.cost_estimated or row.status == "running" for row in self.sent())
 
 
 @dataclass(slots=True)

@@ -67,6 +67,11 @@ def end_call(
     ]
 
 
+def costed(call_id: str, cost: float | None, estimated: bool) -> Statement:
+    """What a call cost after all."""
+    return ("UPDATE calls SET cost = ?, cost_estimated = ? WHERE call_id = ?", (cost, estimated, call_id))
+
+
 def put_attempt(attempt: Attempt, clean: Clean) -> list[Statement]:
     """An attempt as it stands now: written when it starts and again when it ends."""
     answer = attempt.answer

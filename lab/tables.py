@@ -27,7 +27,7 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
     Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `user`, `tag`,
     `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is all.
     """
-    where, values = _where(**filters)
+    where, values = filtered(**filters)
     page = f" LIMIT {int(limit)} OFFSET {int(offset)}" if limit is not None else ""
     names = ", ".join(f"calls.{name}" for name in CALLS)
     frame = ledger.frame(
@@ -40,7 +40,7 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
 
 def count(ledger: Ledger, **filters: Any) -> int:
     """How many calls match `filters`, as in `calls`."""
-    where, values = _where(**filters)
+    where, values = filtered(**filters)
     (row,) = ledger.query(f"SELECT count(*) AS n FROM calls{where}", values)
     return row["n"]
 
@@ -86,7 +86,7 @@ def match(words: str) -> str:
     return " ".join(f'"{word}"' for word in found[:-1]) + (f' "{found[-1]}"*' if found else "")
 
 
-def _where(
+def filtered(
     *,
     search: str | None = None,
     model: str | None = None,
@@ -98,6 +98,7 @@ def _where(
     since: datetime | float | None = None,
     until: datetime | float | None = None,
 ) -> tuple[str, list[Any]]:
+    """A WHERE clause over `calls`, empty for no filter, and its values."""
     _one_of("status", status, STATUSES)
     _one_of("kind", kind, get_args(errors.Kind))
     terms: list[tuple[str, Any]] = [

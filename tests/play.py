@@ -92,6 +92,14 @@ class Player:
         self.memory = Memory(Random(seed))
         self._proceed = composed(policy, self.memory, self.stage.source)
 
+    def breakers(self) -> dict[str, str]:
+        """The state of each model's breaker."""
+        return {row["model"]: row["breaker"] for row in self.memory.state()}
+
+    def queues(self) -> dict[str, tuple[int, int]]:
+        """How many attempts run and wait, by model."""
+        return {row["model"]: (row["running"], row["waiting"]) for row in self.memory.state()}
+
     async def call(self, *, streamed: bool = False, model: str = "m", **more: object) -> Outcome:
         """One call, to its end."""
         loop = asyncio.get_running_loop()

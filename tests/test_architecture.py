@@ -17,7 +17,7 @@ FLOORS = [
     {"child", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "engine", "stream", "intake"},
-    {"tables", "charts"},
+    {"tables", "charts", "metrics"},
     {"client"},
     {"sim", "local", "catalogue", "cli"},
 ]

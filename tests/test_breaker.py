@@ -19,20 +19,20 @@ def test_it_opens_refuses_at_once_probes_and_closes() -> None:
     async def play() -> None:
         for _ in range(4):
             assert (await player.call()).failure.kind == "provider"
-        assert player.memory.breakers() == {"m": "open"}
+        assert player.breakers() == {"m": "open"}
         out = await player.call()
         assert (out.failure.kind, out.took) == ("busy", 0)
         assert out.failure.retry_after == pytest.approx(10)
         assert "left alone: ask again in 10.0 s" in str(out.failure)
         assert len(player.stage.tries) == 4, "nothing was sent"
         await asyncio.sleep(10)
-        assert player.memory.breakers() == {"m": "half_open"}
+        assert player.breakers() == {"m": "half_open"}
         assert (await player.call()).failure.kind == "provider", "the probe fails, and it opens again"
-        assert player.memory.breakers() == {"m": "open"}
+        assert player.breakers() == {"m": "open"}
         await asyncio.sleep(10)
         player.stage.script = lambda _one, _n: Step()
         assert (await player.call()).text == "m"
-        assert player.memory.breakers() == {"m": "closed"}
+        assert player.breakers() == {"m": "closed"}
 
     clock.run(play())
 
@@ -77,7 +77,7 @@ def test_failures_that_say_nothing_of_its_health_do_not_open_it(kind: str) -> No
             await player.call()
 
     clock.run(play())
-    assert player.memory.breakers() == {"m": "closed"}
+    assert player.breakers() == {"m": "closed"}
 
 
 def test_too_few_calls_and_old_ones_do_not_open_it() -> None:
@@ -91,7 +91,7 @@ def test_too_few_calls_and_old_ones_do_not_open_it() -> None:
 
     clock.run(play())
     assert len(player.stage.tries) == 4
-    assert player.memory.breakers() == {"m": "closed"}
+    assert player.breakers() == {"m": "closed"}
 
 
 def test_each_model_has_its_own() -> None:
@@ -103,7 +103,7 @@ def test_each_model_has_its_own() -> None:
         return (await player.call(model="good")).text
 
     assert clock.run(play()) == "good"
-    assert player.memory.breakers() == {"bad": "open", "good": "closed"}
+    assert player.breakers() == {"bad": "open", "good": "closed"}
 
 
 @pytest.mark.parametrize(

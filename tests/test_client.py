@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab, Policy, Timeout, errors
+from lab import Fallback, Lab, Policy, Retry, Timeout, errors
 from lab.model import Answer, Usage
 from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
 
@@ -288,3 +288,22 @@ def test_figures_read_like_a_person_would_say_them(echo: Lab) -> None:
     assert repr(reply).startswith("<Reply 'echo: <script>' m · total ")
     assert "<script>" not in reply._repr_html_()
     assert "echo: &lt;script&gt;" in reply._repr_html_()
+
+
+def test_it_explains_what_a_call_may_come_to_in_dollars(lab: Lab) -> None:
+    """Before anything is spent, with the models' own prices; left out where one is unknown."""
+    policy = Policy(retry=Retry(attempts=2), fallback=Fallback("sim/instant"))
+    said = lab.explain("hi", model="sim/steady", policy=policy, max_tokens=100)
+    assert said.startswith("at worst: 4 requests, 300 s, $0.000")
+    assert "$" not in lab.explain("hi", model="openai/nobody-knows", api_key="k-123456789").split("\n")[0]
+    assert lab.calls().empty
+
+
+def test_the_state_of_its_policies_can_be_looked_at(lab: Lab) -> None:
+    assert lab.state().empty
+    for _ in range(20):
+        with pytest.raises(errors.ProviderError):
+            lab.ask("hi", model="sim/instant+http_500")
+    row = lab.state().iloc[0]
+    assert (row["model"], row["breaker"], row["running"], row["waiting"]) == ("sim/instant+http_500", "open", 0, 0)
+    assert 0 < row["opens_in"] <= 15

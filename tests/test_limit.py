@@ -23,7 +23,7 @@ def test_no_more_at_once_than_allowed() -> None:
     assert player.stage.most_running == 3
     assert sorted(out.took for out in outs) == pytest.approx([1] * 3 + [2] * 3 + [3] * 3)
     assert player.stage.tries[-1].queued == pytest.approx(2)
-    assert player.memory.queues() == {"m": (0, 0)}
+    assert player.queues() == {"m": (0, 0)}
 
 
 @settings(max_examples=25)
@@ -135,7 +135,7 @@ def test_one_that_gives_up_waiting_frees_its_place() -> None:
         await asyncio.sleep(1)
         second.cancel()
         await asyncio.gather(second, return_exceptions=True)
-        assert player.memory.queues() == {"m": (1, 0)}
+        assert player.queues() == {"m": (1, 0)}
         await first
         return (await player.call()).took
 

@@ -79,7 +79,7 @@ def test_hedge_and_limit_a_hedge_takes_a_place_of_its_own() -> None:
 
     clock.run(play())
     assert player.stage.most_running == 2
-    assert player.memory.queues() == {"m": (0, 0)}
+    assert player.queues() == {"m": (0, 0)}
 
 
 def test_retry_and_fallback_each_model_gets_its_retries() -> None:

@@ -26,8 +26,16 @@ def test_it_explains_itself() -> None:
         limit=Limit(concurrency=8, rpm=500),
         budget=Budget(usd=1, per="day"),
     )
-    assert policy.explain(usd_per_attempt=0.01) == SAID
-    assert "<pre>at worst: 12 requests, 60 s" in policy._repr_html_()
+    assert policy.explain(usd=0.12) == SAID
+    drawn = policy._repr_html_()
+    assert drawn.startswith("<div")
+    assert "at worst: 12 requests, 60 s" in drawn
+    assert drawn.count("<div") == drawn.count("</div>") == 9
+    assert drawn.index("fallback") < drawn.index("retry") < drawn.index("breaker")
+
+
+def test_what_it_draws_is_escaped() -> None:
+    assert "<script>" not in Policy(fallback=Fallback("<script>alert(1)</script>"))._repr_html_()
 
 
 def test_with_everything_off_nothing_bounds_it() -> None:

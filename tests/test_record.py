@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from lab import Fallback, Hedge, Lab, Policy, Retry, errors
@@ -66,7 +68,7 @@ def test_a_hedge_wins_and_the_loser_is_closed_and_costed(lab: Lab, server: RawSe
     server.plays(answer(completion()))
     server.plays(HANG)
     server.plays(answer(completion("from the hedge")))
-    policy = Policy(retry=None, hedge=Hedge(after=0.2, budget=1.0))
+    policy = Policy(retry=None, hedge=Hedge(after=0.2, budget=1.0, follow=0.0))
     lab.ask("earns the share", policy=policy, **where(server))
     reply = lab.ask("hi", policy=policy, **where(server))
     assert (reply.text, reply.hedged, reply.attempts) == ("from the hedge", True, 2)
@@ -77,6 +79,30 @@ def test_a_hedge_wins_and_the_loser_is_closed_and_costed(lab: Lab, server: RawSe
     assert rows["cost_estimated"].tolist() == [True, False]
     assert rows["cost"][0] > 0
     assert reply.cost == pytest.approx(rows["cost"].sum())
+
+
+def test_a_loser_that_runs_on_is_known_and_costed_in_the_end(lab: Lab, server: RawServer) -> None:
+    """Its true latency is what a study of tails needs; the call's cost follows."""
+    server.plays(answer(completion()))
+    server.plays(0.6, answer(completion("late", usage={"prompt_tokens": 5, "completion_tokens": 900})))
+    server.plays(answer(completion("from the hedge")))
+    policy = Policy(retry=None, hedge=Hedge(after=0.2, budget=1.0, follow=1.0))
+    lab.ask("earns the share", policy=policy, **where(server))
+    reply = lab.ask("hi", policy=policy, **where(server))
+    assert (reply.text, reply.attempts) == ("from the hedge", 2)
+    assert reply.cost is not None
+    for _ in range(400):
+        rows = lab.attempts(reply.call_id)
+        if rows["status"][0] == "ok":
+            break
+        threading.Event().wait(0.02)
+    assert rows["status"].tolist() == ["ok", "ok"]
+    assert rows["won"].tolist() == [False, True]
+    assert rows["latency"][0] > 0.5
+    row = lab.calls().iloc[0]
+    assert row["cost"] == pytest.approx(rows["cost"].sum())
+    assert row["cost"] > reply.cost
+    assert not row["cost_estimated"]
 
 
 def test_all_that_failed_is_on_the_failure(lab: Lab, server: RawServer) -> None:

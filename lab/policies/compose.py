@@ -39,13 +39,22 @@ class Memory:
             self._states[key] = make()
         return self._states[key]
 
-    def breakers(self) -> dict[str, str]:
-        """The state of each model's breaker."""
-        return {key[2]: state.state for key, state in self._states.items() if isinstance(state, Breaking)}
-
-    def queues(self) -> dict[str, tuple[int, int]]:
-        """How many attempts run and wait, by model."""
-        return {key[2]: (one.running, one.waiting) for key, one in self._states.items() if isinstance(one, Limiting)}
+    def state(self) -> list[dict[str, Any]]:
+        """What is held now, a row a model: its `breaker` (closed, open, half_open), the seconds until it is asked again
+        (`opens_in`), attempts `running`, `waiting` and `allowed` at once; None for what is off or was not used yet."""
+        found: dict[str, dict[str, Any]] = {}
+        for key, one in self._states.items():
+            if isinstance(one, Breaking):
+                row = found.setdefault(key[2], {"model": key[2]})
+                if row.get("breaker") in (None, "closed"):  # several policies may watch one model: the worst is shown
+                    row |= {"breaker": one.state, "opens_in": one.left()}
+            if isinstance(one, Limiting):
+                row = found.setdefault(key[2], {"model": key[2]})
+                row["running"] = row.get("running", 0) + one.running
+                row["waiting"] = row.get("waiting", 0) + one.waiting
+                row["allowed"] = min(row.get("allowed", int(one.allowed)), int(one.allowed))
+        empty = dict.fromkeys(("breaker", "opens_in", "running", "waiting", "allowed"))
+        return [{"model": name, **empty, **row} for name, row in sorted(found.items())]
 
 
 def composed(

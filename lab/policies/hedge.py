@@ -25,14 +25,15 @@ class Hedge:
     `after`: seconds, or a quantile such as "p95" of this model's own times to the first token (to the whole
     answer, for plain calls), learnt from its last 1,000 answers and used once there are `learn` of them.
     `budget`: the share of extra requests over time, in an outage too. `model`: another model to send the second
-    request to; None is the same. `follow`: the share of losers that run on, so that their true latency is known.
+    request to; None is the same. `follow`: the share of losers that run on to their end, so that their true latency
+    is known; 0 is none.
     """
 
     after: float | str = "p95"
     budget: float = 0.05
     model: str | None = None
     learn: int = 50
-    follow: float = 0.0
+    follow: float = 0.02
 
     def __post_init__(self) -> None:
         if isinstance(self.after, str):

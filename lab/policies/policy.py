@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -74,17 +73,16 @@ class Policy:
         models = 1 + len(self.fallback.models) if self.fallback else 1
         return models * (tries * self.timeout.attempt + waits)
 
-    def explain(self, usd_per_attempt: float | None = None) -> str:
+    def explain(self, *, usd: float | None = None) -> Explanation:
         """The policies that are on, outermost first, and the worst that one call can come to.
 
-        `usd_per_attempt`: US dollars that one request may cost, if known; without it dollars are left out.
+        `usd`: US dollars that all of a call's requests may cost together; `lab.explain(...)` knows them for a model.
         """
         seconds = self.worst_seconds()
         worst = [f"{self.worst_attempts()} requests", "no end" if seconds is None else f"{seconds:g} s"]
-        if usd_per_attempt is not None:
-            worst.append(display.dollars(self.worst_attempts() * usd_per_attempt))
-        lines = [f"{name.ljust(10)}{said}" for name, said in self._parts()]
-        return "\n".join([f"at worst: {', '.join(worst)}", *lines])
+        if usd is not None:
+            worst.append(display.dollars(usd))
+        return Explanation(", ".join(worst), tuple(self._parts()))
 
     def _parts(self) -> Iterator[tuple[str, str]]:
         time = self.timeout or Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
@@ -110,7 +108,24 @@ class Policy:
         yield "attempt", ", ".join(f"{name.replace('_', ' ')} {_limit(getattr(time, name))}" for name in phases)
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(self.explain())}</pre>"
+        return self.explain()._repr_html_()
+
+
+class Explanation(str):
+    """What a policy does and may come to: text, and in a notebook the layers, one within the other."""
+
+    __slots__ = ("_parts", "_worst")
+
+    def __new__(cls, worst: str, parts: tuple[tuple[str, str], ...]) -> Explanation:
+        """`worst` in a few words; `parts` are names and what they do, outermost first."""
+        made = super().__new__(
+            cls, "\n".join([f"at worst: {worst}", *(f"{name.ljust(10)}{said}" for name, said in parts)])
+        )
+        made._worst, made._parts = worst, parts
+        return made
+
+    def _repr_html_(self) -> str:
+        return display.layers_html(f"at worst: {self._worst}", self._parts)
 
 
 def _limit(seconds: float | None) -> str:
