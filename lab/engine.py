@@ -22,9 +22,6 @@ from lab.policies.compose import Memory, composed
 from lab.policies.kernel import Try
 from lab.record import Recorder, Source
 
-VISIBLE = 0.05
-"""Seconds after which a call that has sent nothing yet, because it waits its turn, is on the ledger as running."""
-
 Deliver = Callable[[str], None]
 
 
@@ -76,7 +73,7 @@ class Engine:
         deadline = None if total is None else asyncio.get_running_loop().time() + total
         made = Recorder(call, self._source, self._ledger, self._lag, connect, clean, pending=list(begin))
         end = _End(self._ledger, call, made, began, begin, whole)
-        visible = asyncio.get_running_loop().call_later(VISIBLE, made.flush)
+        made.soon()
 
         async def asked() -> Reply:
             async with _Held(self, call, policy, made):
@@ -101,8 +98,6 @@ class Engine:
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
             end.put("failed", None, error=redact.text(f"{type(bug).__name__}: {bug}", clean.secrets))
             raise
-        finally:
-            visible.cancel()
 
     async def _answer(
         self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None, deadline: float | None
@@ -268,9 +263,9 @@ class _End:
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()
-        statements = rows.put_attempt(row, self._clean) if row else []
-        if status == "ok":
-            statements = [*statements, *keys.finished(self._call)]
+        if row is not None:
+            self._made.changed[row.number] = row
+        statements = keys.finished(self._call) if status == "ok" else []
         return self._finish(self._words(status, values, text, tools), *statements)
 
     def _words(self, status: str, values: dict[str, Any], text: str, tools: Sequence[Any]) -> list[rows.Statement]:
@@ -289,8 +284,7 @@ class _End:
     def _finish(self, end: list[rows.Statement], *others: rows.Statement) -> Future[None]:
         """Queue the end, and before it whatever still waits to be written."""
         self._made.ended = True
-        self._made.flush()
-        return self._ledger.finish(self._begin, end, *others)
+        return self._ledger.finish(self._begin, end, *others, before=self._made.taken())
 
     def _queue(self) -> float | None:
         """Seconds between intake and the first request."""

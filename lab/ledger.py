@@ -66,8 +66,15 @@ class Ledger:
         self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
         self._thread.start()
 
-    def finish(self, begin: Sequence[Statement], end: Sequence[Statement], *others: Statement) -> Future[None]:
-        """Queue the end of a call: where its first row could not be written (a full disk), that is done now."""
+    def finish(
+        self,
+        begin: Sequence[Statement],
+        end: Sequence[Statement],
+        *others: Statement,
+        before: Sequence[Statement] = (),
+    ) -> Future[None]:
+        """Queue the end of a call, after what else of it is to be written `before`: where its first row could not be
+        written (a full disk), that is done now."""
 
         def decide(connection: sqlite3.Connection) -> None:
             (update, values), *rest = end
@@ -77,7 +84,7 @@ class Ledger:
                 connection.execute(update, stored)
             _Job((*rest, *others), Future()).run(connection)
 
-        return self.transact(decide)
+        return self._put(_Job(before, Future(), decide, waited_for=True))
 
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""

@@ -20,6 +20,10 @@ SATURATED = 0.1
 """Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
 
 
+VISIBLE = 0.05
+"""Seconds after which a call or an attempt that still runs is on the ledger as running."""
+
+
 class Source(Protocol):
     """Where answers come from: `lab.provider.Provider`, or a function in its place."""
 
@@ -37,7 +41,8 @@ class Source(Protocol):
 class Recorder:
     """The attempts of one call. `around` puts itself right around an attempt and its timeouts.
 
-    `pending` are rows that wait for the next commit of this call: each commit wakes the writer's thread.
+    `pending` are statements that wait for the next commit of this call, `changed` attempts whose rows do: each commit
+    wakes the writer's thread, so a call that is over in a moment is written at once.
     """
 
     call: Call
@@ -50,7 +55,10 @@ class Recorder:
     seen: list[_Seen] = field(default_factory=list)
     first_sent: float | None = None
     pending: list[rows.Statement] = field(default_factory=list)
+    changed: dict[int, Attempt] = field(default_factory=dict)
+    after: list[rows.Statement] = field(default_factory=list)
     ended: bool = False
+    _timer: asyncio.TimerHandle | None = None
 
     def open(self, one: Try) -> Events:
         """One attempt, straight from the source."""
@@ -122,7 +130,8 @@ class Recorder:
             seen.sent, seen.price = event.at, event.price
             row.way, row.started_at = event.way, time.time()
             self.first_sent = self.first_sent or row.started_at
-            self.book.submit(*self.taken(), *rows.put_attempt(row, self.clean))
+            self.changed[row.number] = row
+            self.soon()
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
             seen.sent = event.left or seen.sent
@@ -144,21 +153,31 @@ class Recorder:
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
-        self.pending += rows.put_attempt(row, self.clean)
+        self.changed[row.number] = row
         if self.ended:  # a loser that ran on after its call had ended
-            self.pending.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
+            self.after.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
         if row.status != "ok" or self.ended:  # else the call's own end follows at once
             self.flush()
 
+    def soon(self) -> None:
+        """Write what waits in a moment, if the call has not ended by then."""
+        if self._timer is None and not self.ended:
+            self._timer = asyncio.get_running_loop().call_later(VISIBLE, self.flush)
+
     def flush(self) -> None:
         """Write what waits."""
-        if self.pending:
-            self.book.submit(*self.taken())
+        if statements := self.taken():
+            self.book.submit(*statements)
 
     def taken(self) -> list[rows.Statement]:
         """The pending rows, for a commit."""
-        pending, self.pending = self.pending, []
-        return pending
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean)]
+        found, self.pending, self.changed = [*self.pending, *attempts, *self.after], [], {}
+        self.after = []
+        return found
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
         """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""

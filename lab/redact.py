@@ -19,9 +19,20 @@ _SHAPES = re.compile(
 
 def secrets(params: Mapping[str, Any]) -> set[str]:
     """The values that must not be kept: those of secret-looking parameters, headers and environment variables."""
-    found = {value for name, value in os.environ.items() if _is_secret(name)}
-    found |= set(_secret_values(params))
-    return {value for value in found if len(value) >= 8}
+    return {value for value in _secret_values(params) if len(value) >= 8} | _in_environment()
+
+
+_environment: tuple[dict, frozenset[str]] = ({}, frozenset())
+
+
+def _in_environment() -> frozenset[str]:
+    """Those of the environment, looked for again only when it has changed: it is asked for in every call."""
+    global _environment
+    now = getattr(os.environ, "_data", None)  # what the mapping stands on: compared without being decoded
+    if now is None or now != _environment[0]:
+        found = frozenset(value for name, value in os.environ.items() if _is_secret(name) and len(value) >= 8)
+        _environment = (dict(now or {}), found)
+    return _environment[1]
 
 
 def params(values: Mapping[str, Any]) -> dict[str, Any]:

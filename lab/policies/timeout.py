@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
 from dataclasses import dataclass, fields, replace
 
 from lab import errors
@@ -44,11 +43,12 @@ async def bounded(timeout: Timeout, attempt: Try, proceed: Proceed) -> Events:
     The connect limit is the wire's to keep. Raises `TimeoutError` with its phase; closes the attempt first.
     """
     sent = last = None
-    events = proceed(attempt)
+    events, alarm = proceed(attempt), _Alarm()
     try:
         while True:
             at, phase, allowed = _next(timeout, sent, last, attempt.call.streamed)
-            event = await _within(at, events, phase, allowed, attempt.model)
+            alarm.set(at)
+            event = await _within(alarm, events, phase, allowed, attempt.model)
             if event is None:
                 return
             if event.kind == "sent":
@@ -57,29 +57,78 @@ async def bounded(timeout: Timeout, attempt: Try, proceed: Proceed) -> Events:
                 last = event.at
             yield event
     finally:
+        alarm.set(None)
         await events.aclose()
 
 
 async def until(deadline: float, total: float, attempt: Try, proceed: Proceed) -> Events:
     """The call as a whole, with all its waits: over at `deadline`, `total` seconds after it came in."""
-    events = proceed(replace(attempt, deadline=deadline))
+    events, alarm = proceed(replace(attempt, deadline=deadline)), _Alarm()
+    alarm.set(deadline)
     try:
-        while (event := await _within(deadline, events, "total", total, attempt.model)) is not None:
+        while (event := await _within(alarm, events, "total", total, attempt.model)) is not None:
             yield event
     finally:
+        alarm.set(None)
         await events.aclose()
 
 
-async def _within(at: float | None, events: Events, phase: errors.Phase, allowed: float, model: str) -> Event | None:
-    """The next event, None after the last, or a `TimeoutError` once `at` has come."""
-    try:
-        async with asyncio.timeout_at(at) as limit:
+class _Rang(Exception):
+    """The moment has come."""
+
+
+class _Alarm:
+    """What `asyncio.timeout` does, over many waits: one timer, set anew only when its moment changes."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._at: float | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._rang = False
+
+    def set(self, at: float | None) -> None:
+        """Ring at `at`, on the loop's clock; None is never."""
+        if at == self._at:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        self._at, self._rang = at, False
+        self._handle = None if at is None else self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._rang = True
+        if self._task is not None:
+            self._task.cancel()
+
+    async def next(self, events: Events) -> Event | None:
+        """The next event, None after the last. Raises `_Rang` once it has rung."""
+        if self._rang or (self._at is not None and self._loop.time() >= self._at):
+            raise _Rang
+        task = self._task = asyncio.current_task()
+        assert task is not None
+        before = task.cancelling()
+        try:
             return await anext(events)
-    except StopAsyncIteration:
-        return None
-    except builtins.TimeoutError as late:
-        if not limit.expired():  # somebody else's
+        except StopAsyncIteration:
+            return None
+        except asyncio.CancelledError:
+            if self._rang and task.uncancel() <= before:
+                self._rang = False
+                raise _Rang from None
+            self._rang = False
             raise
+        finally:
+            self._task = None
+            if self._rang:  # it rang, and the wait ended by itself all the same
+                task.uncancel()
+
+
+async def _within(alarm: _Alarm, events: Events, phase: errors.Phase, allowed: float, model: str) -> Event | None:
+    """The next event, None after the last, or a `TimeoutError` once the alarm has rung."""
+    try:
+        return await alarm.next(events)
+    except _Rang as late:
         await events.aclose()
         raise errors.TimeoutError(f"{model}: {_SAID[phase]} {allowed:g} s", phase=phase) from late
 

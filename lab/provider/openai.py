@@ -48,6 +48,9 @@ def written(
     return Request(provider, name, url, headers, body, config, optional)
 
 
+_TOOLS = {"tool_calls", "function_call", "reasoning_content", "thinking_blocks"}
+
+
 class OpenAIReading:
     """One answer: `choices`, of which the first counts."""
 
@@ -65,6 +68,20 @@ class OpenAIReading:
 
     def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """Text and tool calls, as LiteLLM reads them."""
+        raw = found["choices"][0]
+        self._note(found)
+        self.told.finish, self.told.refusal = raw.get("finish_reason"), raw["message"].get("refusal")
+        return self._plain(raw["message"]) or self._read(found)
+
+    def _plain(self, message: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]] | None:
+        """Text that needs no reading, as most answers are; None where LiteLLM must look for tools or thoughts."""
+        content = message.get("content")
+        own = type(self._request.config).transform_response is load().OpenAIGPTConfig.transform_response
+        if not own or not isinstance(content, str) or "<" in content or message.keys() & _TOOLS:
+            return None
+        return content, []
+
+    def _read(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         request = self._request
         answer = request.config.transform_response(
             model=request.model,
@@ -77,10 +94,7 @@ class OpenAIReading:
             litellm_params={},
             encoding=None,
         )
-        raw, message = found["choices"][0], answer.choices[0].message
-        self._note(found)
-        self.told.finish = raw.get("finish_reason")
-        self.told.refusal = (raw.get("message") or {}).get("refusal")
+        message = answer.choices[0].message
         return message.content or "", [one.model_dump() for one in message.tool_calls or ()]
 
     def delta(self, found: dict[str, Any]) -> Any | None:
