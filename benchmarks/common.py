@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +25,11 @@ def machine() -> dict[str, Any]:
         "litellm": version("litellm"),
         "day": datetime.now(UTC).date().isoformat(),
     }
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of `values` that a `share` of them does not exceed (nearest rank)."""
+    return sorted(values)[max(0, math.ceil(share * len(values) - 1e-9) - 1)]
 
 
 def report(name: str, rows: list[dict[str, Any]]) -> None:

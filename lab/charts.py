@@ -7,6 +7,8 @@ import pandas as pd
 
 WAITING, ANSWERING = "until the first token", "from there to the end"
 COLOURS = {WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
+GROUPS = ["#2a9d8f", "#e09f3e", "#9b5de5", "#e5566d", "#4a7fd6", "#7d8597"]
+"""Colours that are told apart on light and on dark."""
 
 
 def for_notebooks() -> None:
@@ -63,3 +65,86 @@ def success(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
         )
         .properties(width=width, height=260)
     )
+
+
+def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "container") -> alt.LayerChart:
+    """The share of calls that still wait after so many seconds, a line a group: where a line is flat is its tail.
+
+    `times` are seconds, `groups` the name of the line that each belongs to, in the order they are to be drawn. Both
+    axes are logarithmic; of each group at most 200 points are drawn, the slowest ones all.
+    """
+    frames = []
+    for name in groups.drop_duplicates():
+        found = times[groups == name].dropna().sort_values(ignore_index=True)
+        if not len(found):
+            continue
+        frame = pd.DataFrame({"seconds": found, "waiting": 1 - found.index / len(found), "group": name})
+        frames.append(frame.iloc[sorted({*range(0, len(frame), max(1, len(frame) // 150)), *range(len(frame))[-50:]})])
+    data = pd.concat(frames) if frames else pd.DataFrame(columns=["seconds", "waiting", "group"])
+    names = list(groups.drop_duplicates())
+    lines = (
+        alt.Chart(data)
+        .mark_line(interpolate="step-after", strokeWidth=2.5)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds", scale=alt.Scale(type="log", nice=False), axis=_LOG),
+            y=alt.Y(
+                "waiting:Q",
+                title="share of calls still waiting",
+                scale=alt.Scale(type="log", domain=[0.001, 1], clamp=True),
+                axis=alt.Axis(format="~%", values=[1, 0.5, 0.1, 0.05, 0.01, 0.001]),
+            ),
+            color=_colours("group", names),
+            tooltip=["group:N", alt.Tooltip("seconds:Q", format=".2f"), alt.Tooltip("waiting:Q", format=".2%")],
+        )
+    )
+    marks = pd.DataFrame({"waiting": [0.5, 0.05, 0.01], "name": ["p50", "p95", "p99"]})
+    base = alt.Chart(marks).encode(y="waiting:Q")
+    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color="#808a91")
+    labels = base.mark_text(align="left", dx=4, dy=-6, color="#808a91").encode(x=alt.value(0), text="name:N")
+    return (rules + labels + lines).properties(width=width, height=300)
+
+
+def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """What became of calls over time, a dot each: columns `seconds` (since the first), `outcome`, `lane` (a row each,
+    any name), and `wait` (seconds, the dot's height)."""
+    names = list(frame["outcome"].drop_duplicates())
+    dots = (
+        alt.Chart(frame)
+        .mark_circle(size=42, opacity=0.75)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds since the first call"),
+            y=alt.Y("wait:Q", title="seconds until it ended"),
+            color=_colours("outcome", names),
+            tooltip=[
+                "outcome:N",
+                "lane:N",
+                alt.Tooltip("seconds:Q", format=".2f"),
+                alt.Tooltip("wait:Q", format=".3f"),
+            ],
+        )
+    )
+    return dots.properties(width=width, height=200)
+
+
+def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """How a few numbers went over time, a line each: columns `seconds`, `what`, `value`."""
+    names = list(frame["what"].drop_duplicates())
+    return (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds since the first call"),
+            y=alt.Y("value:Q", title=None),
+            color=_colours("what", names),
+            tooltip=["what:N", alt.Tooltip("seconds:Q", format=".2f"), "value:Q"],
+        )
+        .properties(width=width, height=200)
+    )
+
+
+_LOG = alt.Axis(format="~s", values=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50])
+
+
+def _colours(field: str, names: list[str]) -> alt.Color:
+    scale = alt.Scale(domain=names, range=[GROUPS[place % len(GROUPS)] for place in range(len(names))])
+    return alt.Color(f"{field}:N", title=None, scale=scale, legend=alt.Legend(orient="top", labelLimit=320))

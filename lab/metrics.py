@@ -1,10 +1,10 @@
 """The figures to watch, out of the ledger alone: how often calls succeed, how long they take, what they cost.
 
-Percentiles are of the attempts that answered: the time of a call's winning request, its wait in the lab's own queue
-apart. Attempts whose client was saturated are left out unless asked for, and so are replies given again under a key;
-`left_out` says how many. A percentile is the smallest value that such a share does not exceed (nearest rank; Hyndman
-and Fan 1996, type 1), and is missing where fewer than 1 / (1 - share) values stand behind it: with 50 of them a p99 is
-nothing but the slowest.
+`elapsed` is what the caller waited, from intake to the end, every wait and attempt included; `latency` and `ttft` are
+those of the attempt that answered, the lab's own queue apart. Attempts whose client was saturated are left out unless
+asked for, and so are replies given again under a key; `left_out` says how many. A percentile is the smallest value that
+such a share does not exceed (nearest rank; Hyndman and Fan 1996, type 1), and is missing where fewer than
+1 / (1 - share) values stand behind it: with 50 of them a p99 is nothing but the slowest.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from lab.tables import filtered
 if TYPE_CHECKING:
     import pandas as pd
 
-BY = ("model", "status", "kind", "user", "experiment", "prompt_name", "prompt_version", "config", "lane", "day")
+BY = ("model", "status", "kind", "user", "tag", "experiment", "prompt_name", "prompt_version", "config", "lane", "day")
 SHARES = (0.5, 0.95, 0.99)
+TIMES = ("elapsed", "latency", "ttft")
 
 
 def metrics(
@@ -32,11 +33,12 @@ def metrics(
     until: datetime | float | None = None,
 ) -> pd.DataFrame:
     """One row a group of calls: columns `by`, then `calls`, `success` (share of those that ended), `answers` (attempts
-    behind the percentiles), `left_out` (answers that are not), `latency_p50`, `_p95`, `_p99`, `ttft_p50`, `_p95`,
-    `_p99`, `queue_p95` (seconds), `attempts`, `retries`, `hedges`, `fallbacks`, `cost` (US dollars; None where one is
-    unknown), `cost_extra` (of attempts that did not win).
+    behind the percentiles), `left_out` (answers that are not), `elapsed_p50`, `_p95`, `_p99`, the same of `latency`
+    and of `ttft`, `queue_p95` (seconds), `attempts`, `retries`, `hedges`, `fallbacks`, `cost` (US dollars; None where
+    one is unknown), `cost_extra` (of attempts that did not win).
 
-    `since` and `until` are datetimes or Unix seconds. `saturated` leaves such attempts in.
+    `since` and `until` are datetimes or Unix seconds. `saturated` leaves such attempts in. Of a call with several tags
+    the first counts.
     """
     import pandas as pd  # slow to import, and only readers need it
 
@@ -46,7 +48,9 @@ def metrics(
     where, values = filtered(since=since, until=until)
     groups = ", ".join(f"{_SQL.get(name, f'calls.{name}')} AS {name}" for name in by)
     calls = ledger.frame(
-        f"SELECT calls.call_id, calls.cached, calls.status AS outcome, calls.queue, {groups} FROM calls{where}", values
+        "SELECT calls.call_id, calls.cached, calls.status AS outcome, calls.queue,"
+        f" calls.ended_at - calls.started_at AS elapsed, {groups} FROM calls{where}",
+        values,
     )
     attempts = ledger.frame(
         "SELECT attempts.call_id, role, attempts.latency, attempts.ttft, won, saturated, attempts.cost"
@@ -60,6 +64,7 @@ def metrics(
         tried = by_group.get(group, merged.iloc[:0])
         won = tried[tried["won"] == 1]
         used = won if saturated else won[won["saturated"] == 0]
+        used = used.assign(elapsed=used["call_id"].map(found.set_index("call_id")["elapsed"]))
         ended = found[found["outcome"].isin(("ok", "failed"))]
         first = {
             **dict(zip(by, group, strict=True)),
@@ -69,9 +74,7 @@ def metrics(
             "left_out": len(won) - len(used) + int(found["cached"].sum()),
         }
         times = {
-            f"{name}_p{share * 100:g}": percentile(used[name].dropna(), share)
-            for name in ("latency", "ttft")
-            for share in SHARES
+            f"{name}_p{share * 100:g}": percentile(used[name].dropna(), share) for name in TIMES for share in SHARES
         }
         counted = {f"{what}s": int((tried["role"] == role).sum()) for what, role in _ROLES.items()}
         cost = {
@@ -91,14 +94,14 @@ def percentile(values: pd.Series, share: float) -> float:
     return float(ranked.iloc[max(0, math.ceil(share * len(ranked) - 1e-9) - 1)])
 
 
-_SQL = {"day": "date(calls.started_at, 'unixepoch')"}
+_SQL = {"tag": "json_extract(calls.tags, '$[0]')", "day": "date(calls.started_at, 'unixepoch')"}
 _ROLES = {"retrie": "retry", "hedge": "hedge", "fallback": "fallback"}
 COLUMNS = (
     "calls",
     "success",
     "answers",
     "left_out",
-    *(f"{name}_p{share * 100:g}" for name in ("latency", "ttft") for share in SHARES),
+    *(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES),
     "queue_p95",
     "attempts",
     "retries",

@@ -14,22 +14,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CALLS = """
-    call_id started_at status kind model answered_by n_attempts latency ttft queue cost cost_estimated
+    call_id started_at status kind model answered_by n_attempts elapsed latency ttft queue cost cost_estimated
     input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached hedged
     fell_back experiment streamed phase reason error
 """.split()
+_SQL = {"elapsed": "calls.ended_at - calls.started_at AS elapsed"}
 STATUSES = ("running", "ok", "failed", "cancelled")
 
 
 def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filters: Any) -> pd.DataFrame:
-    """Calls, newest first: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp.
+    """Calls, newest first: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp, `elapsed` the
+    seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
 
     Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `user`, `tag`,
     `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is all.
     """
     where, values = filtered(**filters)
     page = f" LIMIT {int(limit)} OFFSET {int(offset)}" if limit is not None else ""
-    names = ", ".join(f"calls.{name}" for name in CALLS)
+    names = ", ".join(_SQL.get(name, f"calls.{name}") for name in CALLS)
     frame = ledger.frame(
         f"SELECT {names}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id"
         f"{where} ORDER BY calls.started_at DESC, calls.id DESC{page}",

@@ -13,8 +13,8 @@ class SimModel:
 
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
-    together. After the first token, `rate` tokens a second, `length` of them where it is given. Prices are
-    simulated US dollars a million tokens.
+    together. After the first token, `rate` tokens a second, `length` of them where it is given. More than `at_once`
+    requests at a time are refused with 429. Prices are simulated US dollars a million tokens.
     """
 
     about: str
@@ -25,6 +25,7 @@ class SimModel:
     congestion: float = 0.0
     rate: float = 60.0
     length: int | None = None
+    at_once: int | None = None
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -61,6 +62,24 @@ MODELS = {
         sigma=0.2,
         congestion=0.05,
         rate=60.0,
+    ),
+    "stragglers": SimModel(
+        about="one request in 25 is exactly 10 times slower, each on its own",
+        median=0.5,
+        sigma=0.12,
+        stragglers=0.04,
+        factor=(10.0, 10.0),
+        rate=5000.0,
+    ),
+    "fifty": SimModel(
+        about="first token after 50 ms, always, and 20 pieces in 40 ms", median=0.05, sigma=0.0, rate=500.0, length=20
+    ),
+    "crowded": SimModel(
+        about="takes 8 requests at once, a fifth of a second each, and refuses more with 429",
+        median=0.2,
+        sigma=0.1,
+        rate=5000.0,
+        at_once=8,
     ),
     "instant": SimModel(
         about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0

@@ -73,6 +73,7 @@ class Sim:
         self.speed = speed
         self.requests: Counter[str] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
+        self._running: Counter[str] = Counter()
         self._bursts: dict[tuple[str, int], Bursts] = {}
 
     def app(self) -> web.Application:
@@ -125,8 +126,14 @@ class Sim:
             return speech.error(404, "model_not_found", str(unknown), {})
         if script.status != 200:
             return speech.error(script.status, script.code, script.message, script.headers)
-        play = self._stream if body.get("stream") else self._whole
-        return await play(request, speech(name, body, script), script, came)
+        base, play = name.split("+")[0], self._stream if body.get("stream") else self._whole
+        if self._running[base] >= (MODELS[base].at_once or self._running[base] + 1):
+            return speech.error(429, "rate_limit_exceeded", "too many requests at once", {"retry-after-ms": "200"})
+        self._running[base] += 1
+        try:
+            return await play(request, speech(name, body, script), script, came)
+        finally:
+            self._running[base] -= 1
 
     def _script(self, name: str, body: dict[str, Any], came: float) -> Script:
         base, chosen = parse(name)
