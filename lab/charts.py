@@ -126,6 +126,24 @@ def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     return dots.properties(width=width, height=200)
 
 
+def bursts(frame: pd.DataFrame, order: list[str], width: int | str = "container") -> alt.Chart:
+    """How long each call of a burst took, a row of dots a policy: columns `policy`, `wait` (seconds), `outcome`,
+    `place` (the dot's own, to tell it from others of the same time); policies from top to bottom as in `order`."""
+    names = list(frame["outcome"].drop_duplicates())
+    return (
+        alt.Chart(frame)
+        .mark_circle(size=46, opacity=0.7)
+        .encode(
+            x=alt.X("wait:Q", title="seconds until it ended"),
+            y=alt.Y("policy:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+            yOffset=alt.YOffset("place:Q"),
+            color=_colours("outcome", names),
+            tooltip=["policy:N", "outcome:N", alt.Tooltip("wait:Q", format=".2f")],
+        )
+        .properties(width=width, height=alt.Step(64))
+    )
+
+
 def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     """How a few numbers went over time, a line each: columns `seconds`, `what`, `value`."""
     names = list(frame["what"].drop_duplicates())

@@ -26,7 +26,9 @@ class Stream:
         self._parts: list[str] = []
         self._future = start(self._inbox.put)
         self._future.add_done_callback(lambda _future, inbox=self._inbox: inbox.end())
-        self._release = weakref.finalize(self, self._future.cancel)
+        release = weakref.finalize(self, self._future.cancel)
+        # an ended call has nothing to cancel, and its failure's traceback leads back to this stream: it would never go
+        self._future.add_done_callback(lambda _future: release.detach())
 
     @property
     def text(self) -> str:

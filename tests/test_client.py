@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
@@ -307,3 +308,16 @@ def test_the_state_of_its_policies_can_be_looked_at(lab: Lab) -> None:
     row = lab.state().iloc[0]
     assert (row["model"], row["breaker"], row["running"], row["waiting"]) == ("sim/instant+http_500", "open", 0, 0)
     assert 0 < row["opens_in"] <= 15
+
+
+def test_a_failed_stream_is_forgotten(lab: Lab) -> None:
+    """Its exception's traceback leads back to it: whoever holds the one must not hold the other for ever."""
+    gone = []
+    for _ in range(5):
+        stream = lab.stream("hi", model="sim/instant+cut")
+        with pytest.raises(errors.TransportError):
+            list(stream)
+        gone.append(weakref.ref(stream))
+        del stream
+    gc.collect()
+    assert [one() for one in gone] == [None] * 5

@@ -6,7 +6,7 @@ import copy
 import json
 import os
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
@@ -63,13 +63,16 @@ def translate(
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
     need_key(litellm, said, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
-    internal = set(given) & set(litellm.types.utils.all_litellm_params)
-    if provider not in ADMITTED or internal or _is_bridged(litellm, name, provider, base, given):
+    if (
+        provider not in ADMITTED
+        or not _internal().isdisjoint(given)
+        or _is_bridged(litellm, name, provider, base, given)
+    ):
         if base is None and falls_back_to_openai(litellm, provider):
             need_address(said, provider)
         return None
     config = _config(name, provider)
-    messages = copy.deepcopy([{key: one for key, one in message.items() if one is not None} for message in messages])
+    messages = [_copied(message) for message in messages]
     if provider == "anthropic" and (anthropic.must_be_fetched(messages) or not anthropic.credential(key)):
         return None
     optional, supported = _optional(config, name, provider, messages, given, streamed)
@@ -80,6 +83,17 @@ def translate(
         return None
     usage = streamed and "stream_options" in supported and "stream_options" not in given
     return openai.written(said, provider, name, config, messages, optional, params, **where, usage=usage)
+
+
+@cache
+def _internal() -> frozenset[str]:
+    """Parameters that are meant for LiteLLM itself, not for a provider."""
+    return frozenset(load().types.utils.all_litellm_params)
+
+
+def _copied(message: Mapping[str, Any]) -> dict[str, Any]:
+    """A message of one's own, without what is None: LiteLLM changes what it is given."""
+    return {key: one if isinstance(one, str) else copy.deepcopy(one) for key, one in message.items() if one is not None}
 
 
 def way(name: str, provider: str) -> str:
