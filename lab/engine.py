@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from lab import errors, keys, ledger, redact, rows
-from lab.loop import LagMeter
+from lab.loop import LagMeter, Turnstile
 from lab.model import Answer, Attempt, Call, Event, Reply, Usage
 from lab.payload import Clean, Payload, digest
 from lab.policies import Budget, Policy
@@ -59,18 +59,20 @@ class Engine:
         self._source = source
         self._ledger = book
         self._lag = LagMeter()
+        self._turns = Turnstile()
 
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply:
         """One call, whole: its rows are on disk before this returns or raises.
 
         `deliver` is called with each piece of text as it arrives.
         """
-        began = time.time()
+        began, came = time.time(), asyncio.get_running_loop().time()
+        await self._turns.enter()
         clean, whole = self.payload.clean(call), self.payload.whole(call)
         config, content = configuration(call, policy, clean)
         begin = rows.begin_call(call, began, config, content, clean, whole=whole)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
-        deadline = None if total is None else asyncio.get_running_loop().time() + total
+        deadline = None if total is None else came + total
         made = Recorder(call, self._source, self._ledger, self._lag, connect, clean, pending=list(begin))
         end = _End(self._ledger, call, made, began, begin, whole)
         made.soon()
@@ -78,6 +80,7 @@ class Engine:
         async def asked() -> Reply:
             async with _Held(self, call, policy, made):
                 done = await self._answer(call, policy, made, deliver, deadline)
+                await self._turns.enter()
             return await end.answered(done)
 
         try:

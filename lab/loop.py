@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -75,6 +76,35 @@ class Loop:
         await last
         await self._loop.shutdown_asyncgens()
         await self._loop.shutdown_default_executor()
+
+
+class Turnstile:
+    """One at a time between two looks at the sockets: what fifty calls have to do before they are sent, or once they
+    have ended, must not stand between an answer and the clock."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._busy = False
+
+    async def enter(self) -> None:
+        """Go on, at once where nobody else has just done so."""
+        loop = asyncio.get_running_loop()
+        if self._busy:
+            place = loop.create_future()
+            self._waiting.append(place)
+            await place
+        else:
+            self._busy = True
+            loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        while self._waiting:
+            place = self._waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                asyncio.get_running_loop().call_soon(self._next)
+                return
+        self._busy = False
 
 
 class LagMeter:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from lab import errors
 
@@ -31,24 +34,54 @@ class Marks:
     reused: bool = False
 
 
+class _Stamped(ResponseHandler):
+    """A connection that notes when each part of a body came in: whoever reads it may be late, the clock is not."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._clock = loop.time
+        self.arrivals: dict[int, deque[tuple[int, float]]] = {}
+
+    def data_received(self, data: bytes) -> None:
+        """Note the time, and how much of the body has come by then."""
+        now = self._clock()
+        super().data_received(data)
+        if (payload := self._payload) is not None and (came := getattr(payload, "total_bytes", 0)):
+            self.arrivals.setdefault(id(payload), deque()).append((came, now))
+
+
 @dataclass(slots=True)
 class Response:
-    """An answer whose headers are in and whose body is still to be read."""
+    """An answer whose headers are in and whose body is still to be read. `at` is when the last bytes of it that were
+    read had come in, on the loop's clock."""
 
     status: int
     headers: Mapping[str, str]
     marks: Marks
     _raw: aiohttp.ClientResponse
+    _arrivals: Mapping[int, deque[tuple[int, float]]]
+    at: float = 0.0
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises `TransportError` when it is cut, `MalformedError` when it is endless."""
-        size = 0
+        """The body, part by part as it came in. Raises `TransportError` when it is cut, `MalformedError` when it is
+        endless."""
+        size, content = 0, self._raw.content
+        now = asyncio.get_running_loop().time
         try:
-            async for chunk in self._raw.content.iter_any():
-                size += len(chunk)
+            async for chunk in content.iter_any():
+                came = self._arrivals.get(id(content)) or deque()
+                start, end = size, size + len(chunk)
+                while came and came[0][0] <= end:
+                    until, self.at = came.popleft()
+                    if until > size:
+                        yield chunk[size - start : until - start]
+                        size = until
+                if size < end:  # of a part whose time is not known, or that was read in pieces
+                    self.at = came[0][1] if came else now()
+                    yield chunk[size - start :]
+                    size = end
                 if size > MAX_BODY:
                     raise errors.MalformedError(f"the answer is larger than {MAX_BODY // 2**20} MiB")
-                yield chunk
         except (aiohttp.ClientError, OSError) as cut:
             raise errors.TransportError(f"the answer was cut short: {_words(cut)}", status=self.status) from cut
 
@@ -59,6 +92,7 @@ class Response:
             parts += chunk
             if len(parts) >= limit:
                 break
+        self.at = self.at or asyncio.get_running_loop().time()
         return bytes(parts[:limit])
 
 
@@ -69,8 +103,10 @@ class Wire:
         trace = aiohttp.TraceConfig()
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_reused)
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60)
+        connector._factory = partial(_Stamped, loop=asyncio.get_running_loop())  # there is no public way in
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             trace_configs=[trace],
             auto_decompress=True,
@@ -112,9 +148,12 @@ class Wire:
             ) from bad
         except (aiohttp.ClientError, OSError) as failed:
             raise errors.TransportError(f"no answer from {_host(url)}: {_words(failed)}") from failed
+        content, protocol = raw.content, getattr(raw, "_protocol", None)
+        arrivals = protocol.arrivals if isinstance(protocol, _Stamped) else {}
         try:
-            yield Response(raw.status, raw.headers, marks, raw)
+            yield Response(raw.status, raw.headers, marks, raw, arrivals)
         finally:
+            arrivals.pop(id(content), None)
             if raw.content.at_eof():
                 raw.release()
             else:

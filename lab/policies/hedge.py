@@ -48,6 +48,10 @@ class Hedge:
             raise ValueError(f"Hedge(budget={self.budget!r}, follow={self.follow!r}): shares from 0 to 1")
 
 
+SAVED = 400
+"""Calls whose share of extra requests may be saved up for a bad moment."""
+
+
 class Latencies:
     """The last times of one kind of answer, and their quantiles."""
 
@@ -76,7 +80,7 @@ class Hedging:
 
     def __init__(self, hedge: Hedge):
         self.hedge = hedge
-        self.tokens = Tokens(hedge.budget, most=max(1.0, hedge.budget * 100))
+        self.tokens = Tokens(hedge.budget, most=max(1.0, hedge.budget * SAVED))
         self.tokens.left = 0.0  # the share holds from the first request on
         self._seen: dict[bool, Latencies] = {True: Latencies(), False: Latencies()}
         self._running: set[asyncio.Task[None]] = set()
@@ -120,7 +124,7 @@ async def hedged(state: Hedging, shared: Tokens | None, random: Random, attempt:
         async for event in race.follow(winner):
             if event.kind == "piece" and not winner.learnt:
                 winner.learnt = True
-                state.saw(attempt.call.streamed, event.at - winner.started)
+                state.saw(attempt.call.streamed, race.waited(event.at))
             yield event
     finally:
         await race.leave(winner, lambda: random.random() < state.hedge.follow, state)
@@ -166,6 +170,12 @@ class _Race:
 
     def start(self, attempt: Try) -> None:
         self._branches.append(_Branch(self._proceed(attempt), self._changed))
+
+    def waited(self, at: float) -> float:
+        """Seconds since the first request was sent: where a hedge won, the least that the first would have taken.
+
+        To learn from the winner's own time instead would forget the stragglers, and hedge ever earlier."""
+        return at - self._branches[0].started
 
     def any_running(self) -> bool:
         return any(not branch.task.done() and branch.failure is None for branch in self._branches)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -26,7 +25,7 @@ def _reading(call: Call, request: Request) -> Reading:
 async def read_whole(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
     """A plain answer: at most one `piece`, then `done`."""
     raw = await response.body()
-    at = asyncio.get_running_loop().time()
+    at = response.at
     found = _json(call, raw.decode("utf-8", "replace"), response.status)
     reading = _reading(call, request)
     _check_shape(call, reading, found, response.status)
@@ -48,13 +47,12 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
 
 async def read_stream(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
     """A streamed answer, piece by piece. A stream that ends before its finish is cut, whatever it sent."""
-    loop = asyncio.get_running_loop()
     reading = _reading(call, request)
     stream, parts, tools = EventStream(), [], []
     half = ""
     ended, events, head = False, 0, b""
     async for chunk in response.chunks():
-        at = loop.time()
+        at = response.at
         head += chunk[: 4000 - len(head)]
         for data in stream.feed(chunk):
             events += 1
@@ -79,7 +77,7 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
                 yield Event("token" if thinks else "alive", at)
         if ended:
             break
-    text, at = "".join(parts), loop.time()
+    text, at = "".join(parts), response.at
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
         found = _json(call, head.decode("utf-8", "replace"), response.status)
         _check_shape(call, reading, found, response.status)

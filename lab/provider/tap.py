@@ -100,7 +100,7 @@ async def _whole(response: Response, seen: Seen) -> bytes:
     except errors.LabError as failure:
         seen.failure = failure
         raise httpx.ReadError(str(failure)) from None
-    seen.at, seen.body = asyncio.get_running_loop().time(), raw[:KEPT]
+    seen.at, seen.body = response.at, raw[:KEPT]
     found = _object(raw.decode("utf-8", "replace"), seen) if response.status < 300 else None
     if found is None:
         return raw
@@ -117,10 +117,10 @@ class _Events(httpx.AsyncByteStream):
         self._sending, self._response, self._seen = sending, response, seen
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        loop, seen, stream = asyncio.get_running_loop(), self._seen, EventStream()
+        seen, stream = self._seen, EventStream()
         try:
             async for chunk in self._response.chunks():
-                seen.at = loop.time()
+                seen.at = self._response.at
                 for data in stream.feed(chunk):
                     found = _object(data, seen) if data.strip() != "[DONE]" else None
                     if found is not None:

@@ -72,7 +72,7 @@ MODELS = {
         rate=5000.0,
     ),
     "fifty": SimModel(
-        about="first token after 50 ms, always, and 20 pieces in 40 ms", median=0.05, sigma=0.0, rate=500.0, length=20
+        about="first token after 50 ms, always, then 19 more in 0.3 s", median=0.05, sigma=0.0, rate=60.0, length=20
     ),
     "crowded": SimModel(
         about="takes 8 requests at once, a fifth of a second each, and refuses more with 429",
