@@ -160,7 +160,7 @@ def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     )
 
 
-_LOG = alt.Axis(format="~s", values=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50])
+_LOG = alt.Axis(format="~g", values=[0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50])
 
 
 def _colours(field: str, names: list[str]) -> alt.Color:

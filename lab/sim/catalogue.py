@@ -70,6 +70,7 @@ MODELS = {
         stragglers=0.04,
         factor=(10.0, 10.0),
         rate=5000.0,
+        length=8,
     ),
     "fifty": SimModel(
         about="first token after 50 ms, always, then 19 more in 0.3 s", median=0.05, sigma=0.0, rate=60.0, length=20
