@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile
 
 .DEFAULT_GOAL := help
-.PHONY: help playground test weights lint notebooks screenshots lock clean
+.PHONY: help playground test weights lint notebooks screenshots benchmarks lock clean
 
 help: ## what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -31,6 +31,10 @@ notebooks: $(VENV)/.dev ## run every notebook and keep its outputs
 
 screenshots: $(VENV)/.dev chromium ## take the README's pictures anew
 	@$(BIN)/python playground/screenshots/take.py
+
+benchmarks: $(VENV)/.dev ## measure what the README states; half an hour on a quiet machine
+	@$(PIP) --no-deps instructor==1.17.0 docstring-parser==0.18.0 tenacity==9.2.1
+	@for name in cpu first_token hedge deadlines soak kill; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 lock: $(VENV)/.dev ## write both lock files anew from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

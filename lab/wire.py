@@ -44,9 +44,10 @@ class _Stamped(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         """Note the time, and how much of the body has come by then."""
-        now = self._clock()
+        now, before = self._clock(), self._payload
         super().data_received(data)
-        if (payload := self._payload) is not None and (came := getattr(payload, "total_bytes", 0)):
+        payload = self._payload or before  # it is let go of with the last bytes of a connection that closes
+        if payload is not None and (came := getattr(payload, "total_bytes", 0)):
             self.arrivals.setdefault(id(payload), deque()).append((came, now))
 
 

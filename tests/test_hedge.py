@@ -176,3 +176,23 @@ def test_quantiles_are_those_of_the_last_thousand() -> None:
 def test_a_wrong_setting_is_refused_when_made(wrong: dict) -> None:
     with pytest.raises(ValueError, match="Hedge"):
         Hedge(**wrong)
+
+
+def test_it_learns_what_callers_waited_not_what_winners_took() -> None:
+    """Or the stragglers that hedges beat would be forgotten, and it would hedge ever earlier."""
+
+    random = Random(0)
+
+    def rule(one: object, _number: int) -> Step:
+        return Step(10.0 if random.random() < 0.04 else random.uniform(1.0, 1.2))
+
+    player = Player(only(hedge=Hedge(after="p95", follow=0.0)), rule=rule)
+
+    async def many() -> list[float]:
+        return [(await player.call()).took for _ in range(3000)]
+
+    took = clock.run(many())
+    hedges = sum(one.role == "hedge" for one in player.stage.tries)
+    assert hedges <= 0.05 * 3000
+    late = sorted(took[500:])
+    assert late[int(0.99 * len(late))] < 4, "once it has learnt, nearly all stragglers are beaten"

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lab import Lab
-from lab.loop import LagMeter, Loop
+from lab.loop import LagMeter, Loop, Turnstile
 from lab.model import Call
 
 
@@ -63,3 +63,42 @@ def test_an_attempt_measured_by_a_busy_client_is_marked(tmp_path: object) -> Non
         marked = lab.attempts()[["saturated", "loop_lag"]]
     assert marked["saturated"].tolist() == [True, False], "newest first"
     assert marked["loop_lag"][0] > 0.15
+
+
+def test_the_turnstile_lets_one_through_between_two_looks_at_the_sockets() -> None:
+    """A timer that is due is not kept waiting by fifty calls that start at once."""
+
+    async def play() -> tuple[list[int], float]:
+        gate, order, loop = Turnstile(), [], asyncio.get_running_loop()
+        late = loop.create_future()
+        loop.call_later(0.02, lambda: late.set_result(len(order)))
+
+        async def one(number: int) -> None:
+            await gate.enter()
+            time.sleep(0.004)  # noqa: ASYNC251 - work that holds up the loop
+            order.append(number)
+
+        await asyncio.gather(*(one(number) for number in range(20)))
+        return order, await late
+
+    order, seen = asyncio.run(play())
+    assert order == list(range(20))
+    assert seen < 20
+
+
+def test_one_that_gives_up_at_the_turnstile_holds_nobody_up() -> None:
+    async def play() -> list[int]:
+        gate, passed = Turnstile(), []
+
+        async def one(number: int) -> None:
+            await gate.enter()
+            passed.append(number)
+
+        tasks = [asyncio.create_task(one(number)) for number in range(5)]
+        await asyncio.sleep(0)
+        tasks[2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await gate.enter()
+        return passed
+
+    assert asyncio.run(play()) == [0, 1, 3, 4]

@@ -13,7 +13,7 @@ from random import Random
 import openai
 import pytest
 
-from lab import Lab, child
+from lab import Lab, Policy, child, errors
 from lab.sim.catalogue import MODELS
 from lab.sim.server import plan
 
@@ -143,3 +143,18 @@ def _runs(pid: int) -> bool:
             return stat.read().split(")")[-1].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_crowded_model_refuses_what_is_too_much_at_once(lab: Lab) -> None:
+    """And takes the next once one has ended."""
+    policy = Policy(retry=None, breaker=None, limit=None)
+    streams = [lab.stream("hi", model="sim/crowded", policy=policy) for _ in range(20)]
+    waits = []
+    for stream in streams:
+        try:
+            list(stream)
+        except errors.RateLimitError as failure:
+            waits.append(failure.retry_after)
+    assert 0 < len(waits) <= 12
+    assert set(waits) == {0.2}
+    assert lab.ask("hi", model="sim/crowded", policy=policy).text

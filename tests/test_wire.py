@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import errors
-from lab.wire import EventStream, Marks, Wire
+from lab.wire import EventStream, Marks, Wire, _Stamped
 from tests.servers import END, RESET, RawServer, answer
 
 
@@ -91,3 +91,37 @@ def test_an_endless_body_is_malformed(server: RawServer, monkeypatch: pytest.Mon
     server.plays(answer(json.dumps("x" * 4096).encode()))
     with pytest.raises(errors.MalformedError, match="larger than"):
         _post(server.url)
+
+
+def test_a_part_of_an_answer_has_the_time_it_came_at_however_late_it_is_read(server: RawServer) -> None:
+    """The reader is busy for half a second: what came in the meantime keeps its own times."""
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n"
+    server.plays(head, b"ab", 0.2, b"cd", 0.2, b"ef", END)
+
+    async def read() -> list[tuple[bytes, float]]:
+        wire, loop = Wire(), asyncio.get_running_loop()
+        start = loop.time()
+        async with wire.post(server.url, {}, b"{}", Marks(start)) as response:
+            await asyncio.sleep(0.7)  # the loop goes on, the reader does not
+            found = [(chunk, response.at - start) async for chunk in response.chunks()]
+        await wire.close()
+        return found
+
+    parts = asyncio.run(read())
+    assert [part for part, _ in parts] == [b"ab", b"cd", b"ef"]
+    times = [at for _, at in parts]
+    assert times == sorted(times)
+    assert times[1] - times[0] > 0.1
+    assert times[2] < 0.7, "none of them has the time it was read at"
+
+
+def test_connections_are_stamped() -> None:
+    """The one thing of aiohttp's that is reached into: an upgrade that moves it is noticed here."""
+
+    async def made() -> bool:
+        wire = Wire()
+        found = isinstance(wire._session.connector._factory(), _Stamped)
+        await wire.close()
+        return found
+
+    assert asyncio.run(made())
