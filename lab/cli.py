@@ -163,7 +163,7 @@ def sim(
     speed: Annotated[float, typer.Option(min=0.001, help="Divides every wait: 10 is ten times faster.")] = 1.0,
     list_: Annotated[bool, typer.Option("--list", help="Print the simulated models and faults, and stop.")] = False,
 ) -> None:
-    """Run the simulated provider alone, for any OpenAI client."""
+    """Run the simulated provider alone, for any client of OpenAI's, Anthropic's or Gemini's protocol."""
     from lab.sim.catalogue import MODELS  # the simulation is not the calling side's to import
     from lab.sim.faults import FAULTS
 

@@ -140,3 +140,14 @@ def test_figures_are_escaped() -> None:
     drawn = parts.facts({"<b>": "<script>alert(1)</script>"}, why="<img src=x>")
     assert "<script>" not in drawn
     assert "<img" not in drawn
+
+
+def test_a_call_whose_words_were_not_kept_says_so(lab: Lab) -> None:
+    with Lab(lab.path, provider=lambda call: "a secret answer", keep="hashes") as quiet:
+        call_id = quiet.ask("a secret question", model="m").call_id
+    at = AppTest.from_file(str(PAGES / "calls.py"), default_timeout=60)
+    at.query_params["call"] = call_id
+    at.run()
+    assert not at.exception
+    assert any("were not kept" in one.value for one in at.caption)
+    assert "secret" not in shown(at)
