@@ -67,17 +67,17 @@ class Engine:
         `deliver` is called with each piece of text as it arrives.
         """
         began, came = time.time(), asyncio.get_running_loop().time()
-        await self._turns.enter()
         clean, whole = self.payload.clean(call), self.payload.whole(call)
         config, content = configuration(call, policy, clean)
         begin = rows.begin_call(call, began, config, content, clean, whole=whole)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else came + total
-        made = Recorder(call, self._source, self._ledger, self._lag, connect, clean, pending=list(begin))
+        made = Recorder(call, self._source, self._ledger, self._lag, connect, clean, whole, pending=list(begin))
         end = _End(self._ledger, call, made, began, begin, whole)
         made.soon()
 
         async def asked() -> Reply:
+            await self._turns.enter()
             async with _Held(self, call, policy, made):
                 done = await self._answer(call, policy, made, deliver, deadline)
                 await self._turns.enter()
@@ -268,6 +268,9 @@ class _End:
         tools = answer.tool_calls if answer else ()
         if row is not None:
             self._made.changed[row.number] = row
+        if status == "failed" and not self._whole:  # what its attempts were told is kept after all
+            self._made.whole = True
+            self._made.changed = {one.number: one for one in self._made.sent()}
         statements = keys.finished(self._call) if status == "ok" else []
         return self._finish(self._words(status, values, text, tools), *statements)
 

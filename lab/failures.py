@@ -62,8 +62,8 @@ def from_status(status: int, headers: Mapping[str, str], body: str, *, model: st
 
 
 def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
-    """The failure behind an error object inside an answer that said success."""
-    body = json.dumps(error)
+    """The failure behind an error object inside an answer that said success; its secrets are out already."""
+    body = json.dumps(error, ensure_ascii=False)
     said = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
     if code in ("rate_limit_exceeded", "rate_limit_error", "429"):
@@ -98,7 +98,15 @@ def message_of(body: str) -> str:
         elif isinstance(found, dict):
             found = found.get("error") or found.get("message") or found.get("detail") or json.dumps(found)
     line = " ".join(str(found).split()) or "nothing more was said"
-    return line if len(line) <= 300 else line[:299] + "…"
+    return shortened(line, 300)
+
+
+def shortened(line: str, most: int) -> str:
+    """`line` of at most `most` characters, cut between words: half a word may be half of something to be redacted."""
+    if len(line) <= most:
+        return line
+    kept, space, _ = line[: most - 1].rpartition(" ")
+    return (kept if space and len(kept) > most // 2 else "") + "…"
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

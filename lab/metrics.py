@@ -57,11 +57,12 @@ def metrics(
         f" FROM attempts JOIN calls ON calls.call_id = attempts.call_id{where}",
         values,
     )
-    merged = attempts.merge(calls, on="call_id")
-    rows = []
-    by_group = dict(list(merged.groupby(list(by), dropna=False, observed=True)))
-    for group, found in calls.groupby(list(by), dropna=False, observed=True):
-        tried = by_group.get(group, merged.iloc[:0])
+    grouped = calls.groupby(list(by), dropna=False, observed=True)
+    calls["place"] = grouped.ngroup()
+    merged = attempts.merge(calls[["call_id", "place"]], on="call_id")
+    by_place, rows = dict(list(merged.groupby("place"))), []
+    for group, found in grouped:
+        tried = by_place.get(calls.loc[found.index[0], "place"], merged.iloc[:0])
         won = tried[tried["won"] == 1]
         used = won if saturated else won[won["saturated"] == 0]
         used = used.assign(elapsed=used["call_id"].map(found.set_index("call_id")["elapsed"]))

@@ -57,6 +57,8 @@ class Clean:
 
     def text(self, said: str) -> str:
         """One text, as it may be written."""
+        if said[:1] in ("{", "[") and "\\" in said:
+            said = self._unescaped(said)
         found = redact.text(said, self.secrets)
         if self.own is None or not found:
             return found
@@ -65,6 +67,13 @@ class Clean:
         except Exception as failed:  # a user's function: what it could not look at must not be written
             return f"[not kept: the redaction failed with {type(failed).__name__}]"
         return mine if isinstance(mine, str) else f"[not kept: the redaction returned {type(mine).__name__}]"
+
+    def _unescaped(self, said: str) -> str:
+        """JSON in a text, cleaned inside: what is to be removed may be written in escapes there."""
+        try:
+            return json.dumps(self.deep(json.loads(said)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return said
 
     def deep(self, value: Any) -> Any:
         """A JSON value with each text in it cleaned."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from lab import errors, ledger, redact, rows
+from lab import errors, failures, ledger, redact, rows
 from lab.display import plain_text
 from lab.loop import LagMeter
 from lab.model import Answer, Attempt, Call, Event, Price, Usage
@@ -51,6 +51,7 @@ class Recorder:
     lag: LagMeter
     connect: float | None
     clean: Clean
+    whole: bool = True
     attempts: list[Attempt] = field(default_factory=list)
     seen: list[_Seen] = field(default_factory=list)
     first_sent: float | None = None
@@ -93,6 +94,7 @@ class Recorder:
         self.attempts.append(row)
         self.seen.append(seen)
         events = proceed(one)
+        self.lag.__enter__()  # a loser may run on when its call, which watches too, has ended
         try:
             async for event in events:
                 self._note(row, seen, event)
@@ -123,6 +125,7 @@ class Recorder:
             raise
         finally:
             self._finish(row, seen)
+            self.lag.__exit__()
             await events.aclose()
 
     def _note(self, row: Attempt, seen: _Seen, event: Event) -> None:
@@ -174,7 +177,7 @@ class Recorder:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean)]
+        attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean, whole=self.whole)]
         found, self.pending, self.changed = [*self.pending, *attempts, *self.after], [], {}
         self.after = []
         return found
@@ -238,7 +241,8 @@ def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
 def _check_content(call: Call, answer: Answer) -> None:
     """Raise `ContentError` for an answer that came whole and is still not one."""
     if answer.refusal:
-        raise errors.ContentError(f"{call.model} refused: {answer.refusal[:200]}", reason="refused")
+        said = failures.shortened(" ".join(answer.refusal.split()), 200)
+        raise errors.ContentError(f"{call.model} refused: {said}", reason="refused")
     if answer.finish_reason == "content_filter":
         raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
     if answer.finish_reason == "length":

@@ -16,6 +16,9 @@ _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"',]{8,}"
 )
 
+_PICTURE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]*\Z")
+"""Bytes that have no words in them, and may be many."""
+
 
 def secrets(params: Mapping[str, Any]) -> set[str]:
     """The values that must not be kept: those of secret-looking parameters, headers and environment variables."""
@@ -45,7 +48,16 @@ def text(value: str, known: Iterable[str] = ()) -> str:
     """`value` without the `known` secrets and without anything shaped like a provider's key."""
     for secret in sorted(known, key=len, reverse=True):
         value = value.replace(secret, MASK)
-    return value if value.startswith("data:") else _SHAPES.sub(MASK, value)  # a picture has no words
+    return value if _PICTURE.match(value) else _SHAPES.sub(MASK, value)
+
+
+def deep(value: Any, known: Iterable[str] = ()) -> Any:
+    """A JSON value with `text` applied to each text in it."""
+    if isinstance(value, str):
+        return text(value, known)
+    if isinstance(value, Mapping):
+        return {name: deep(one, known) for name, one in value.items()}
+    return [deep(one, known) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _is_secret(name: str) -> bool:

@@ -72,12 +72,12 @@ def costed(call_id: str, cost: float | None, estimated: bool) -> Statement:
     return ("UPDATE calls SET cost = ?, cost_estimated = ? WHERE call_id = ?", (cost, estimated, call_id))
 
 
-def put_attempt(attempt: Attempt, clean: Clean) -> list[Statement]:
+def put_attempt(attempt: Attempt, clean: Clean, *, whole: bool = True) -> list[Statement]:
     """An attempt as it stands now: written when it starts and again when it ends."""
     answer = attempt.answer
     usage = answer.usage if answer else None
     row = {name: getattr(attempt, name) for name in _ATTEMPT}
-    row |= {name: clean.text(row[name]) for name in ("error", "body") if row[name]}
+    row |= {name: clean.text(row[name]) if whole else None for name in ("error", "body") if row[name]}
     row |= {
         "price": json.dumps(asdict(answer.price)) if answer and answer.price else None,
         "finish_reason": answer.finish_reason if answer else None,

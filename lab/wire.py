@@ -45,8 +45,11 @@ class _Stamped(ResponseHandler):
     def data_received(self, data: bytes) -> None:
         """Note the time, and how much of the body has come by then."""
         now, before = self._clock(), self._payload
+        over = before is None or before.is_eof()
         super().data_received(data)
         payload = self._payload or before  # it is let go of with the last bytes of a connection that closes
+        if payload is before and over:  # a part of the next answer's headers: no body has come
+            return
         if payload is not None and (came := getattr(payload, "total_bytes", 0)):
             self.arrivals.setdefault(id(payload), deque()).append((came, now))
 

@@ -321,3 +321,14 @@ def test_a_failed_stream_is_forgotten(lab: Lab) -> None:
         del stream
     gc.collect()
     assert [one() for one in gone] == [None] * 5
+
+
+def test_calls_that_are_given_up_while_they_wait_to_start_are_on_the_ledger(lab: Lab) -> None:
+    for stream in [lab.stream("hi", model="sim/steady") for _ in range(50)]:
+        stream.close()
+    for _ in range(500):
+        if lab.count(status="cancelled") == 50:
+            break
+        threading.Event().wait(0.02)
+    assert lab.count() == lab.count(status="cancelled")
+    assert lab.count() >= 45, "but for those that were closed before their task began"

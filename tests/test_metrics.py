@@ -92,3 +92,9 @@ def test_a_percentile_is_one_of_the_values_with_its_share_below(values: list[flo
     assert found in values
     assert sum(one <= found for one in values) >= share * len(values) - 1e-6
     assert sum(one < found for one in values) < share * len(values) + 1e-6
+
+
+def test_a_column_that_nobody_filled_in_is_one_group(lab: Lab) -> None:
+    (row,) = lab.metrics(by=("experiment",)).to_dict("records")
+    assert (row["calls"], row["attempts"], row["answers"]) == (102, 102, 90)
+    assert row["cost"] == pytest.approx(1.5)

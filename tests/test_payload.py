@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
 
 import pytest
 
-from lab import Budget, Lab, Policy, errors
+from lab import Budget, Lab, Policy, Retry, errors, redact
 from lab.ledger import Ledger
 from lab.tables import texts
 from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion
@@ -167,3 +168,57 @@ def test_a_ledger_of_the_oldest_schema_is_upgraded(tmp_path: Path) -> None:
     assert texts(ledger, "c1")["kept"] is True
     assert texts(ledger, "c1")["answer"] == "yes"
     ledger.close()
+
+
+def test_a_failed_attempt_of_a_call_that_succeeds_keeps_no_words(tmp_path: Path, server: RawServer) -> None:
+    """Nor a picture of them in what the provider sent; a call that fails keeps them all."""
+    server.plays(answer(b'{"content": "the patient is Alice'))
+    server.plays(answer(completion("ok")))
+    server.plays(answer(b'{"content": "the patient is Bob'))
+    policy = Policy(retry=Retry(attempts=2, initial=0.0))
+    where = {"model": "openai/m", "api_base": server.url, "api_key": "k-123456789"}
+    with Lab(tmp_path / "lab.db", keep="hashes", policy=policy) as lab:
+        assert lab.ask("hi", **where).attempts == 2
+        assert b"Alice" not in _bytes(lab)
+        with pytest.raises(errors.MalformedError) as failure:
+            lab.ask("hi", **where)
+        assert lab.attempts(failure.value.call_id)["body"].str.contains("Bob").all()
+
+
+def test_what_json_hides_in_escapes_is_redacted(tmp_path: Path, server: RawServer) -> None:
+    arguments = '{"name": "M\\u00fcller", "n": 1}'
+    call = {"id": "c", "type": "function", "function": {"name": "look", "arguments": arguments}}
+    server.plays(answer(completion(None, "tool_calls", tool_calls=[call])))
+    server.plays(answer({"error": {"message": "no Müller here"}}))
+    where = {"model": "openai/m", "api_base": server.url, "api_key": "k-123456789"}
+    with Lab(
+        tmp_path / "lab.db", redact=lambda said: said.replace("Müller", "[name]"), policy=Policy(retry=None)
+    ) as lab:
+        lab.ask("hi", **where)
+        with pytest.raises(errors.ProviderError):
+            lab.ask("hi", **where)
+        for hidden in ("Müller", "M\\u00fcller", "M\\\\u00fcller"):
+            assert hidden.encode() not in _bytes(lab)
+
+
+def test_a_key_across_the_end_of_a_message_leaves_no_half(lab: Lab, server: RawServer) -> None:
+    secret = "Zq9k7Xwk7Xwk7Xwk7Xwk7Xwk7Xwk7Xwk"
+    where = {"model": "openai/m", "api_base": server.url, "api_key": secret, "policy": Policy(retry=None, breaker=None)}
+    for lead in range(255, 300, 6):
+        error = {"error": {"message": f"{'x ' * (lead // 2)}{secret}"}}
+        server.scripts = [[answer(error)]]
+        with pytest.raises(errors.ProviderError) as plain:
+            lab.ask("hi", **where)
+        server.scripts = [[STREAM, b"data: " + json.dumps(error).encode() + b"\n\n", END]]
+        with pytest.raises(errors.ProviderError) as streamed:
+            list(lab.stream("hi", **where))
+        assert secret[:6] not in f"{plain.value}{streamed.value}"
+    assert secret[:8].encode() not in _bytes(lab)
+
+
+def test_only_a_picture_is_spared_the_look_for_keys() -> None:
+    key = "sk-proj-abcdefghijklmnopqrstuvwxyz"
+    assert key not in redact.text(f"data: {key}")
+    assert key not in redact.text(f"data:text/plain;base64,{key}\n{key}")
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    assert redact.text(picture) == picture

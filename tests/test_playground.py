@@ -9,8 +9,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from lab import Lab
+from lab import Lab, errors
 from playground import parts
+from tests.servers import RawServer, answer
 
 PAGES = Path(parts.__file__).parent
 
@@ -151,3 +152,19 @@ def test_a_call_whose_words_were_not_kept_says_so(lab: Lab) -> None:
     assert not at.exception
     assert any("were not kept" in one.value for one in at.caption)
     assert "secret" not in shown(at)
+
+
+def test_a_secret_that_a_provider_echoes_is_on_no_page(lab: Lab, server: RawServer) -> None:
+    """Neither in the list nor in the opened call: text, tables, configuration."""
+    secret = "planted-secret-5f1cd2c3"
+    server.plays(answer({"error": {"message": f"Incorrect API key provided: {secret}"}}, 401))
+    with Lab(lab.path) as real, pytest.raises(errors.AuthError):
+        real.ask(f"is {secret} right?", model="openai/m", api_base=server.url, api_key=secret)
+    at = AppTest.from_file(str(PAGES / "calls.py"), default_timeout=60)
+    at.query_params["call"] = lab.calls()["call_id"][0]
+    at.run()
+    assert not at.exception
+    tables = "".join(one.value.to_csv() for one in at.dataframe)
+    told = f"{shown(at)}{tables}{[one.value for one in at.json]}{[one.value for one in at.caption]}"
+    assert "Incorrect API key provided: [redacted]" in told
+    assert secret not in told

@@ -99,6 +99,7 @@ def test_a_loser_that_runs_on_is_known_and_costed_in_the_end(lab: Lab, server: R
     assert rows["status"].tolist() == ["ok", "ok"]
     assert rows["won"].tolist() == [False, True]
     assert rows["latency"][0] > 0.5
+    assert rows["loop_lag"][0] < 0.5, "nobody else was watched when it ended, and it was watched all the same"
     row = lab.calls().iloc[0]
     assert row["cost"] == pytest.approx(rows["cost"].sum())
     assert row["cost"] > reply.cost

@@ -125,3 +125,35 @@ def test_connections_are_stamped() -> None:
         return found
 
     assert asyncio.run(made())
+
+
+def test_the_times_of_a_connection_that_is_used_again_are_the_answers_own() -> None:
+    """Headers that come in two parts must not be taken for a part of the answer before them."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (await reader.read(65536)).strip():
+            for part in (b"HTTP/1.1 200 OK\r\ncontent-", b"length: 1000\r\n\r\n", b"x" * 500, b"x" * 500):
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+        await writer.wait_closed()
+        left.set()
+
+    async def read() -> list[list[float]]:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        wire, loop, found = Wire(), asyncio.get_running_loop(), []
+        for _ in range(8):
+            start = loop.time()
+            async with wire.post(url, {}, b"{}", Marks(start)) as response:
+                found.append([response.at - start async for _ in response.chunks()])
+        await wire.close()
+        await left.wait()
+        server.close()
+        return found
+
+    left = asyncio.Event()
+    for times in asyncio.run(read()):
+        assert times == sorted(times)
+        assert all(time > 0.03 for time in times)

@@ -205,6 +205,7 @@ class _Race:
             raise winner.failure
 
     async def leave(self, winner: _Branch | None, runs_on: object, state: Hedging) -> None:
+        cancelled = []
         for branch in self._branches:
             if branch.task.done():
                 continue
@@ -212,7 +213,9 @@ class _Race:
                 state.keep(branch.task)
                 continue
             branch.task.cancel()
-            await asyncio.wait([branch.task])
+            cancelled.append(branch.task)
+        if cancelled:
+            await asyncio.wait(cancelled)
 
     def _decided(self) -> _Branch | None:
         return next((branch for branch in self._branches if branch.usable), None)

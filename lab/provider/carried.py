@@ -18,7 +18,7 @@ from lab.provider.gemini import FINISHES, GeminiShape
 from lab.provider.loading import load
 from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
-from lab.provider.reading import done
+from lab.provider.reading import done, told_error
 from lab.provider.request import Request, Told
 
 
@@ -69,7 +69,8 @@ async def carried(
                 piece = (delta.content if delta else None) or ""
                 text += piece
                 at = loop.time() if seen is None else seen.at or loop.time()
-                yield Event("piece" if piece else "alive", at, text=piece)
+                thinks = delta and (delta.tool_calls or getattr(delta, "reasoning_content", None))
+                yield Event("piece" if piece else "token" if thinks else "alive", at, text=piece)
             told.finish = source.received_finish_reason
             answer = litellm.stream_chunk_builder(chunks, messages=messages)
     except errors.LabError:
@@ -122,7 +123,7 @@ def _truth(
     if seen.status is not None and seen.status >= 300:
         return failures.from_status(seen.status, seen.headers, body, model=model, now=time.time())
     if shape.error:
-        return failures.from_object(shape.error, model=model, status=seen.status or 200)
+        return told_error(call, shape.error, seen.status or 200)
     if seen.unread:
         return errors.MalformedError(f"{model}: the answer is {seen.unread}", status=seen.status, body=body[:4000])
     if seen.failure is not None:

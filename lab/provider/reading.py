@@ -61,7 +61,7 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
                 break
             found = _json(call, data, response.status, "a chunk of the stream")
             if found.get("error"):
-                raise failures.from_object(found["error"], model=call.model, status=response.status)
+                raise told_error(call, found["error"], response.status)
             delta = _delta(call, reading, found, response.status)
             ended = ended or found.get("type") == "message_stop"
             if delta is None:
@@ -96,7 +96,7 @@ def _delta(call: Call, reading: Reading, found: dict, status: int) -> Any:
         return reading.delta(found)
     except Exception as unread:  # whatever LiteLLM trips over, the chunk could not be read
         problem = f"{call.model}: a chunk of the stream can't be read: {_head(call, str(unread))[:300]}"
-    raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(found)))
+    raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(found, ensure_ascii=False)))
 
 
 def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list) -> Event:
@@ -159,9 +159,14 @@ def _json(call: Call, text: str, status: int, what: str = "the answer") -> dict[
     return found
 
 
+def told_error(call: Call, error: Any, status: int) -> errors.LabError:
+    """The failure behind an error object, without secrets: before anything of it is cut."""
+    return failures.from_object(redact.deep(error, redact.secrets(call.params)), model=call.model, status=status)
+
+
 def _check_shape(call: Call, reading: Reading, found: dict[str, Any], status: int) -> None:
     if found.get("error"):
-        raise failures.from_object(found["error"], model=call.model, status=status)
+        raise told_error(call, found["error"], status)
     if missing := reading.lacks(found):
         raise errors.MalformedError(
             f"{call.model}: the answer has no {missing}", status=status, body=_head(call, str(found))
