@@ -16,7 +16,7 @@ FLOORS = [
     {"errors", "model", "display", "redact", "failures", "settings"},
     {"child", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
     {"policies"},
-    {"keys", "record", "engine", "stream", "intake"},
+    {"keys", "record", "ending", "engine", "stream", "intake"},
     {"tables", "charts", "metrics"},
     {"client"},
     {"sim", "local", "catalogue", "cli"},
