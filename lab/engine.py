@@ -132,11 +132,10 @@ class Engine:
         tries = policy.worst_attempts() // len(models)
         return None if any(one is None for one in each) else tries * sum(one or 0.0 for one in each)
 
-    async def reserve(self, call: Call, policy: Policy) -> float:
+    async def reserve(self, call: Call, policy: Policy, scope: str) -> float:
         """The most that `call` may cost under `policy`, set aside in its budget. Raises `BudgetError`."""
         assert policy.budget is not None
         known = await self.worst(call, policy)
-        scope = self.payload.clean(call).text(policy.budget.scope(call, time.time()))
         await self.spending(policy.budget).reserve(scope, known, call.model)
         return known or 0.0
 
@@ -164,7 +163,7 @@ class _Held:
     async def __aenter__(self) -> None:
         if self._policy.budget is not None:
             self._scope = self._made.clean.text(self._policy.budget.scope(self._call, time.time()))
-            self._worst = await self._engine.reserve(self._call, self._policy)
+            self._worst = await self._engine.reserve(self._call, self._policy, self._scope)
 
     async def __aexit__(self, *_: object) -> None:
         if self._policy.budget is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -77,11 +77,7 @@ class Clean:
 
     def deep(self, value: Any) -> Any:
         """A JSON value with each text in it cleaned."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return {name: one if name in _NO_WORDS else self.deep(one) for name, one in value.items()}
-        return [self.deep(one) for one in value] if isinstance(value, list | tuple) else value
+        return redact.deep(value, self.text, _NO_WORDS)
 
     def messages(self, call: Call) -> tuple[str, str]:
         """The messages as JSON, and as plain text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -51,13 +51,13 @@ def text(value: str, known: Iterable[str] = ()) -> str:
     return value if _PICTURE.match(value) else _SHAPES.sub(MASK, value)
 
 
-def deep(value: Any, known: Iterable[str] = ()) -> Any:
-    """A JSON value with `text` applied to each text in it."""
+def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -> Any:
+    """A JSON value with `each` applied to every text in it, but for fields that are `spared`."""
     if isinstance(value, str):
-        return text(value, known)
+        return each(value)
     if isinstance(value, Mapping):
-        return {name: deep(one, known) for name, one in value.items()}
-    return [deep(one, known) for one in value] if isinstance(value, list | tuple) else value
+        return {name: one if name in spared else deep(one, each, spared) for name, one in value.items()}
+    return [deep(one, each, spared) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _is_secret(name: str) -> bool:

@@ -82,7 +82,7 @@ class Provider:
             name, params["api_base"] = _spoken(own, params["api_base"])
             params["api_key"] = params.get("api_key", "none-needed")
         request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
-        price = pricer(request, prices) if request else None
+        price = pricer(request.provider, request.model, prices) if request else None
         events = (
             self._by_wire(call, request, price, connect)
             if request is not None

@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lab import errors
+from lab import errors, failures, redact
 from lab.provider.loading import load
 from lab.provider.request import Request, Silent, Told, response
 
@@ -50,7 +50,11 @@ def written(
         )
         data = config.transform_request(name, messages, {**optional, "is_vertex_request": False}, known, headers)
     except litellm.llms.anthropic.common_utils.AnthropicError as refused:
-        raise errors.InvalidRequestError(f"{said}: {str(refused)[:300]}") from refused
+        problem = failures.message_of(redact.text(str(refused), redact.secrets(params)))
+    else:
+        problem = ""
+    if problem:  # raised here, so that nothing unredacted hangs on it
+        raise errors.InvalidRequestError(f"{said}: {problem}")
     headers, body = betas.update_request_with_filtered_beta(headers=headers, request_data=data, provider="anthropic")
     if streamed:
         body["stream"] = True

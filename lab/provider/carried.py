@@ -19,7 +19,7 @@ from lab.provider.loading import load
 from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
 from lab.provider.reading import done, told_error
-from lab.provider.request import Request, Told
+from lab.provider.request import Told
 
 
 async def carried(
@@ -51,7 +51,7 @@ async def carried(
     if seen is not None:
         options["client"] = client
         tap.current.set(seen)
-    price = pricer(Request(provider, model, "", {}, {}, None, {}), own)
+    price = pricer(provider, model, own)
     source = answer = problem = None
     told, text = Told(), ""
     yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))

@@ -11,7 +11,6 @@ from lab.provider.credentials import state
 from lab.provider.dialect import way
 from lab.provider.loading import load
 from lab.provider.prices import called, listed, price_of
-from lab.provider.request import Request
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def with_keys() -> list[str]:
 
 
 def _known(model: str, provider: str, name: str) -> Known:
-    entry = listed(Request(provider, name, "", {}, {}, None, {})) or {}
+    entry = listed(provider, name) or {}
     price = price_of(entry)
     return Known(
         model=model,

@@ -10,16 +10,15 @@ from typing import Any
 from lab.display import plain_text
 from lab.model import Call, Price, Usage
 from lab.provider.loading import load
-from lab.provider.request import Request
 from lab.provider.tokens import count
 
 Pricer = Callable[[Usage, str | None], Price | None]
 """The price that applies to a usage, at a service tier ("priority", "flex") if one was used."""
 
 
-def pricer(request: Request, own: Mapping[str, Any] | None = None) -> Pricer:
+def pricer(provider: str, model: str, own: Mapping[str, Any] | None = None) -> Pricer:
     """Prices of this model from the packaged list, or from `own`; of None where it isn't on it."""
-    entry = own if own is not None else listed(request)
+    entry = own if own is not None else listed(provider, model)
     return lambda usage, tier: _lasting(price_of(entry, usage.input_tokens, tier), entry, usage, tier)
 
 
@@ -81,8 +80,7 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
         model, provider, _, _ = litellm.get_llm_provider(name, api_base=call.params.get("api_base"))
     except litellm.exceptions.BadRequestError:
         return None
-    request = Request(provider, model, "", {}, {}, None, {})
-    entry = own if own is not None else listed(request)
+    entry = own if own is not None else listed(provider, model)
     price = price_of(entry)
     if price is None:
         return None
@@ -92,12 +90,12 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
     return sent * max(price.input, price.cache_write) + made * max(price.output, price.reasoning)
 
 
-def listed(request: Request) -> Mapping[str, Any] | None:
+def listed(provider: str, model: str) -> Mapping[str, Any] | None:
     """The model's entry on LiteLLM's price list; None where it has none."""
-    costs, name = load().model_cost, request.model
-    for key in (f"{request.provider}/{name}", name):
+    costs = load().model_cost
+    for key in (f"{provider}/{model}", model):
         entry = costs.get(key)
-        if entry is not None and called(entry.get("litellm_provider") or "") == request.provider:
+        if entry is not None and called(entry.get("litellm_provider") or "") == provider:
             return entry
     return None
 

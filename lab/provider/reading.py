@@ -161,7 +161,9 @@ def _json(call: Call, text: str, status: int, what: str = "the answer") -> dict[
 
 def told_error(call: Call, error: Any, status: int) -> errors.LabError:
     """The failure behind an error object, without secrets: before anything of it is cut."""
-    return failures.from_object(redact.deep(error, redact.secrets(call.params)), model=call.model, status=status)
+    hidden = redact.secrets(call.params)
+    said = redact.deep(error, lambda one: redact.text(one, hidden))
+    return failures.from_object(said, model=call.model, status=status)
 
 
 def _check_shape(call: Call, reading: Reading, found: dict[str, Any], status: int) -> None:
