@@ -378,3 +378,15 @@ def test_a_carried_provider_works_whole_and_streamed(lab: Lab, server: RawServer
     with pytest.raises(errors.TransportError, match="before its finish"):
         list(lab.stream("hi", **where))
     assert set(lab.attempts()["way"]) == {"carried"}
+
+
+def test_a_message_that_can_not_be_translated_is_refused_without_its_secrets(lab: Lab) -> None:
+    """LiteLLM quotes all messages in what it raises; nothing is sent."""
+    secret = "planted-secret-5f1cd2c3"
+    odd = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": f"data:{secret}"}}]}]
+    with pytest.raises(errors.LabError) as failure:
+        lab.ask(odd, model="claude-haiku-4-5", api_base="http://127.0.0.1:9", api_key=secret)
+    told = "".join(traceback.format_exception(failure.value))
+    assert (failure.value.kind, failure.value.attempts) == ("invalid_request", 0)
+    assert secret[:12] not in told
+    assert failure.value.__cause__ is None
