@@ -10,12 +10,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab import errors
+    from lab import checks, errors
     from lab.client import Lab
     from lab.model import Reply
-    from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Retry, Timeout
+    from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Repair, Retry, Timeout
+    from lab.prompts import Prompt
 
-_POLICIES = ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Retry", "Timeout")
+_POLICIES = ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Repair", "Retry", "Timeout")
+_MODULES = ("checks", "errors")
 
 __all__ = [
     "Breaker",
@@ -25,19 +27,27 @@ __all__ = [
     "Lab",
     "Limit",
     "Policy",
+    "Prompt",
+    "Repair",
     "Reply",
     "Retry",
     "Timeout",
+    "checks",
     "errors",
 ]
 
-_HOMES = {"Lab": "lab.client", "Reply": "lab.model", **dict.fromkeys(_POLICIES, "lab.policies")}
+_HOMES = {
+    "Lab": "lab.client",
+    "Prompt": "lab.prompts",
+    "Reply": "lab.model",
+    **dict.fromkeys(_POLICIES, "lab.policies"),
+}
 
 
 def __getattr__(name: str) -> object:
     """Public names are fetched when first used, so that `import lab` stays fast."""
-    if name == "errors":
-        return importlib.import_module("lab.errors")
+    if name in _MODULES:
+        return importlib.import_module(f"lab.{name}")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'lab' has no attribute {name!r}")

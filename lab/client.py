@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import errors, intake, metrics, tables
+from lab import errors, intake, metrics, tables, versions
 from lab.engine import Engine, stand_in
 from lab.ledger import Ledger
 from lab.loop import Loop
@@ -19,6 +19,7 @@ from lab.model import Call, Reply
 from lab.payload import Keep, Payload
 from lab.policies import Policy
 from lab.policies.policy import Explanation
+from lab.prompts import Filled, Prompt
 from lab.provider import Provider, warm
 from lab.record import Source
 from lab.settings import default_path, load_env
@@ -26,6 +27,9 @@ from lab.stream import Stream
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Asked = str | Sequence[dict[str, Any]] | Prompt | Filled
+"""What can be asked: a text, messages, or a prompt, filled in where it has variables."""
 
 
 class Lab:
@@ -71,9 +75,11 @@ class Lab:
 
     def ask(
         self,
-        prompt: str | Sequence[dict[str, Any]],
+        prompt: Asked,
         *,
         model: str,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
         policy: Policy | None = None,
         key: str | None = None,
         user: str | None = None,
@@ -83,21 +89,34 @@ class Lab:
     ) -> Reply:
         """Ask `model` and wait for the whole answer. Raises a `LabError` of the failure's kind.
 
-        `prompt`: a string, or a list of messages. `params` go to the provider (`temperature`, `max_tokens`,
-        `api_base`, `api_key` ...). `key`: the same key returns the stored reply, with no request to a provider;
-        while one is in flight, in this process or another, the others wait for it. The answer is on the ledger
-        before it is returned.
+        `prompt`: a string, a list of messages, or a `Prompt` filled in. `schema`: a pydantic model, a type, or a JSON
+        schema; what it makes of the answer is the reply's `value`. `checks`: what the answer must be besides
+        (`lab.checks`), or functions of the value. An answer that fails is repaired as the policy says. `params` go to
+        the provider (`temperature`, `max_tokens`, `api_base`, `api_key` ...). `key`: the same key returns the stored
+        reply, with no request to a provider; while one is in flight, in this process or another, the others wait for
+        it. The answer is on the ledger before it is returned.
         """
         call = intake.call_of(
-            prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
+            prompt,
+            model=model,
+            streamed=False,
+            schema=schema,
+            checks=checks,
+            user=user,
+            tags=tags,
+            lane=lane,
+            key=key,
+            params=params,
         )
         return self._loop.run(self._engine.run(call, self._policy(policy)))
 
     async def aask(
         self,
-        prompt: str | Sequence[dict[str, Any]],
+        prompt: Asked,
         *,
         model: str,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
         policy: Policy | None = None,
         key: str | None = None,
         user: str | None = None,
@@ -107,15 +126,26 @@ class Lab:
     ) -> Reply:
         """`ask`, to be awaited, on any event loop."""
         call = intake.call_of(
-            prompt, model=model, streamed=False, user=user, tags=tags, lane=lane, key=key, params=params
+            prompt,
+            model=model,
+            streamed=False,
+            schema=schema,
+            checks=checks,
+            user=user,
+            tags=tags,
+            lane=lane,
+            key=key,
+            params=params,
         )
         return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, self._policy(policy))))
 
     def stream(
         self,
-        prompt: str | Sequence[dict[str, Any]],
+        prompt: Asked,
         *,
         model: str,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
         policy: Policy | None = None,
         key: str | None = None,
         user: str | None = None,
@@ -125,9 +155,17 @@ class Lab:
     ) -> Stream:
         """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
         call = intake.call_of(
-            prompt, model=model, streamed=True, user=user, tags=tags, lane=lane, key=key, params=params
+            prompt,
+            model=model,
+            streamed=True,
+            schema=schema,
+            checks=checks,
+            user=user,
+            tags=tags,
+            lane=lane,
+            key=key,
+            params=params,
         )
-
         chosen = self._policy(policy)
 
         def start(deliver: Callable[[str], None]) -> Future[Reply]:
@@ -174,15 +212,46 @@ class Lab:
         return tables.texts(self._ledger, call_id)
 
     def explain(
-        self, prompt: str | Sequence[dict[str, Any]], *, model: str, policy: Policy | None = None, **params: Any
+        self,
+        prompt: Asked,
+        *,
+        model: str,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
+        policy: Policy | None = None,
+        **params: Any,
     ) -> Explanation:
         """What `policy` does with this call, and the worst it may come to: requests, seconds and US dollars.
 
         Nothing is sent. Dollars are left out where a price is unknown.
         """
-        call = intake.call_of(prompt, model=model, streamed=False, params=params)
+        call = intake.call_of(prompt, model=model, streamed=False, schema=schema, checks=checks, params=params)
         chosen = self._policy(policy)
-        return chosen.explain(usd=self._loop.run(self._engine.worst(call, chosen)))
+        usd = self._loop.run(self._engine.worst(call, chosen))
+        return chosen.explain(usd=usd, checked=bool(call.schema or call.checks))
+
+    def prompt(self, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
+        """A prompt as the ledger has it: this version, the one that `label` points at, or the last one."""
+        return versions.find(self._ledger, name, version=version, label=label)
+
+    def prompts(self, name: str | None = None) -> pd.DataFrame:
+        """The versions of one prompt, or of all: what changed and when, labels, and how often each was called."""
+        return versions.listing(self._ledger, name)
+
+    def save(self, prompt: Prompt, *, label: str | None = None) -> int:
+        """The number of this prompt's version, given now if it has none; `label` points at it from now on."""
+        number = versions.register(self._ledger, prompt).result()
+        if label is not None:
+            versions.label(self._ledger, prompt.name, label, number)
+        return number
+
+    def label(self, name: str, label: str, *, version: int) -> None:
+        """Let `label`, such as `production`, point at this version of the prompt from now on."""
+        versions.label(self._ledger, name, label, version)
+
+    def checks(self, call_id: str) -> pd.DataFrame:
+        """What the checks found in each answer of a call: a row a check and attempt."""
+        return tables.checks(self._ledger, call_id)
 
     def state(self) -> pd.DataFrame:
         """What this Lab's policies hold right now, a row a model: `breaker` (closed, open, half_open), `opens_in`

@@ -34,6 +34,8 @@ class End:
         answer, winner = done.answer, self._made.attempts[done.attempt - 1]
         assert answer is not None
         winner.won = True
+        if winner.kind == "validation":  # it did not pass, and is returned all the same, marked
+            winner.status, winner.kind, winner.error = "ok", None, None
         reply = Reply(
             text=answer.text,
             call_id=self._call.call_id,
@@ -47,6 +49,8 @@ class End:
             attempts=len(self._made.sent()),
             answered_by=answer.answered_by,
             tool_calls=answer.tool_calls,
+            value=done.value,
+            checks=done.checks,
             hedged=any(row.role == "hedge" for row in self._made.sent()),
             fell_back=winner.model != self._call.model and winner.role != "hedge",
         )
@@ -98,6 +102,7 @@ class End:
             "cost": self._made.cost(),
             "cost_estimated": self._made.cost_estimated(),
             "hedged": any(one.role == "hedge" for one in sent),
+            "valid": self._valid(row),
             "fell_back": bool(row and row.role == "fallback") or any(one.role == "fallback" for one in sent),
         }
         if answer is not None:
@@ -113,9 +118,15 @@ class End:
             self._made.changed[row.number] = row
         if status == "failed" and not self._whole:  # what its attempts were told is kept after all
             self._made.whole = True
+            self._made.unwritten = set(self._made.checked)
             self._made.changed = {one.number: one for one in self._made.sent()}
         statements = keys.finished(self._call) if status == "ok" else []
         return self._finish(self._words(status, values, text, tools), *statements)
+
+    def _valid(self, row: Attempt | None) -> bool | None:
+        """Whether the answer of attempt `row` passed every check; None where nothing looked at it."""
+        found = self._made.checked.get(row.number) if row else None
+        return None if found is None else all(one.passed for one in found)
 
     def _words(self, status: str, values: dict[str, Any], text: str, tools: Sequence[Any]) -> list[rows.Statement]:
         """The rows of the call's end, with its words where they are kept: always those of a failure, and the answer

@@ -8,10 +8,11 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
-from lab import errors, keys, ledger, redact, rows
+from lab import errors, keys, ledger, redact, rows, verdicts, versions
+from lab.checks.kernel import Examined, examined
 from lab.ending import End
 from lab.loop import LagMeter, Turnstile
 from lab.model import Answer, Call, Event, Reply, Usage
@@ -60,6 +61,7 @@ class Engine:
         self._ledger = book
         self._lag = LagMeter()
         self._turns = Turnstile()
+        self._versions: dict[tuple[str, str], int] = {}
 
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply:
         """One call, whole: its rows are on disk before this returns or raises.
@@ -67,6 +69,7 @@ class Engine:
         `deliver` is called with each piece of text as it arrives.
         """
         began, came = time.time(), asyncio.get_running_loop().time()
+        call = await self._versioned(call)
         clean, whole = self.payload.clean(call), self.payload.whole(call)
         config, content = configuration(call, policy, clean)
         begin = rows.begin_call(call, began, config, content, clean, whole=whole)
@@ -88,6 +91,8 @@ class Engine:
                 return await asked()
             reply, known = await keys.once(call, self._ledger, asked, deadline)
             if known:
+                if call.schema is not None:
+                    reply = replace(reply, value=call.schema.read(reply.text)[0])
                 if deliver is not None:
                     deliver(reply.text)
                 await end.known(reply)
@@ -106,7 +111,8 @@ class Engine:
         self, call: Call, policy: Policy, made: Recorder, deliver: Deliver | None, deadline: float | None
     ) -> Event:
         """The event that brought the whole answer, through every policy; each piece is delivered on its way."""
-        events = composed(policy, self.memory, made.open, made.around)(
+        examine = partial(self._examined, made) if call.schema or call.checks else None
+        events = composed(policy, self.memory, made.open, made.around, examine, self._refused)(
             Try(call=call, model=call.model, deadline=deadline)
         )
         done: Event | None = None
@@ -122,6 +128,26 @@ class Engine:
         assert done is not None, "a source ends with `done` or raises"
         return done
 
+    async def _versioned(self, call: Call) -> Call:
+        """The call with the number of its prompt's version, which the ledger gives once."""
+        if call.prompt is None:
+            return call
+        key = (call.prompt.name, call.prompt.hash)
+        if key not in self._versions:
+            self._versions[key] = await asyncio.wrap_future(versions.register(self._ledger, call.prompt))
+        return replace(call, prompt_version=self._versions[key])
+
+    async def _examined(self, made: Recorder, done: Event) -> Examined:
+        """What the checks make of an answer; it is on the ledger with the attempt that brought it."""
+        assert done.answer is not None
+        found = await examined(done.answer.text, made.call.schema, made.call.checks, made.call.variables)
+        made.examined(done.attempt, found.checks, found.wrong())
+        return found
+
+    async def _refused(self, one: Try, eval_set: str) -> str | None:
+        """Why a fallback's model may not be asked: what the last gate on this eval set said."""
+        return await asyncio.to_thread(verdicts.refused, self._ledger, eval_set, one.call, one.model)
+
     async def worst(self, call: Call, policy: Policy) -> float | None:
         """The most that `call` may cost under `policy`, in US dollars; None where a price is unknown."""
         models = [call.model, *(policy.fallback.models if policy.fallback else ())]
@@ -129,7 +155,7 @@ class Engine:
         if policy.hedge and policy.hedge.model:
             hedge = await self._source.worst_case(replace(call, model=policy.hedge.model))
             each = [None if one is None or hedge is None else (one + hedge) / 2 for one in each]
-        tries = policy.worst_attempts() // len(models)
+        tries = policy.worst_attempts(bool(call.schema or call.checks)) // len(models)
         return None if any(one is None for one in each) else tries * sum(one or 0.0 for one in each)
 
     async def reserve(self, call: Call, policy: Policy, scope: str) -> float:
@@ -173,6 +199,10 @@ class _Held:
 def configuration(call: Call, policy: Policy, clean: Clean) -> tuple[str, str]:
     """The configuration a call ran under: a hash of its content, and the content as JSON with secrets masked."""
     said = {"model": call.model, "params": clean.deep(redact.params(call.params))}
+    if call.schema is not None:
+        said["schema"] = json.loads(call.schema.content())
+    if call.checks:
+        said["checks"] = [clean.text(one.content()) for one in call.checks]
     content = (
         f'{json.dumps(said, sort_keys=True, default=str, ensure_ascii=False)[:-1]}, "policy": {_policy_json(policy)}}}'
     )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, get_args
 
 from lab import errors
+from lab.checks.kernel import Check, as_check
 from lab.model import Call, Lane
+from lab.prompts import Filled, Prompt
+
+if TYPE_CHECKING:
+    from lab.checks.schema import Schema
 
 
 def call_of(
@@ -21,6 +26,10 @@ def call_of(
     tags: Any = (),
     lane: str = "interactive",
     key: str | None = None,
+    schema: Any = None,
+    checks: Any = (),
+    experiment: str | None = None,
+    cell: str | None = None,
     params: Mapping[str, Any],
 ) -> Call:
     """A call out of what `ask` and `stream` were given. Raises `InvalidRequestError`, naming what is wrong."""
@@ -36,7 +45,13 @@ def call_of(
         raise errors.InvalidRequestError(f"n={params['n']!r}: one answer a call; ask again for another")
     if key is not None and (not isinstance(key, str) or not key.strip() or not key.isprintable() or len(key) > 255):
         raise errors.InvalidRequestError(f"key={key!r}: up to 255 printable characters")
-    messages = messages_of(prompt)
+    filled = filled_of(prompt)
+    messages = messages_of(prompt) if filled is None else filled.messages
+    if schema is not None and "response_format" in params:
+        raise errors.InvalidRequestError("schema and response_format both: the lab writes response_format for a schema")
+    wanted = schema_of(schema)
+    if wanted is not None and params.get("tools"):
+        raise errors.InvalidRequestError("schema and tools both: an answer is a value or calls tools; leave one out")
     try:
         json.dumps([messages, {key: value for key, value in params.items() if key != "response_format"}])
     except (TypeError, ValueError) as unsendable:
@@ -51,7 +66,46 @@ def call_of(
         tags=tuple(tags),
         lane=lane,
         key=key,
+        prompt=filled.prompt if filled else None,
+        prompt_name=filled.prompt.name if filled else None,
+        variables=filled.variables if filled else {},
+        experiment=experiment,
+        cell=cell,
+        schema=wanted,
+        checks=checks_of(checks),
     )
+
+
+def filled_of(prompt: Any) -> Filled | None:
+    """A `Prompt` with its variables filled in; None for what is no prompt of that kind."""
+    if not isinstance(prompt, Prompt):
+        return prompt if isinstance(prompt, Filled) else None
+    if prompt.variables:
+        names = ", ".join(f"{one}=..." for one in prompt.variables)
+        raise errors.InvalidRequestError(f"prompt {prompt.name} has variables: ask with prompt.fill({names})")
+    return prompt.fill()
+
+
+def schema_of(given: Any) -> Schema | None:
+    """The schema that an answer is to fit. Raises `InvalidRequestError` for one that nothing can be held to."""
+    if given is None:
+        return None
+    from lab.checks.schema import Schema  # pydantic is slow to import, and most calls have no schema
+
+    try:
+        return Schema.of(given)
+    except (ValueError, TypeError) as odd:
+        raise errors.InvalidRequestError(str(odd)) from odd
+
+
+def checks_of(given: Any) -> tuple[Check, ...]:
+    """The checks of an answer. Raises `InvalidRequestError`, naming what is none."""
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise errors.InvalidRequestError(f"checks={given!r}: a list of checks or of functions of the value")
+    try:
+        return tuple(as_check(one) for one in given)
+    except TypeError as odd:
+        raise errors.InvalidRequestError(str(odd)) from odd
 
 
 def new_id() -> str:
@@ -66,9 +120,10 @@ def messages_of(prompt: Any) -> tuple[dict[str, Any], ...]:
             raise errors.InvalidRequestError("the prompt is empty: write something to send")
         return ({"role": "user", "content": prompt},)
     if not isinstance(prompt, list | tuple) or not prompt:
+        given = f"{type(prompt).__name__}{'' if prompt else ' with nothing in it'}"
         raise errors.InvalidRequestError(
-            f"a prompt is a string or a list of messages such as {{'role': 'user', 'content': '...'}}, "
-            f"not {type(prompt).__name__}{'' if prompt else ' with nothing in it'}"
+            "a prompt is a string, a Prompt(...).fill(...), or a list of messages such as "
+            f"{{'role': 'user', 'content': '...'}}, not {given}"
         )
     for number, message in enumerate(prompt):
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):

@@ -13,11 +13,11 @@ import sqlite3
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from lab import errors
 from lab.ledger import Ledger
-from lab.model import Call, Reply, Usage
+from lab.model import Call, Checked, Part, Reply, Usage
 from lab.rows import Statement
 
 LEASE = 15.0
@@ -37,8 +37,10 @@ class Claim:
 
 def request_of(call: Call) -> str:
     """A hash of what is asked: model, messages and parameters, but for how to connect."""
+    more = [call.schema.content()] if call.schema else []
+    more += [one.content() for one in call.checks]
     asked = {key: value for key, value in call.params.items() if key not in ("api_key", "extra_headers", "api_base")}
-    said = json.dumps([call.model, [dict(one) for one in call.messages], asked], sort_keys=True, default=str)
+    said = json.dumps([call.model, [dict(one) for one in call.messages], asked, *more], sort_keys=True, default=str)
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
 
 
@@ -113,6 +115,13 @@ def _claim(db: sqlite3.Connection, call: Call, request: str) -> Claim:
     return Claim("mine", call.call_id)
 
 
+def _checked(row: dict[str, Any]) -> Checked:
+    parts = tuple(Part(**one) for one in json.loads(row["parts"] or "[]"))
+    flags = {"passed": bool(row["passed"]), "broken": bool(row["broken"])}
+    told = {name: row[name] for name in ("name", "score", "threshold", "step")}
+    return Checked(**told, **flags, message=row["message"] or "", parts=parts)
+
+
 def stored(book: Ledger, call_id: str) -> Reply:
     """A reply as it was returned, from the ledger; its times and cost are those of the call that was made."""
     (row,) = book.query(
@@ -121,8 +130,12 @@ def stored(book: Ledger, call_id: str) -> Reply:
         [call_id],
     )
     (won,) = book.query("SELECT * FROM attempts WHERE call_id = ? AND won", [call_id])
+    found = book.query(
+        "SELECT * FROM checks WHERE call_id = ? AND attempt = ? ORDER BY place", [call_id, won["number"]]
+    )
     return Reply(
         text=row["answer"] or "",
+        checks=tuple(_checked(one) for one in found),
         call_id=call_id,
         model=row["model"],
         finish_reason=row["finish_reason"],

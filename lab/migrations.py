@@ -26,6 +26,93 @@ def m002_texts_kept(db: Database) -> None:
     db.execute("ALTER TABLE texts ADD COLUMN digest TEXT")  # JSON: SHA-256 and size of each message and of the answer
 
 
+@migrations()
+def m003_checks_prompts_experiments(db: Database) -> None:
+    """What checks found, the versions of prompts, experiments with their cells and scores, and verdicts of gates."""
+    for statement in _M003.split(";;"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_M003 = """
+ALTER TABLE attempts ADD COLUMN form TEXT;;      -- how it asked for a schema: native, json, instructed
+ALTER TABLE calls ADD COLUMN valid INTEGER;;     -- whether every check passed; NULL: nothing was checked
+ALTER TABLE calls ADD COLUMN cell TEXT;;         -- of its experiment
+CREATE INDEX calls_cell ON calls(cell) WHERE cell IS NOT NULL;;
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    attempt INTEGER NOT NULL,          -- whose answer was checked
+    place INTEGER NOT NULL,            -- 0, 1, 2 in the order they were asked
+    name TEXT NOT NULL,
+    passed INTEGER NOT NULL,
+    score REAL, threshold REAL,        -- shares from 0 to 1
+    step TEXT,                         -- how a value was read: strict, unfenced, repaired
+    broken INTEGER NOT NULL DEFAULT 0, -- the check itself failed
+    message TEXT,
+    parts TEXT,                        -- JSON: start, end, text and why of what is unsupported
+    UNIQUE (call_id, attempt, place)
+);;
+CREATE TABLE prompts (
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,          -- 1, 2, 3 per name
+    hash TEXT NOT NULL,                -- of the template
+    template TEXT NOT NULL,            -- JSON: a list of messages
+    created_at REAL NOT NULL,
+    changed TEXT NOT NULL,             -- lines against the version before, as a unified diff
+    PRIMARY KEY (name, version),
+    UNIQUE (name, hash)
+);;
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY,            -- the last row of a name and label is where it points now
+    name TEXT NOT NULL,
+    label TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    moved_at REAL NOT NULL,
+    FOREIGN KEY (name, version) REFERENCES prompts(name, version)
+);;
+CREATE TABLE experiments (
+    experiment TEXT PRIMARY KEY,       -- its name
+    created_at REAL NOT NULL,
+    eval_set TEXT, eval_hash TEXT,     -- name and content of the set, if there was one
+    held_out INTEGER NOT NULL DEFAULT 0,
+    content TEXT NOT NULL              -- JSON: models, prompts, parameters, repeats, seed, concurrency
+);;
+CREATE INDEX experiments_eval ON experiments(eval_hash) WHERE eval_hash IS NOT NULL;;
+CREATE TABLE cells (
+    experiment TEXT NOT NULL REFERENCES experiments(experiment),
+    cell TEXT NOT NULL,                -- hash of what is asked: messages, model, parameters, schema, checks, repeat
+    place INTEGER NOT NULL,            -- in the grid, before it is shuffled
+    current INTEGER NOT NULL DEFAULT 1,-- 0: of an earlier plan of the same name
+    prompt_name TEXT, prompt_version INTEGER,
+    model TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    cluster TEXT NOT NULL,
+    tags TEXT NOT NULL DEFAULT '[]',
+    repeat INTEGER NOT NULL,
+    PRIMARY KEY (experiment, cell)
+) WITHOUT ROWID;;
+CREATE TABLE scores (
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    scorer TEXT NOT NULL,
+    score REAL,                        -- from 0 to 1; NULL: the scorer failed
+    message TEXT,
+    PRIMARY KEY (call_id, scorer)
+) WITHOUT ROWID;;
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY,
+    given_at REAL NOT NULL,
+    eval_set TEXT, eval_hash TEXT,
+    prompt_name TEXT, prompt_version INTEGER, model TEXT,   -- of the candidate
+    baseline TEXT NOT NULL, candidate TEXT NOT NULL,        -- names of experiments
+    verdict TEXT NOT NULL,             -- pass, fail, inconclusive
+    margin REAL NOT NULL,
+    difference REAL, low REAL, high REAL,
+    n INTEGER NOT NULL, needed INTEGER
+);;
+CREATE INDEX verdicts_of ON verdicts(eval_set, model)
+"""
+
 _M001 = """
 CREATE TABLE configs (
     config TEXT PRIMARY KEY,           -- hash of the content

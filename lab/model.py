@@ -26,8 +26,41 @@ class Call:
     lane: Lane = "interactive"
     prompt_name: str | None = None
     prompt_version: int | None = None
+    prompt: Any = None
+    """The `lab.prompts.Prompt` that was filled in, or None."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
     experiment: str | None = None
+    cell: str | None = None
     key: str | None = None
+    schema: Any = None
+    """A `lab.checks.Schema`, or None."""
+    checks: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of an answer that something is wrong with: where it is (characters), what it says, and why."""
+
+    start: int
+    end: int
+    text: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What one check found. `message` is what is wrong, in words that a model can act on; `score` is a share from 0
+    to 1, where the check has one, and `threshold` what it had to reach. `step` says how a value was read: `strict`,
+    `unfenced` or `repaired`. `broken`: the check itself failed, which no other answer mends."""
+
+    name: str
+    passed: bool
+    message: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    step: str | None = None
+    parts: tuple[Part, ...] = ()
+    broken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +134,12 @@ class Answer:
 class Event:
     """One thing that happened in an attempt, in this order.
 
-    `sent`: the request leaves (`way` says how, `price` what its tokens cost). `headers`: the answer's headers are
-    in (`status`; `connect` in seconds; `left`, when the request left, where that is known only now). `alive`:
-    nothing of the answer, but the provider lives. `token`: a part of the answer that is no text (reasoning, a tool
-    call). `piece`: text came. `done`: the whole `answer`, once, with the number of the `attempt` that brought it.
-    `at` is in seconds on the event loop's
-    clock, read when the bytes were handed over by the socket.
+    `sent`: the request leaves (`way` says how, `form` how it asks for a schema, `price` what its tokens cost).
+    `headers`: the answer's headers are in (`status`; `connect` in seconds; `left`, when the request left, where that
+    is known only now). `alive`: nothing of the answer, but the provider lives. `token`: a part of the answer that is no
+    text (reasoning, a tool call). `piece`: text came. `done`: the whole `answer`, once, with the number of the
+    `attempt` that brought it, the `value` read from it and what its `checks` found. `at` is in seconds on the event
+    loop's clock, read when the bytes were handed over by the socket.
     """
 
     kind: Literal["sent", "headers", "alive", "token", "piece", "done"]
@@ -119,6 +152,9 @@ class Event:
     price: Price | None = None
     answer: Answer | None = None
     attempt: int = 0
+    form: str | None = None
+    value: Any = None
+    checks: tuple[Checked, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,6 +166,7 @@ class Attempt:
     model: str
     role: Role = "first"
     way: str | None = None
+    form: str | None = None
     started_at: float = 0.0
     status: str = "running"
     kind: str | None = None
@@ -158,7 +195,8 @@ class Reply:
 
     `latency` and `ttft` (time to first token; None unless streamed) are those of the winning attempt, in
     seconds, measured at the socket. `queue` is the time spent waiting inside the lab. `cost` is US dollars
-    for all attempts, None when a price is unknown.
+    for all attempts, None when a price is unknown. `value` is what the schema made of the text; `checks` is what each
+    check found, and `valid` whether all of them passed.
     """
 
     text: str
@@ -174,10 +212,15 @@ class Reply:
     answered_by: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     value: Any = None
-    checks: tuple = ()
+    checks: tuple[Checked, ...] = ()
     cached: bool = False
     hedged: bool = False
     fell_back: bool = False
+
+    @property
+    def valid(self) -> bool:
+        """Whether every check passed. An answer that did not is only returned where `Repair(then="return")` says so."""
+        return all(one.passed for one in self.checks)
 
     def __repr__(self) -> str:
         return f"<Reply {display.shorten(self.text, 60)!r} {display.facts(self)}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 from lab import errors, failures, ledger, redact, rows
 from lab.display import plain_text
 from lab.loop import LagMeter
-from lab.model import Answer, Attempt, Call, Event, Price, Usage
+from lab.model import Answer, Attempt, Call, Checked, Event, Price, Usage
 from lab.payload import Clean
 from lab.policies.kernel import Events, Proceed, Try
 
@@ -57,6 +57,8 @@ class Recorder:
     first_sent: float | None = None
     pending: list[rows.Statement] = field(default_factory=list)
     changed: dict[int, Attempt] = field(default_factory=dict)
+    checked: dict[int, Sequence[Checked]] = field(default_factory=dict)
+    unwritten: set[int] = field(default_factory=set)
     after: list[rows.Statement] = field(default_factory=list)
     ended: bool = False
     _timer: asyncio.TimerHandle | None = None
@@ -72,7 +74,7 @@ class Recorder:
     def _call(self, one: Try) -> Call:
         """The call as this attempt sends it: its model, and its key on to the provider (a hedge is a request of
         its own, and would wait for the first under the same key)."""
-        call = self.call
+        call = one.call
         if call.key is not None:
             key = f"{call.key}-hedge" if one.role == "hedge" else call.key
             headers = {"Idempotency-Key": key, **(call.params.get("extra_headers") or {})}
@@ -90,7 +92,7 @@ class Recorder:
             wait=one.wait,
             started_at=time.time(),
         )
-        seen = _Seen(asyncio.get_running_loop().time())
+        seen = _Seen(call, asyncio.get_running_loop().time())
         self.attempts.append(row)
         self.seen.append(seen)
         events = proceed(one)
@@ -124,14 +126,14 @@ class Recorder:
             row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", self.clean.secrets)
             raise
         finally:
-            self._finish(row, seen)
+            self._finish(call, row, seen)
             self.lag.__exit__()
             await events.aclose()
 
     def _note(self, row: Attempt, seen: _Seen, event: Event) -> None:
         if event.kind == "sent":
             seen.sent, seen.price = event.at, event.price
-            row.way, row.started_at = event.way, time.time()
+            row.way, row.form, row.started_at = event.way, event.form, time.time()
             self.first_sent = self.first_sent or row.started_at
             self.changed[row.number] = row
             self.soon()
@@ -145,7 +147,7 @@ class Recorder:
         elif event.kind == "done":
             row.latency = event.at - seen.sent
 
-    def _finish(self, row: Attempt, seen: _Seen) -> None:
+    def _finish(self, call: Call, row: Attempt, seen: _Seen) -> None:
         """Whatever way it ended: its last figures, and its row."""
         row.partial = "".join(seen.parts)
         if row.way is None:
@@ -155,7 +157,7 @@ class Recorder:
         row.loop_lag = self.lag.worst(seen.sent)
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
-            row.cost, row.cost_estimated = _cost_without_answer(self.call, row, seen), True
+            row.cost, row.cost_estimated = _cost_without_answer(call, row, seen), True
         self.changed[row.number] = row
         if self.ended:  # a loser that ran on after its call had ended
             self.after.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
@@ -178,9 +180,24 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean, whole=self.whole)]
-        found, self.pending, self.changed = [*self.pending, *attempts, *self.after], [], {}
+        checks = [one for number in sorted(self.unwritten) for one in self._checks(number)]
+        found, self.pending, self.changed = [*self.pending, *attempts, *checks, *self.after], [], {}
+        self.unwritten = set()
         self.after = []
         return found
+
+    def _checks(self, number: int) -> list[rows.Statement]:
+        return rows.put_checks(self.call.call_id, number, self.checked[number], self.clean, whole=self.whole)
+
+    def examined(self, number: int, found: Sequence[Checked], wrong: Sequence[str]) -> None:
+        """What the checks found in the answer of attempt `number`; where something is `wrong` it is the attempt's
+        failure, until the call takes that answer all the same."""
+        self.checked[number] = found
+        self.unwritten.add(number)
+        if wrong:
+            row = self.attempts[number - 1]
+            row.status, row.kind, row.error = "failed", "validation", "; ".join(wrong)[:2000]
+            self.changed[number] = row
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
         """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""
@@ -200,7 +217,7 @@ class Recorder:
     def cost(self) -> float | None:
         """US dollars for all attempts, an estimate for one that still runs; None where one of them is unknown."""
         costs = [
-            _cost_without_answer(self.call, row, seen) if row.status == "running" else row.cost
+            _cost_without_answer(seen.call, row, seen) if row.status == "running" else row.cost
             for row, seen in zip(self.attempts, self.seen, strict=True)
             if row.way is not None
         ]
@@ -215,6 +232,7 @@ class Recorder:
 class _Seen:
     """What has gone by in one attempt."""
 
+    call: Call
     sent: float
     price: Price | None = None
     parts: list[str] = field(default_factory=list)

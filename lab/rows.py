@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lab.model import Attempt, Call, Usage
+from lab.model import Attempt, Call, Checked, Usage
 from lab.payload import Clean
 
 Statement = tuple[str, Sequence[Any]]
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
-    config, user, tags, lane, experiment, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
 _SAID_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
 _END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
     WHERE id = (SELECT id FROM calls WHERE call_id = ?)"""
+_CHECK = """INSERT OR REPLACE INTO checks (call_id, attempt, place, name, passed, score, threshold, step, broken,
+    message, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
 
 
@@ -42,6 +44,7 @@ def begin_call(
                 json.dumps(clean.deep(call.tags)),
                 call.lane,
                 call.experiment,
+                call.cell,
                 call.key,
             ),
         ),
@@ -94,6 +97,21 @@ def put_attempt(attempt: Attempt, clean: Clean, *, whole: bool = True) -> list[S
     ]
 
 
+def put_checks(call_id: str, attempt: int, found: Sequence[Checked], clean: Clean, *, whole: bool) -> list[Statement]:
+    """What the checks found in the answer of one attempt; in words only if `whole`."""
+    return [
+        (
+            _CHECK,
+            (
+                *(call_id, attempt, place, one.name, one.passed, one.score, one.threshold, one.step, one.broken),
+                clean.text(one.message) if whole and one.message else None,
+                json.dumps(clean.deep([asdict(part) for part in one.parts])) if whole and one.parts else None,
+            ),
+        )
+        for place, one in enumerate(found)
+    ]
+
+
 def _tokens(usage: Usage | None) -> dict[str, Any]:
     if usage is None:
         return {}
@@ -109,6 +127,6 @@ def _tokens(usage: Usage | None) -> dict[str, Any]:
 
 
 _ATTEMPT = """
-    call_id number role model way started_at status kind phase reason error body http_status retry_after wait
+    call_id number role model way form started_at status kind phase reason error body http_status retry_after wait
     connect ttft latency won cost cost_estimated loop_lag saturated
 """.split()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CALLS = """
     call_id started_at status kind model answered_by n_attempts elapsed latency ttft queue cost cost_estimated
     input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached hedged
-    fell_back experiment streamed phase reason error
+    fell_back experiment cell valid streamed phase reason error
 """.split()
 _SQL = {"elapsed": "calls.ended_at - calls.started_at AS elapsed"}
 STATUSES = ("running", "ok", "failed", "cancelled")
@@ -64,6 +64,18 @@ def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 
     page = f" LIMIT {int(limit)}" if limit is not None else ""
     frame = ledger.frame(f"SELECT * FROM attempts{where} ORDER BY {order}{page}", values)
     return _typed(frame.drop(columns="id"), ("won", "cost_estimated", "usage_estimated", "saturated"))
+
+
+def checks(ledger: Ledger, call_id: str) -> pd.DataFrame:
+    """What the checks found in a call's answers: columns `attempt`, `name`, `passed`, `score`, `threshold`, `step`,
+    `broken`, `message`, `parts` (a list of the unsupported ones)."""
+    frame = ledger.frame(
+        "SELECT attempt, name, passed, score, threshold, step, broken, message, parts FROM checks"
+        " WHERE call_id = ? ORDER BY attempt, place",
+        [call_id],
+    )
+    frame["parts"] = frame["parts"].map(lambda said: json.loads(said) if isinstance(said, str) else [])
+    return frame.astype({"passed": bool, "broken": bool})
 
 
 def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:

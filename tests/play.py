@@ -12,7 +12,16 @@ from lab.model import Answer, Call, Event, Usage
 from lab.policies.compose import Memory, composed
 from lab.policies.kernel import Try
 
-OFF = {"timeout": None, "retry": None, "hedge": None, "fallback": None, "limit": None, "breaker": None, "budget": None}
+OFF = {
+    "timeout": None,
+    "retry": None,
+    "hedge": None,
+    "fallback": None,
+    "repair": None,
+    "limit": None,
+    "breaker": None,
+    "budget": None,
+}
 
 
 def only(**parts: object) -> Policy:

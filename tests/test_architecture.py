@@ -13,10 +13,10 @@ import lab
 
 ROOT = Path(lab.__file__).parent
 FLOORS = [
-    {"errors", "model", "display", "redact", "failures", "settings"},
-    {"child", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
+    {"errors", "model", "display", "redact", "failures", "settings", "prompts", "stats"},
+    {"child", "checks", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
     {"policies"},
-    {"keys", "record", "ending", "engine", "stream", "intake"},
+    {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
     {"tables", "charts", "metrics"},
     {"client"},
     {"sim", "local", "catalogue", "cli"},

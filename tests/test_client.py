@@ -81,7 +81,7 @@ def test_a_bug_in_a_stand_in_is_raised_and_on_record(tmp_path: Path) -> None:
     [
         ("", {}, "the prompt is empty"),
         ("  \n", {}, "the prompt is empty"),
-        ([], {}, "a prompt is a string or a list of messages"),
+        ([], {}, "a prompt is a string, a Prompt"),
         (None, {}, "not NoneType"),
         (7, {}, "not int"),
         ([{"content": "x"}], {}, "message 0 has no role"),

@@ -113,10 +113,11 @@ def test_the_answer_is_cut_where_max_tokens_says(url: str) -> None:
 
 def test_the_lab_measures_what_the_simulation_planned(lab: Lab) -> None:
     """The plan is in the answer: the measured first token is not before it, and not much after."""
-    for _ in lab.stream("hi", model="sim/steady"):
+    for _ in lab.stream("what was planned?", model="sim/steady"):  # asked nowhere else: the first of its kind
         pass
     row = lab.attempts().iloc[0]
-    planned = plan("steady", MODELS["steady"], BODY, 0, 0).first
+    said = {"messages": [{"role": "user", "content": "what was planned?"}]}
+    planned = plan("steady", MODELS["steady"], said, 0, 0).first
     assert row["ttft"] >= planned
     assert f"{planned:.3f} s" in lab.calls()["answer"][0]
     assert row["cost"] > 0

@@ -6,7 +6,8 @@ from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
 from lab.policies.limit import Limit
 from lab.policies.policy import Policy
+from lab.policies.repair import Repair
 from lab.policies.retry import Retry
 from lab.policies.timeout import Timeout
 
-__all__ = ["Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Retry", "Timeout"]
+__all__ = ["Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Repair", "Retry", "Timeout"]

@@ -15,11 +15,12 @@ from random import Random
 from typing import Any, TypeVar
 
 from lab.policies.breaker import Breaking, broken
-from lab.policies.fallback import fallen_back
+from lab.policies.fallback import Fallback, Refused, fallen_back
 from lab.policies.hedge import Hedging, hedged
 from lab.policies.kernel import Events, Proceed, Tokens, Try, whole
 from lab.policies.limit import Limiting, limited
 from lab.policies.policy import Policy
+from lab.policies.repair import Examine, Repair, repaired
 from lab.policies.retry import retried
 from lab.policies.timeout import bounded, until
 
@@ -58,9 +59,15 @@ class Memory:
 
 
 def composed(
-    policy: Policy, memory: Memory, source: Proceed, record: Callable[[Proceed], Proceed] | None = None
+    policy: Policy,
+    memory: Memory,
+    source: Proceed,
+    record: Callable[[Proceed], Proceed] | None = None,
+    examine: Examine | None = None,
+    refused: Refused | None = None,
 ) -> Proceed:
-    """`source`, behind every policy that is on. `record` is put around each attempt, its timeouts included."""
+    """`source`, behind every policy that is on. `record` is put around each attempt, its timeouts included; `examine`
+    is what checks an answer, if anything does; `refused` says why a fallback's model may not be asked."""
     proceed = source
     if policy.timeout is not None:
         proceed = partial(_two, bounded, policy.timeout, proceed)
@@ -74,8 +81,10 @@ def composed(
         proceed = partial(_hedged, policy, memory, proceed)
     if policy.retry is not None:
         proceed = partial(_retried, policy, memory, proceed)
+    if examine is not None:
+        proceed = partial(_repaired, policy.repair or Repair(attempts=1), examine, proceed)
     if policy.fallback is not None:
-        proceed = partial(_two, fallen_back, policy.fallback, proceed)
+        proceed = partial(_fallen_back, policy.fallback, refused, proceed)
     if policy.timeout is not None and policy.timeout.total is not None:
         proceed = partial(_until, policy.timeout.total, proceed)
     return proceed
@@ -83,6 +92,14 @@ def composed(
 
 def _two(apply: Callable[..., Events], config: object, proceed: Proceed, attempt: Try) -> Events:
     return apply(config, attempt, proceed)
+
+
+def _repaired(repair: Repair, examine: Examine, proceed: Proceed, attempt: Try) -> Events:
+    return repaired(repair, examine, attempt, proceed)
+
+
+def _fallen_back(fallback: Fallback, refused: Refused | None, proceed: Proceed, attempt: Try) -> Events:
+    return fallen_back(fallback, attempt, proceed, refused)
 
 
 def _limited(policy: Policy, memory: Memory, proceed: Proceed, attempt: Try) -> Events:

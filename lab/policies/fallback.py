@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -29,24 +30,34 @@ class Fallback:
     """`Fallback("model-2", "model-3", on=(...))`: models to ask in this order, for failures of these kinds.
 
     A request or a key that is the caller's own mistake (`invalid_request`, `auth`) and a spent `budget` never
-    fall back: another model would only hide it.
+    fall back: another model would only hide it. `gate` names an eval set: a model is asked only if it has passed
+    (`lab.gate(...)`, `lab gate`) on that set with the version of the prompt that the call was made with. Where no
+    model may be asked the call fails as it would have, and says why.
     """
 
     models: tuple[str, ...]
     on: tuple[errors.Kind, ...]
+    gate: str | None
 
-    def __init__(self, *models: str, on: tuple[errors.Kind, ...] = DEFAULT):
+    def __init__(self, *models: str, on: tuple[errors.Kind, ...] = DEFAULT, gate: str | None = None):
         object.__setattr__(self, "models", models)
         object.__setattr__(self, "on", on)
+        object.__setattr__(self, "gate", gate)
+        if gate is not None and not (isinstance(gate, str) and gate.strip()):
+            raise ValueError(f"Fallback(gate={gate!r}): the name of an eval set, or None")
         if not models or not all(isinstance(model, str) and model for model in models):
             raise ValueError(f"Fallback{models!r}: the names of one or more models")
         among(self, "on", tuple(kind for kind in get_args(errors.Kind) if kind not in NEVER), several=True)
 
 
-async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed) -> Events:
+Refused = Callable[[Try, str], Awaitable[str | None]]
+"""Why a model may not be asked on this eval set's word; None where it may."""
+
+
+async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed, refused: Refused | None = None) -> Events:
     """`proceed`, then with each further model in turn, until a piece was handed up or no model is left."""
-    tries = [attempt, *(replace(attempt, model=model, role="fallback") for model in fallback.models)]
-    for number, one in enumerate(tries):
+    one, left = attempt, list(fallback.models)
+    while True:
         handed = False
         events = proceed(one)
         try:
@@ -55,8 +66,30 @@ async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed) -> Eve
                 yield event
             return
         except errors.LabError as failure:
-            over = failure.phase == "total"
-            if handed or over or failure.kind not in fallback.on or number == len(tries) - 1:
+            if handed or failure.phase == "total" or failure.kind not in fallback.on:
+                raise
+            model = await _next(fallback, attempt, left, failure, refused)
+            if model is None:
                 raise
         finally:
             await events.aclose()
+        one = replace(attempt, model=model, role="fallback")
+
+
+async def _next(
+    fallback: Fallback, attempt: Try, left: list[str], failure: errors.LabError, refused: Refused | None
+) -> str | None:
+    """The next model that may be asked; why others may not is put onto the failure."""
+    while left:
+        model = left.pop(0)
+        if fallback.gate is None:
+            return model
+        why = (
+            "no gate can be looked up here"
+            if refused is None
+            else await refused(replace(attempt, model=model), fallback.gate)
+        )
+        if why is None:
+            return model
+        failure.args = (f"{failure}; no fallback to {model}: {why}",)
+    return None

@@ -12,6 +12,7 @@ from lab.policies.budget import Budget
 from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
 from lab.policies.limit import Limit
+from lab.policies.repair import Repair
 from lab.policies.retry import Retry
 from lab.policies.timeout import Timeout
 
@@ -19,6 +20,7 @@ _TYPES = {
     "budget": Budget,
     "timeout": Timeout,
     "fallback": Fallback,
+    "repair": Repair,
     "retry": Retry,
     "hedge": Hedge,
     "breaker": Breaker,
@@ -34,6 +36,7 @@ class Policy:
     retry: Retry | None = field(default_factory=Retry)
     hedge: Hedge | None = None
     fallback: Fallback | None = None
+    repair: Repair | None = field(default_factory=Repair)
     limit: Limit | None = field(default_factory=Limit)
     breaker: Breaker | None = field(default_factory=Breaker)
     budget: Budget | None = None
@@ -48,13 +51,20 @@ class Policy:
         """The policy as plain JSON values, as the ledger keeps it."""
         return {name: asdict(part) if (part := getattr(self, name)) else None for name in _TYPES}
 
-    def worst_attempts(self) -> int:
-        """The most requests that one call can make."""
-        tries = self.retry.attempts if self.retry else 1
-        models = 1 + len(self.fallback.models) if self.fallback else 1
-        return models * tries * (2 if self.hedge else 1)
+    def worst_attempts(self, checked: bool = False) -> int:
+        """The most requests that one call can make; `checked` is one with a schema or checks, that may be repaired."""
+        return self._models() * self._rounds(checked) * self._tries() * (2 if self.hedge else 1)
 
-    def worst_seconds(self) -> float | None:
+    def _models(self) -> int:
+        return 1 + len(self.fallback.models) if self.fallback else 1
+
+    def _rounds(self, checked: bool) -> int:
+        return self.repair.attempts if self.repair and checked else 1
+
+    def _tries(self) -> int:
+        return self.retry.attempts if self.retry else 1
+
+    def worst_seconds(self, checked: bool = False) -> float | None:
         """The longest that one call can take, in seconds; None where nothing bounds it.
 
         Without a total, it is every attempt at its limit and every wait at its longest; the limiter's queue, a
@@ -66,31 +76,34 @@ class Policy:
             return self.timeout.total
         if self.timeout.attempt is None:
             return None
-        tries = self.retry.attempts if self.retry else 1
+        tries = self._tries()
         waits = (
             sum(max(self.retry.longest(n), self.retry.max_retry_after) for n in range(1, tries)) if self.retry else 0
         )
-        models = 1 + len(self.fallback.models) if self.fallback else 1
-        return models * (tries * self.timeout.attempt + waits)
+        return self._models() * self._rounds(checked) * (tries * self.timeout.attempt + waits)
 
-    def explain(self, *, usd: float | None = None) -> Explanation:
+    def explain(self, *, usd: float | None = None, checked: bool = False) -> Explanation:
         """The policies that are on, outermost first, and the worst that one call can come to.
 
         `usd`: US dollars that all of a call's requests may cost together; `lab.explain(...)` knows them for a model.
+        `checked`: the call has a schema or checks, so it may be repaired.
         """
-        seconds = self.worst_seconds()
-        worst = [f"{self.worst_attempts()} requests", "no end" if seconds is None else f"{seconds:g} s"]
+        seconds = self.worst_seconds(checked)
+        worst = [f"{self.worst_attempts(checked)} requests", "no end" if seconds is None else f"{seconds:g} s"]
         if usd is not None:
             worst.append(display.dollars(usd))
-        return Explanation(", ".join(worst), tuple(self._parts()))
+        return Explanation(", ".join(worst), tuple(self._parts(checked)))
 
-    def _parts(self) -> Iterator[tuple[str, str]]:
+    def _parts(self, checked: bool) -> Iterator[tuple[str, str]]:
         time = self.timeout or Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
         if self.budget:
             yield "budget", f"${self.budget.usd:g} per {self.budget.per}, checked before it is spent"
         yield "total", f"{_limit(time.total)} for the call, its waits included"
         if self.fallback:
             yield "fallback", f"then {', then '.join(self.fallback.models)}"
+        if self.repair and checked:
+            end = "fails" if self.repair.then == "raise" else "is returned, marked"
+            yield "repair", f"{self.repair.attempts} answers, each told what was wrong with the last; then it {end}"
         if self.retry:
             waits = ", ".join(f"{self.retry.longest(n):g}" for n in range(1, self.retry.attempts))
             least = "0 to " if self.retry.jitter == "full" else ""

@@ -16,6 +16,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from lab import child, errors, failures, redact
@@ -23,6 +24,8 @@ from lab.model import Call, Event, Usage
 from lab.provider import tap
 from lab.provider.carried import carried
 from lab.provider.dialect import ADMITTED, translate
+from lab.provider.fit import fit
+from lab.provider.form import formed
 from lab.provider.loading import load, warm
 from lab.provider.prices import Pricer, pricer, worst_cost
 from lab.provider.reading import read_stream, read_whole
@@ -81,7 +84,10 @@ class Provider:
                 params["api_base"] = endpoint.url
             name, params["api_base"] = _spoken(own, params["api_base"])
             params["api_key"] = params.get("api_key", "none-needed")
-        request = translate(name, call.messages, params, streamed=call.streamed, said=call.model)
+        fit(call.model, name, call.messages, call.params, prices)
+        messages, params, form = formed(call, name, params, own=owner in OWN)
+        call = call if form is None else replace(call, messages=messages)
+        request = translate(name, messages, params, streamed=call.streamed, said=call.model)
         price = pricer(request.provider, request.model, prices) if request else None
         events = (
             self._by_wire(call, request, price, connect)
@@ -90,7 +96,7 @@ class Provider:
         )
         try:
             async for event in events:
-                yield event
+                yield replace(event, form=form) if form is not None and event.kind == "sent" else event
         finally:
             await events.aclose()
 

@@ -157,8 +157,12 @@ def _mapped(
         )
         return optional, config.get_supported_openai_params(name) or []
     except litellm.exceptions.UnsupportedParamsError as refused:
+        known = set(config.get_supported_openai_params(name) or ())
+        odd = [
+            one for one in given if one in litellm.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES and one not in known
+        ]
         raise errors.InvalidRequestError(
-            f"{provider}/{name} does not take one of these parameters: {', '.join(sorted(given))}"
+            f"{provider}/{name} does not take {', '.join(f'`{one}`' for one in odd or sorted(given))}: leave it out"
         ) from refused
     except (TypeError, ValueError) as bad:
         raise errors.InvalidRequestError(f"a parameter can't be sent: {bad}") from bad

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from pathlib import Path
 
 from lab import child
+from lab.sim.answers import EVALS
 from lab.sim.catalogue import MODELS
 from lab.sim.server import Sim, serve
 
@@ -16,12 +18,13 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--evals", type=Path, default=EVALS)
     parser.add_argument("--child", action="store_true")
     asyncio.run(_serve(parser.parse_args()))
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    _, url = await serve(Sim(options.seed, options.speed), options.port)
+    _, url = await serve(Sim(options.seed, options.speed, options.evals), options.port)
     if options.child:
         child.say(url, {name: model.facts() for name, model in MODELS.items()})
     else:

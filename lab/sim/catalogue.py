@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from random import Random
 
+from lab.sim.answers import Skill
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimModel:
@@ -14,7 +16,8 @@ class SimModel:
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
     together. After the first token, `rate` tokens a second, `length` of them where it is given. More than `at_once`
-    requests at a time are refused with 429. Prices are simulated US dollars a million tokens.
+    requests at a time are refused with 429. `skill` says how well it answers the cases of eval sets. Prices are
+    simulated US dollars a million tokens.
     """
 
     about: str
@@ -26,6 +29,7 @@ class SimModel:
     rate: float = 60.0
     length: int | None = None
     at_once: int | None = None
+    skill: Skill | None = None
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -82,6 +86,30 @@ MODELS = {
         rate=5000.0,
         at_once=8,
     ),
+    **{
+        name: SimModel(
+            about=f"{about}: right in {easy:.0%} of easy, {medium:.0%} of medium, {hard:.0%} of hard cases",
+            median=median,
+            sigma=0.25,
+            stragglers=0.01,
+            rate=rate,
+            price_in=price,
+            price_out=4 * price,
+            skill=Skill(
+                accuracy={"easy": easy, "medium": medium, "hard": hard},
+                example=example,
+                faults=faults,
+                refusals=refusals,
+            ),
+        )
+        for name, about, (easy, medium, hard), example, faults, refusals, median, rate, price in (
+            ("small", "cheap and quick", (0.95, 0.82, 0.55), 0.04, 0.06, 0.01, 0.2, 150.0, 0.1),
+            ("medium", "between the two", (0.97, 0.9, 0.72), 0.03, 0.03, 0.005, 0.4, 100.0, 0.5),
+            ("large", "dear and good", (0.99, 0.95, 0.85), 0.01, 0.01, 0.002, 0.7, 70.0, 2.5),
+            ("large-update", "`large` after a silent update", (0.94, 0.9, 0.8), 0.01, 0.01, 0.002, 0.6, 80.0, 2.5),
+            ("careless", "`small`, careless of form", (0.95, 0.82, 0.55), 0.04, 0.4, 0.04, 0.2, 150.0, 0.1),
+        )
+    },
     "instant": SimModel(
         about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
     ),

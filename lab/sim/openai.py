@@ -28,7 +28,14 @@ class OpenAI(Speaker):
             "messages": cls.messages(body.get("messages"), "messages"),
             "max_tokens": limit,
             "seed": body.get("seed"),
+            "schema": cls._schema(body.get("response_format")),
         }
+
+    @staticmethod
+    def _schema(asked: Any) -> Any:
+        """The JSON schema that the answer is to be kept to, if any."""
+        wanted = asked.get("json_schema") if isinstance(asked, dict) and asked.get("type") == "json_schema" else None
+        return wanted.get("schema") if isinstance(wanted, dict) and isinstance(wanted.get("schema"), dict) else None
 
     @classmethod
     def error(cls, status: int, code: str, message: str, headers: Mapping[str, str]) -> web.Response:

@@ -9,11 +9,14 @@ import json
 import socket
 import struct
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from aiohttp import web
 
+from lab.sim.answers import EVALS, REFUSAL, Book, answered, book, instance
 from lab.sim.anthropic import Anthropic
 from lab.sim.catalogue import MODELS, SimModel
 from lab.sim.faults import FAULTS, Bursts, parse
@@ -34,21 +37,24 @@ WINDOW = 2.0
 """Seconds that requests share one lot of congestion."""
 
 
-def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) -> Script:
+def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, cases: Book | None = None) -> Script:
     """The script for the `nth` request that says exactly this; the same arguments give the same script.
 
-    `body` is the request as `Speaker.asked` has it, whatever the protocol.
+    `body` is the request as `Speaker.asked` has it, whatever the protocol. `cases` are those that can be answered.
     """
     random = Random(f"{seed}|{name}|{digest(body)}|{nth}")
     first = model.first_token(random)
-    sentences = " ".join(random.sample(_FILLER, random.randint(1, 3)))
-    text = (
-        f"This is {name}, a simulation. It planned a first token after {first:.3f} s and "
-        f"{model.rate:g} tokens a second from there. {sentences}"
-    )
-    words = text.split(" ")
+    text = _answer(model, body, cases, random) if cases or body.get("schema") else ""
+    refused = text is None
+    if not text:
+        sentences = " ".join(random.sample(_FILLER, random.randint(1, 3)))
+        text = (
+            f"This is {name}, a simulation. It planned a first token after {first:.3f} s and "
+            f"{model.rate:g} tokens a second from there. {sentences}"
+        )
+    words = (REFUSAL if refused else text).split(" ")
     pieces = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
-    if model.length is not None:
+    if model.length is not None and model.skill is None and not body.get("schema"):
         pieces = [pieces[number % len(pieces)] for number in range(model.length)]
     limit = body.get("max_tokens")
     finish = "stop"
@@ -56,7 +62,26 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int) 
         pieces, finish = pieces[:limit], "length"
     steps = [Step(first + number / model.rate, "piece", piece) for number, piece in enumerate(pieces)]
     said = json.dumps(body["messages"], ensure_ascii=False)
-    return Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(said) // 4))
+    script = Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(said) // 4))
+    if not refused:
+        return script
+    return replace(script.until(0, Step(first, "finish", "stop")), content="null", refusal=REFUSAL)
+
+
+def _answer(model: SimModel, body: dict[str, Any], cases: Book | None, random: Random) -> str | None:
+    """An answer to the case that is asked, or any that fits the schema; empty where the request is neither, None for a
+    refusal."""
+    said = "\n".join(_text(one) for one in body["messages"] if isinstance(one, dict) and one.get("role") != "assistant")
+    case = cases.find(said) if cases and model.skill else None
+    if case is not None and cases is not None and model.skill is not None:
+        return answered(case, model.skill, cases, said, body.get("schema"), random)
+    return json.dumps(instance(body["schema"], random), ensure_ascii=False) if body.get("schema") else ""
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message.get("content")
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return "\n".join(str(one.get("text") or "") for one in parts if isinstance(one, dict))
 
 
 def digest(body: dict[str, Any]) -> str:
@@ -66,10 +91,12 @@ def digest(body: dict[str, Any]) -> str:
 
 
 class Sim:
-    """One simulated provider. `seed` decides everything; `speed` divides every wait."""
+    """One simulated provider. `seed` decides everything; `speed` divides every wait; `evals` is the folder of the eval
+    sets whose cases it can answer."""
 
-    def __init__(self, seed: int = 0, speed: float = 1.0):
+    def __init__(self, seed: int = 0, speed: float = 1.0, evals: Path = EVALS):
         self.seed = seed
+        self.cases = book(evals)
         self.speed = speed
         self.requests: Counter[str] = Counter()
         self._seen: Counter[tuple[str, str]] = Counter()
@@ -143,7 +170,7 @@ class Sim:
         key = (name, digest(body))
         nth = self._seen[key]
         self._seen[key] += 1
-        script = plan(name, model, body, self.seed, nth)
+        script = plan(name, model, body, self.seed, nth, self.cases)
         if model.congestion and Random(f"{self.seed}|{int(came / WINDOW)}").random() < model.congestion:
             script = script.delayed(model.factor[0])
         for place, one in enumerate(chosen):

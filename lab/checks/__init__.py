@@ -1,0 +1,34 @@
+"""Tests of an answer, for `lab.ask(..., schema=..., checks=[...])`: what a successful response must be to be right."""
+
+from lab.checks.constraints import between, contains, excludes, length, matches, one_of, positive
+from lab.checks.files import files
+from lab.checks.grounding import citations, figures, grounded, overlap, quotes, variable
+from lab.checks.judge import Judge, judge
+from lab.checks.kernel import Check, Examined, Output, as_check, examined, that
+from lab.checks.schema import Schema
+
+__all__ = [
+    "Check",
+    "Examined",
+    "Judge",
+    "Output",
+    "Schema",
+    "as_check",
+    "between",
+    "citations",
+    "contains",
+    "examined",
+    "excludes",
+    "figures",
+    "files",
+    "grounded",
+    "judge",
+    "length",
+    "matches",
+    "one_of",
+    "overlap",
+    "positive",
+    "quotes",
+    "that",
+    "variable",
+]

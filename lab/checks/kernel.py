@@ -1,0 +1,219 @@
+"""What a check is: it looks at one whole answer and says what it found."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.display import shorten
+from lab.model import Checked
+
+INLINE = 20_000
+"""Characters up to which a schema alone is checked on the event loop; more, and other checks, in a thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One answer: its text, the value a schema made of it (the text itself where there is none), and what the
+    prompt's variables were filled with."""
+
+    text: str
+    value: Any
+    variables: Mapping[str, Any] = field(default_factory=dict)
+
+    def at(self, path: str | None) -> Iterator[tuple[str, Any]]:
+        """The parts of the value at `path`, each with its own path: `items.0.sku`, or `items.*.sku` for all of them.
+
+        Raises `LookupError`, naming it, where there is none.
+        """
+        yield from _walk(self.value, path.split(".") if path else [], "")
+
+
+def _walk(value: Any, path: Sequence[str], so_far: str) -> Iterator[tuple[str, Any]]:
+    if not path:
+        yield so_far, value
+        return
+    step, *rest = path
+    if step == "*":
+        inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+        if inner is None:
+            raise LookupError(f"{so_far or 'the answer'} is no list")
+        for key, one in inner:
+            yield from _walk(one, rest, f"{so_far}.{key}".lstrip("."))
+        return
+    yield from _walk(_step(value, step, so_far), rest, f"{so_far}.{step}".lstrip("."))
+
+
+def _step(value: Any, step: str, so_far: str) -> Any:
+    if isinstance(value, Mapping) and step in value:
+        return value[step]
+    if isinstance(value, list | tuple) and step.lstrip("-").isdigit() and -len(value) <= int(step) < len(value):
+        return value[int(step)]
+    if not isinstance(value, Mapping | list | tuple | str) and not step.startswith("_") and hasattr(value, step):
+        return getattr(value, step)
+    raise LookupError(f"{f'{so_far}.{step}'.lstrip('.')} is missing")
+
+
+class Check(ABC):
+    """A test of one answer. `name` is what the ledger calls it."""
+
+    @property
+    def name(self) -> str:
+        """The class's name, in small letters."""
+        return type(self).__name__.lower()
+
+    @abstractmethod
+    def examine(self, output: Output) -> Checked | Awaitable[Checked]:
+        """What is wrong with `output`, if anything."""
+
+    def content(self) -> str:
+        """What tells this check from another one, for the configuration of a call."""
+        return repr(self)
+
+
+@dataclass(frozen=True, slots=True)
+class That(Check):
+    """Any function of the value. True or None passes; False or a sentence fails, and so does an `AssertionError` or a
+    `ValueError`, in its words. Whatever else it raises fails the call without asking the model again."""
+
+    function: Callable[[Any], Any]
+    message: str = ""
+
+    @property
+    def name(self) -> str:
+        """The function's own name."""
+        return getattr(self.function, "__name__", type(self.function).__name__).strip("<>")
+
+    def examine(self, output: Output) -> Checked | Awaitable[Checked]:
+        """Call it, and await what it returns where it is asynchronous."""
+        try:
+            found = self.function(output.value)
+        except (AssertionError, ValueError) as wrong:
+            return self._failed(self.message or str(wrong))
+        return self._later(found) if inspect.isawaitable(found) else self._read(found)
+
+    def content(self) -> str:
+        """Its name and what it does: a changed function is another check."""
+        code = getattr(self.function, "__code__", None)
+        what = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:12] if code else ""
+        return f"{self.name}:{what}:{self.message}"
+
+    async def _later(self, found: Awaitable[Any]) -> Checked:
+        try:
+            return self._read(await found)
+        except (AssertionError, ValueError) as wrong:
+            return self._failed(self.message or str(wrong))
+
+    def _read(self, found: Any) -> Checked:
+        if isinstance(found, Checked):
+            return found
+        if found is None or (isinstance(found, bool) and found):
+            return Checked(name=self.name, passed=True)
+        return self._failed(found if isinstance(found, str) else self.message)
+
+    def _failed(self, message: str) -> Checked:
+        return Checked(name=self.name, passed=False, message=message or f"it fails the check `{self.name}`")
+
+
+def that(function: Callable[[Any], Any], message: str = "") -> That:
+    """A check out of any function of the value; `message` is what the model is told where it fails."""
+    return That(function, message)
+
+
+def as_check(given: Any) -> Check:
+    """A check, or a function as one. Raises `TypeError` for anything else."""
+    if isinstance(given, Check):
+        return given
+    if callable(given) and not isinstance(given, type):
+        return That(given)
+    raise TypeError(f"checks={given!r}: checks such as one_of('a', 'b'), or functions of the value")
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What became of one answer: its value, and what each check found."""
+
+    value: Any
+    checks: tuple[Checked, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them passed."""
+        return all(one.passed for one in self.checks)
+
+    @property
+    def broken(self) -> bool:
+        """Whether a check failed itself."""
+        return any(one.broken for one in self.checks)
+
+    def wrong(self) -> list[str]:
+        """What is wrong, a line a check."""
+        return [one.message for one in self.checks if not one.passed]
+
+
+async def examined(
+    text: str, schema: Any, checks: Sequence[Check], variables: Mapping[str, Any] | None = None
+) -> Examined:
+    """`text` read by the schema, if there is one, then looked at by each check. Without a value no check is asked."""
+    if not checks and len(text) <= INLINE:
+        value, read = schema.read(text)
+        return Examined(value, (read,))
+    value, found, left = await asyncio.to_thread(_in_thread, text, schema, checks, variables or {})
+    for place, later in left:
+        found[place] = await _guarded(checks[place], later)
+    first = () if schema is None else (found.pop(-1),)
+    return Examined(value, (*first, *(found[place] for place in sorted(found))))
+
+
+def _in_thread(
+    text: str, schema: Any, checks: Sequence[Check], variables: Mapping[str, Any]
+) -> tuple[Any, dict[int, Checked], list[tuple[int, Awaitable[Checked]]]]:
+    """The value, what the checks found by their place (-1 is the schema), and what is still to be awaited."""
+    value: Any = text
+    found: dict[int, Checked] = {}
+    left: list[tuple[int, Awaitable[Checked]]] = []
+    if schema is not None:
+        value, found[-1] = schema.read(text)
+        if not found[-1].passed:
+            return value, found, left
+    output = Output(text, value, variables)
+    for place, check in enumerate(checks):
+        try:
+            one = check.examine(output)
+        except LookupError as missing:
+            one = _missing(check, missing)
+        except Exception as bug:  # a user's function
+            one = _broken(check, bug)
+        if isinstance(one, Checked):
+            found[place] = one
+        else:
+            left.append((place, one))
+    return value, found, left
+
+
+async def _guarded(check: Check, later: Awaitable[Checked]) -> Checked:
+    try:
+        return await later
+    except Exception as bug:  # a judge's call, or a user's function
+        return _broken(check, bug)
+
+
+def _missing(check: Check, missing: LookupError) -> Checked:
+    if isinstance(missing, KeyError | IndexError):  # a function's own, not a path's
+        return _broken(check, missing)
+    return Checked(name=check.name, passed=False, message=str(missing))
+
+
+def _broken(check: Check, bug: Exception) -> Checked:
+    said = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shorten(str(bug), 200)}"
+    return Checked(name=check.name, passed=False, message=said, broken=True)
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: short, on one line."""
+    return repr(value) if len(repr(value)) <= 80 else shorten(repr(value), 80)

@@ -1,0 +1,297 @@
+"""JSON out of what a model wrote: strictly, then without what stands around it, then repaired.
+
+A repair may change commas, quotation marks, the spelling of literals and comments, and nothing else: the brackets and
+the values, in their order, must be the same before and after, or it is refused. What is not closed is not repaired:
+nobody can tell a forgotten bracket from an answer that was cut.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import json_repair
+
+Step = Literal["strict", "unfenced", "repaired"]
+REPAIRABLE = 200_000
+"""Characters up to which a repair is tried."""
+_STRUCTURE = re.compile(r"[{}\[\]]|[\"']\s*[:,]|,\s*[\"']")
+"""What prose around a value does not have."""
+_FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
+
+
+class Unreadable(ValueError):
+    """No JSON can be read from it; the message says why, in words a model can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A JSON value, and the step that found it."""
+
+    value: Any
+    step: Step
+
+
+def parsed(text: str, opens: str = "{[") -> Parsed:
+    """The JSON value in `text`. `opens` are the brackets that the value may begin with; empty is a bare value.
+
+    Raises `Unreadable`.
+    """
+    try:
+        return Parsed(strict(text), "strict")
+    except Unreadable as first:
+        problem = first
+    if not opens:
+        raise problem
+    inner = _without_fence(text)
+    found = _values(inner, opens)
+    if len(found) > 1 and any(_canonical(one) != _canonical(found[0]) for one in found[1:]):
+        raise Unreadable(f"it holds {len(found)} JSON values: write one and nothing else")
+    if found:
+        return Parsed(found[0], "unfenced")
+    try:
+        return Parsed(_repaired(inner, opens), "repaired")
+    except Unreadable as last:
+        raise Unreadable(f"it is not valid JSON ({problem}); {last}") from None
+
+
+def strict(text: str) -> Any:
+    """`text` as JSON (RFC 8259), each key once. Raises `Unreadable`."""
+    try:
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as odd:
+        raise Unreadable(str(odd) if not isinstance(odd, RecursionError) else "it is nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:60]!r} appears twice")
+    return found
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _without_fence(text: str) -> str:
+    """What stands between fences, where there is one pair of them."""
+    fenced = _FENCE.findall(text)
+    return fenced[0] if len(fenced) == 1 else text
+
+
+def _values(text: str, opens: str) -> list[Any]:
+    """The JSON values that stand whole in `text`, with nothing but prose around them: where what is left over looks
+    like a part of one, there is none."""
+    decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+    found, around, end, place = [], [], 0, _next(text, opens, 0)
+    while place is not None:
+        around.append(text[end:place])
+        try:
+            value, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            return []
+        found.append(value)
+        place = _next(text, opens, end)
+    before, *after = [*around, text[end:]]
+    return found if _is_prose(before, *after) else []
+
+
+def _is_prose(before: str, *after: str) -> bool:
+    odd = before.rstrip().endswith('"') or any(_STRUCTURE.search(one) or one.count('"') % 2 for one in (before, *after))
+    return not odd and not any(one.lstrip().startswith((",", ":")) for one in after)
+
+
+def _next(text: str, opens: str, start: int) -> int | None:
+    places = [place for place in (text.find(one, start) for one in opens) if place >= 0]
+    return min(places, default=None)
+
+
+def _repaired(text: str, opens: str) -> Any:
+    start, end = _next(text, opens, 0), max(text.rfind("}"), text.rfind("]")) + 1
+    if start is None or end <= start:
+        raise Unreadable("there is no JSON in it")
+    span = text[start:end]
+    if not _is_prose(text[:start], text[end:]):
+        raise Unreadable("a part of it stands outside of its brackets")
+    if len(span) > REPAIRABLE:
+        raise Unreadable("it is too long to be repaired")
+    before = tokens(span)
+    try:
+        value = json_repair.loads(span)
+        whole = json.loads(json.dumps(value, allow_nan=False))
+    except (ValueError, TypeError, RecursionError) as odd:
+        raise Unreadable(f"it can't be repaired: {str(odd)[:100]}") from None
+    after: list[Token] = []
+    _emit(whole, after)
+    if before != after:
+        raise Unreadable("a repair would change what it says")
+    return whole
+
+
+Token = tuple[str, Any]
+
+
+def _emit(value: Any, out: list[Token]) -> None:
+    """A value as the tokens it is written with, but for commas and colons."""
+    if isinstance(value, dict):
+        out.append(("{", None))
+        for key, one in value.items():
+            out.append(("text", key))
+            _emit(one, out)
+        out.append(("}", None))
+    elif isinstance(value, list):
+        out.append(("[", None))
+        for one in value:
+            _emit(one, out)
+        out.append(("]", None))
+    else:
+        out.append(_scalar(value))
+
+
+def _scalar(value: Any) -> Token:
+    if isinstance(value, bool) or value is None:
+        return ("literal", value)
+    return ("number", float(value)) if isinstance(value, int | float) else ("text", value)
+
+
+_LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
+_SPACE = re.compile(r"(?:\s+|//[^\n\"'“”]*(?=\n)|/\*[^\"'“”*]*\*/)+")
+"""Blanks, and comments with nothing quoted in them."""
+_BARE = re.compile(r"[^\s,:{}\[\]\"'“”]+")
+_CLOSING = {'"': '"', "'": "'", "“": "”"}
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+
+
+def tokens(text: str) -> list[Token]:
+    """What is nearly JSON as brackets and values, in their order. Raises `Unreadable` where it could be read in two
+    ways: a string that seems to end too early or never, values side by side on a line, marks out of their place."""
+    found: list[Token] = []
+    grammar, place = _Grammar(), 0
+    while place < len(text):
+        space = _SPACE.match(text, place)
+        place = space.end() if space else place
+        if place >= len(text):
+            break
+        one = text[place]
+        if one in ",:":
+            grammar.mark(one)
+            place += 1
+        elif one in "}]":
+            grammar.close(one)
+            found.append((one, None))
+            place += 1
+        elif one in "{[":
+            grammar.value()
+            grammar.open(one)
+            found.append((one, None))
+            place += 1
+        else:
+            is_key = grammar.value()
+            token, place = _quoted(text, place) if one in _CLOSING else _bare(text, place, is_key)
+            found.append(token)
+    grammar.end()
+    return found
+
+
+class _Grammar:
+    """Where a value, a comma or a colon may stand. A comma may follow the last value."""
+
+    def __init__(self) -> None:
+        self._open: list[str] = []
+        self._due: list[str] = ["value"]
+        """What comes next, a level a bracket: `key`, `colon`, `value`, or `comma` where a value has just been."""
+
+    def value(self) -> bool:
+        """A value, or a key (then True), begins here."""
+        due = self._due[-1]
+        if due not in ("key", "value"):
+            raise Unreadable("a comma, a colon or a quotation mark is missing")
+        self._due[-1] = "colon" if due == "key" else "comma"
+        return due == "key"
+
+    def mark(self, one: str) -> None:
+        """A comma or a colon."""
+        if not self._open or self._due[-1] != ("colon" if one == ":" else "comma"):
+            raise Unreadable(f"{one!r} stands where it can't")
+        self._due[-1] = "value" if one == ":" else self._first()
+
+    def open(self, bracket: str) -> None:
+        """One level down."""
+        self._open.append(bracket)
+        self._due.append(self._first())
+
+    def close(self, bracket: str) -> None:
+        """One level up, unless a key waits for its value."""
+        if not self._open or self._open.pop() + bracket not in ("{}", "[]"):
+            raise Unreadable("its brackets do not match")
+        due = self._due.pop()
+        if due == "colon" or (due == "value" and bracket == "}"):
+            raise Unreadable("a key has no value")
+
+    def end(self) -> None:
+        """Everything must be closed."""
+        if self._open:
+            raise Unreadable("it is not closed: write it whole")
+
+    def _first(self) -> str:
+        return "key" if self._open[-1] == "{" else "value"
+
+
+def _quoted(text: str, start: int) -> tuple[Token, int]:
+    closing, place = _CLOSING[text[start]], start + 1
+    while place < len(text) and text[place] != closing:
+        place += 2 if text[place] == "\\" else 1
+    if place >= len(text):
+        raise Unreadable("a string is not closed")
+    space = _SPACE.match(text, place + 1)
+    after = text[space.end() if space else place + 1 :][:1]
+    if after and after not in ",:}]":
+        raise Unreadable('a quotation mark within a string must be written as \\"')
+    inner = text[start + 1 : place]
+    if "\n" in inner:  # a text of two lines, or two quotation marks lost
+        raise Unreadable("a line's end within a string must be written as \\n")
+    return ("text", _unescaped(inner)), place + 1
+
+
+def _unescaped(inner: str) -> str:
+    """A string's content; escapes that JSON doesn't know stand for themselves."""
+    if "\\" not in inner:
+        return inner
+
+    def known(found: re.Match[str]) -> str:
+        return found[0] if found[1] in '"\\/bfnrtu' else found[1]
+
+    kept = _ESCAPE.sub(known, inner)
+    try:
+        return json.loads(f'"{_bare_quotes(kept)}"', strict=False)
+    except ValueError:
+        raise Unreadable("a string has an escape that can't be read") from None
+
+
+def _bare_quotes(inner: str) -> str:
+    """Quotation marks that need no escape in a string quoted otherwise get one."""
+    return re.sub(r'(?<!\\)((?:\\\\)*)"', r'\1\\"', inner)
+
+
+def _bare(text: str, start: int, is_key: bool) -> tuple[Token, int]:
+    found = _BARE.match(text, start)
+    if found is None:
+        raise Unreadable(f"{text[start]!r} stands where a value should")
+    word = found[0]
+    if is_key and word.isidentifier():
+        return ("text", word), found.end()
+    if word in _LITERALS:
+        return ("literal", _LITERALS[word]), found.end()
+    if _NUMBER.match(word):
+        return ("number", float(word)), found.end()
+    raise Unreadable(f"{word[:40]!r} is neither a number nor a quoted string")

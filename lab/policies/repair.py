@@ -1,0 +1,103 @@
+"""Telling the model what was wrong with its answer, and asking again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, get_args
+
+from lab import errors
+from lab.model import Checked, Event
+from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.validate import among, whole_number
+
+Then = Literal["raise", "return"]
+QUOTED = 20_000
+"""Characters of a wrong answer that are shown to the model again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """How often an answer that fails its checks is asked for: `attempts` counts all of them, the first included.
+
+    Each further one is shown the last answer and what was wrong with it. When none passes, `then` says what happens:
+    `raise` a `ValidationError` (a `Fallback` may go on from there), or `return` the last answer, marked: its `checks`
+    say what is wrong and `valid` is False. An answer handed out piece by piece is checked at its end and not repaired.
+    """
+
+    attempts: int = 2
+    then: Then = "raise"
+
+    def __post_init__(self) -> None:
+        whole_number(self, "attempts", least=1)
+        among(self, "then", get_args(Then))
+
+
+class Found(Protocol):
+    """What the checks made of one answer."""
+
+    value: Any
+    checks: tuple[Checked, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them passed."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether a check failed itself: no other answer mends that."""
+
+    def wrong(self) -> list[str]:
+        """What is wrong, a line a check."""
+
+
+Examine = Callable[[Event], Awaitable[Found]]
+
+
+async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proceed) -> Events:
+    """`proceed`, its answer examined; again with what was wrong, where that may help."""
+    asked = attempt
+    for nth in range(1, repair.attempts + 1):
+        done: Event | None = None
+        held: list[Event] = []
+        events = proceed(asked)
+        try:
+            async for event in events:
+                if event.answer is not None:
+                    done = event
+                elif event.kind == "piece" and not attempt.call.streamed:
+                    held.append(event)
+                else:
+                    yield event
+        finally:
+            await events.aclose()
+        assert done is not None, "a source ends with `done` or raises"
+        assert done.answer is not None
+        found = await examine(done)
+        last = nth == repair.attempts or attempt.call.streamed or found.broken
+        if found.passed or (last and repair.then == "return" and not found.broken):
+            for event in held:
+                yield event
+            yield replace(done, value=found.value, checks=found.checks)
+            return
+        if last:
+            raise failure(attempt.model, found, done.answer.text, nth)
+        messages = again(attempt.call.messages, done.answer.text, found.wrong())
+        asked = replace(attempt, role="repair", call=replace(attempt.call, messages=messages))
+
+
+def failure(model: str, found: Found, text: str, asked: int) -> errors.ValidationError:
+    """The failure that an answer ends in which did not pass."""
+    often = "" if asked == 1 else f", asked {asked} times"
+    said = f"{model}: the answer fails its checks{often}: {'; '.join(found.wrong())}"
+    return errors.ValidationError(said[:2000], checks=found.checks, partial=text)
+
+
+def again(messages: Sequence[Any], text: str, wrong: Sequence[str]) -> tuple[Any, ...]:
+    """The conversation that asks for a better answer: what was asked, the last answer, and what is wrong with it."""
+    problems = "\n".join(f"- {one}" for one in wrong)
+    said = (
+        f"That answer can't be used:\n{problems}\nGive the whole answer again, with this put right, and nothing else."
+    )
+    shown = text[:QUOTED] if text.strip() else "(nothing)"
+    return (*messages, {"role": "assistant", "content": shown}, {"role": "user", "content": said})

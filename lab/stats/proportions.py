@@ -1,0 +1,99 @@
+"""Intervals for shares, alone and in pairs, that hold for small numbers too."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate and the bounds that hold it at the given level; NaN where nothing can be said."""
+
+    estimate: float
+    low: float
+    high: float
+
+    def __repr__(self) -> str:
+        return f"{self.estimate:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+
+def z(level: float) -> float:
+    """The two-sided normal quantile at a level such as 0.95."""
+    if not 0 < level < 1:
+        raise ValueError(f"level={level!r}: a share between 0 and 1, such as 0.95")
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """The score interval of a share (Wilson 1927). Holds from a handful of cases on, and at 0 and 1, where the textbook
+    interval (the estimate plus or minus two standard errors) has no width. NaN for n = 0."""
+    if not 0 <= successes <= n:
+        raise ValueError(f"wilson({successes!r}, {n!r}): 0 <= successes <= n")
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    quantile, share = z(level), successes / n
+    square = quantile**2
+    middle = (share + square / (2 * n)) / (1 + square / n)
+    half = quantile / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, middle - half)
+    return Interval(share, low, 1.0 if successes == n else min(1.0, middle + half))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """The two-sided p-value of the exact test that two answers to the same cases are right equally often (McNemar 1947,
+    with the binomial distribution), from the numbers of cases that only one of them got right."""
+    if only_first < 0 or only_second < 0:
+        raise ValueError(f"mcnemar({only_first!r}, {only_second!r}): counts of cases")
+    n, least = only_first + only_second, min(only_first, only_second)
+    if n == 0:
+        return 1.0
+    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(least + 1)]
+    tail = math.fsum(math.exp(one - n * math.log(2)) for one in logs)
+    return min(1.0, 2 * tail)
+
+
+def paired_shares(only_first: int, only_second: int, n: int, level: float = 0.95) -> Interval:
+    """The score interval of the difference of two shares over the same n cases, second minus first (Tango 1998,
+    Statistics in Medicine 17:891). `only_first` and `only_second` count the cases that only one of them got right.
+
+    Holds for a few dozen cases, and where no case differs; the normal interval does neither.
+    """
+    b, c = only_second, only_first
+    if min(b, c) < 0 or b + c > n:
+        raise ValueError(f"paired_shares({only_first!r}, {only_second!r}, {n!r}): counts of n cases")
+    if n == 0:
+        return Interval(math.nan, math.nan, math.nan)
+    quantile = z(level)
+
+    def score(delta: float) -> float:
+        linear = -b - c + (2 * n - b + c) * delta
+        constant = -c * delta * (1 - delta)
+        root = math.sqrt(max(0.0, linear * linear - 8 * n * constant))
+        share = (root - linear) / (4 * n)
+        variance = n * (2 * share + delta * (1 - delta))
+        difference = b - c - n * delta
+        if abs(difference) < 1e-12:
+            return 0.0
+        return difference / math.sqrt(variance) if variance > 1e-12 else math.copysign(math.inf, difference)
+
+    estimate = (b - c) / n
+    return Interval(
+        estimate,
+        _root(lambda delta: score(delta) - quantile, -1.0, estimate),
+        _root(lambda delta: score(delta) + quantile, estimate, 1.0),
+    )
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function that falls from `low` to `high` is 0; the bound that is nearest to it where it isn't."""
+    if function(low) <= 0:
+        return low
+    if function(high) >= 0:
+        return high
+    for _ in range(80):
+        middle = (low + high) / 2
+        low, high = (middle, high) if function(middle) > 0 else (low, middle)
+    return (low + high) / 2

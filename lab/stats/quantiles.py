@@ -1,0 +1,51 @@
+"""Percentiles with intervals that assume nothing of how the values are spread."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab.stats.proportions import Interval
+
+
+def percentile(values: ArrayLike, share: float, level: float = 0.95) -> Interval:
+    """The smallest value that `share` of them does not exceed (nearest rank), and its interval between two of the
+    values, by the binomial distribution (David and Nagaraja, Order Statistics, 2003, section 7.1).
+
+    All NaN where there are too few values for an interval at this level: of a p50 fewer than 6, of a p95 fewer than 72,
+    of a p99 fewer than 368 at 95 %.
+    """
+    found = np.sort(np.asarray(values, dtype=float))
+    bounds = ranks(len(found), share, level)
+    if bounds is None:
+        return Interval(math.nan, math.nan, math.nan)
+    low, high = bounds
+    middle = max(0, math.ceil(share * len(found) - 1e-9) - 1)
+    return Interval(float(found[middle]), float(found[low]), float(found[high]))
+
+
+@lru_cache(maxsize=4096)
+def ranks(n: int, share: float, level: float = 0.95) -> tuple[int, int] | None:
+    """The places (from 0) of the two sorted values that hold the percentile at this level; None where n has none."""
+    if not 0 < share < 1:
+        raise ValueError(f"share={share!r}: between 0 and 1, such as 0.99 for the p99")
+    each = (1 - level) / 2
+    if n == 0 or share**n > each or (1 - share) ** n > each:
+        return None
+    below = np.cumsum(_pmf(n, share))  # at most k of the values lie below the true percentile
+    low = int(np.searchsorted(below, each, side="right")) - 1
+    high = int(np.searchsorted(below, 1 - each, side="left"))
+    low, high = max(0, low), min(n - 1, high)
+    pmf = _pmf(n, share)
+    while below[high] - below[low] - (least := min(pmf[low + 1], pmf[high])) >= level:  # no wider than it must be
+        low, high = (low + 1, high) if pmf[low + 1] == least else (low, high - 1)
+    return low, high
+
+
+def _pmf(n: int, share: float) -> np.ndarray:
+    k = np.arange(n + 1)
+    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
+    return np.exp(logs[n] - logs[k] - logs[n - k] + k * math.log(share) + (n - k) * math.log1p(-share))
