@@ -10,18 +10,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab import checks, errors
+    from lab import checks, errors, scorers, stats
     from lab.client import Lab
+    from lab.evals import EvalSet
     from lab.model import Reply
     from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Repair, Retry, Timeout
     from lab.prompts import Prompt
 
 _POLICIES = ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Repair", "Retry", "Timeout")
-_MODULES = ("checks", "errors")
+_MODULES = ("checks", "errors", "scorers", "stats")
 
 __all__ = [
     "Breaker",
     "Budget",
+    "EvalSet",
     "Fallback",
     "Hedge",
     "Lab",
@@ -34,9 +36,12 @@ __all__ = [
     "Timeout",
     "checks",
     "errors",
+    "scorers",
+    "stats",
 ]
 
 _HOMES = {
+    "EvalSet": "lab.evals",
     "Lab": "lab.client",
     "Prompt": "lab.prompts",
     "Reply": "lab.model",

@@ -11,8 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import errors, intake, metrics, tables, versions
+from lab import bench, errors, intake, metrics, stats, tables, versions
 from lab.engine import Engine, stand_in
+from lab.evals import EvalSet
+from lab.experiment import Experiment
 from lab.ledger import Ledger
 from lab.loop import Loop
 from lab.model import Call, Reply
@@ -229,6 +231,73 @@ class Lab:
         chosen = self._policy(policy)
         usd = self._loop.run(self._engine.worst(call, chosen))
         return chosen.explain(usd=usd, checked=bool(call.schema or call.checks))
+
+    def compare(
+        self,
+        prompts: Any,
+        models: str | Sequence[str],
+        cases: Any = None,
+        *,
+        repeats: int = 1,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
+        scorers: Sequence[Any] = (),
+        concurrency: int = 8,
+        name: str | None = None,
+        budget: float | None = None,
+        seed: int = 0,
+        policy: Policy | None = None,
+        progress: Any = "auto",
+        run: bool = True,
+        **params: Any,
+    ) -> Experiment:
+        """Ask every prompt of every model with every case, `repeats` times each, and keep it as an experiment.
+
+        `prompts`: a `Prompt` or a text, or several; `cases`: an `EvalSet`, a path of one, rows, or texts, filled into
+        the prompts' variables. `scorers`: `lab.scorers`, their names, or functions of value and expectation.
+        `budget` is in US dollars: a plan over it is refused, and a run that has spent it stops. `seed` draws the order.
+        `progress`: `auto` shows a bar, a function is called with the progress, None is silent. `run=False` only plans:
+        look at `.plan`, then `.run()`.
+
+        The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
+        is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.
+        """
+        made = bench.Bench(self._ledger, self._loop, self._engine, self).made(
+            prompts,
+            models,
+            cases,
+            repeats=repeats,
+            schema=schema,
+            checks=checks,
+            scorers=scorers,
+            concurrency=concurrency,
+            name=name,
+            budget=budget,
+            seed=seed,
+            policy=bench.widened(self._policy(policy), concurrency, given=policy is not None),
+            params=params,
+        )
+        return made.run(progress) if run else made
+
+    def evaluate(
+        self, prompt: Any, model: str, evalset: EvalSet | str | Path, *, scorers: Sequence[Any], **more: Any
+    ) -> Experiment:
+        """One prompt and one model over an eval set: `compare` with scores, ready for `gate`; `more` as there."""
+        return self.compare([prompt], [model], evalset, scorers=scorers, **more)
+
+    def experiment(self, name: str) -> Experiment:
+        """What an experiment of this name has on the ledger, to be read. Raises `ValueError` where there is none."""
+        return bench.opened(self._ledger, name)
+
+    def experiments(self) -> pd.DataFrame:
+        """The experiments on the ledger, newest first: columns `experiment`, `created_at`, `eval_set`, `held_out`,
+        `cells`, `answered`."""
+        return bench.listing(self._ledger)
+
+    def gate(self, baseline: Any, candidate: Any, margin: float = 0.02, *, level: float = 0.95) -> stats.Verdict:
+        """`stats.gate` of two evaluations (or their names), its verdict kept on the ledger: `Fallback(gate=...)` goes
+        by the last one of the eval set, the candidate's model and its version of the prompt."""
+        return bench.gated(self._ledger, baseline, candidate, margin, level)
 
     def prompt(self, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
         """A prompt as the ledger has it: this version, the one that `label` points at, or the last one."""

@@ -15,7 +15,7 @@ from lab import errors, keys, ledger, redact, rows, verdicts, versions
 from lab.checks.kernel import Examined, examined
 from lab.ending import End
 from lab.loop import LagMeter, Turnstile
-from lab.model import Answer, Call, Event, Reply, Usage
+from lab.model import Answer, Call, Event, Price, Reply, Usage
 from lab.payload import Clean, Payload
 from lab.policies import Budget, Policy
 from lab.policies.budget import Spending
@@ -45,6 +45,10 @@ class stand_in:
 
     async def worst_case(self, call: Call) -> float | None:
         """A function's price is not known."""
+        return None
+
+    async def price(self, call: Call) -> Price | None:
+        """Nor what a token costs."""
         return None
 
     async def close(self) -> None:
@@ -157,6 +161,10 @@ class Engine:
             each = [None if one is None or hedge is None else (one + hedge) / 2 for one in each]
         tries = policy.worst_attempts(bool(call.schema or call.checks)) // len(models)
         return None if any(one is None for one in each) else tries * sum(one or 0.0 for one in each)
+
+    async def price(self, call: Call) -> Price | None:
+        """US dollars a token of the call's model; None where it isn't known."""
+        return await self._source.price(call)
 
     async def reserve(self, call: Call, policy: Policy, scope: str) -> float:
         """The most that `call` may cost under `policy`, set aside in its budget. Raises `BudgetError`."""

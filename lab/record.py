@@ -33,6 +33,9 @@ class Source(Protocol):
     async def worst_case(self, call: Call) -> float | None:
         """The most that one attempt of `call` can cost, in US dollars; None where no price is known."""
 
+    async def price(self, call: Call) -> Price | None:
+        """US dollars a token of `call`'s model; None where it isn't known."""
+
     async def close(self) -> None:
         """Let go of what it holds."""
 

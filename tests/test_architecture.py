@@ -13,11 +13,13 @@ import lab
 
 ROOT = Path(lab.__file__).parent
 FLOORS = [
-    {"errors", "model", "display", "redact", "failures", "settings", "prompts", "stats"},
-    {"child", "checks", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
+    {"errors", "model", "display", "redact", "failures", "settings", "prompts", "stats", "evals"},
+    {"child", "checks", "scorers", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
     {"tables", "charts", "metrics"},
+    {"experiment"},
+    {"bench", "report"},
     {"client"},
     {"sim", "local", "catalogue", "cli"},
 ]

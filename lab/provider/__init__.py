@@ -20,14 +20,14 @@ from dataclasses import replace
 from typing import Any
 
 from lab import child, errors, failures, redact
-from lab.model import Call, Event, Usage
+from lab.model import Call, Event, Price, Usage
 from lab.provider import tap
 from lab.provider.carried import carried
 from lab.provider.dialect import ADMITTED, translate
 from lab.provider.fit import fit
 from lab.provider.form import formed
 from lab.provider.loading import load, warm
-from lab.provider.prices import Pricer, pricer, worst_cost
+from lab.provider.prices import Pricer, listed_price, pricer, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.provider.request import Request
 from lab.wire import Marks, Wire
@@ -135,6 +135,16 @@ class Provider:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
             return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)))
         return worst_cost(call, call.model)
+
+    async def price(self, call: Call) -> Price | None:
+        """US dollars a token; None where no price is known."""
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
+        owner, _, own = call.model.partition("/")
+        if owner in OWN and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
+            return pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
+        return listed_price(call.model)
 
     async def close(self) -> None:
         """Close the connections."""

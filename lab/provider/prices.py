@@ -90,6 +90,16 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
     return sent * max(price.input, price.cache_write) + made * max(price.output, price.reasoning)
 
 
+def listed_price(name: str) -> Price | None:
+    """The price of a model by its full name, from the packaged list."""
+    litellm = load()
+    try:
+        model, provider, _, _ = litellm.get_llm_provider(name)
+    except litellm.exceptions.BadRequestError:
+        return None
+    return price_of(listed(provider, model))
+
+
 def listed(provider: str, model: str) -> Mapping[str, Any] | None:
     """The model's entry on LiteLLM's price list; None where it has none."""
     costs = load().model_cost

@@ -1,0 +1,167 @@
+"""Eval sets: fixed inputs with known good outputs, a JSON object a line.
+
+    {"set": "triage", "about": "...", "held_out": false}            the first line, if it has no id
+    {"id": "t001", "input": "...", "expected": "billing", "cluster": "c17", "tags": ["hard"]}
+
+`input` is a text, or an object whose fields are the prompt's variables. `expected` is whatever the scorers compare
+with. Cases of one `cluster` (a customer, a document) go together, and statistics know it; by default each case is its
+own. A set that is `held_out` is for gates: whoever tunes a prompt on it has nothing left to judge it by.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+FIELDS = ("id", "input", "expected", "cluster", "tags", "note")
+_HEAD = ("set", "about", "held_out")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One input and what a good output is. `line` is where it stands in its file."""
+
+    id: str
+    input: str | Mapping[str, Any]
+    expected: Any = None
+    cluster: str = ""
+    tags: tuple[str, ...] = ()
+    line: int = 0
+
+    def content(self) -> dict[str, Any]:
+        """What makes it this case."""
+        return {
+            "id": self.id,
+            "input": self.input,
+            "expected": self.expected,
+            "cluster": self.cluster,
+            "tags": list(self.tags),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalSet:
+    """Cases under a name. Load one with `EvalSet.load(path)`, or make one of rows with `EvalSet.of(rows)`."""
+
+    name: str
+    cases: tuple[Case, ...]
+    about: str = ""
+    held_out: bool = False
+
+    @classmethod
+    def load(cls, path: str | Path) -> EvalSet:
+        """The set in a JSONL file, named after it unless its first line says otherwise.
+
+        Raises `ValueError` with the line numbers of what is wrong, up to ten of them.
+        """
+        path = Path(path)
+        try:
+            lines = path.read_text(encoding="utf-8-sig").split("\n")
+        except (OSError, UnicodeDecodeError) as odd:
+            reason = getattr(odd, "strerror", None) or "it is not UTF-8 text"
+            raise ValueError(f"{path}: no eval set can be read from it: {reason}") from odd
+        problems: list[str] = []
+        rows: list[tuple[int, Any]] = []
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                try:
+                    rows.append((number, json.loads(line)))
+                except (ValueError, RecursionError) as odd:
+                    problems.append(f"line {number}: not JSON: {odd}")
+        return _made(path.stem, rows, problems, str(path))
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, Any] | Case], name: str = "cases", *, held_out: bool = False) -> EvalSet:
+        """A set of rows as a file's lines would have them. Raises `ValueError` for what is wrong with them."""
+        given = [(number, one.content() if isinstance(one, Case) else one) for number, one in enumerate(rows, 1)]
+        return replace(_made(name, given, [], name), held_out=held_out)
+
+    @property
+    def hash(self) -> str:
+        """Of the cases' content: a set with a changed case is another one."""
+        said = json.dumps([one.content() for one in self.cases], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
+
+    def where(self, keep: Callable[[Case], bool] | str) -> EvalSet:
+        """The cases with this tag, or those that a function of the case keeps."""
+        chosen = (lambda case: keep in case.tags) if isinstance(keep, str) else keep
+        return replace(self, cases=tuple(one for one in self.cases if chosen(one)))
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    def __iter__(self) -> Iterator[Case]:
+        return iter(self.cases)
+
+    def __repr__(self) -> str:
+        clusters = len({one.cluster for one in self.cases})
+        held = ", held out" if self.held_out else ""
+        return f"<EvalSet {self.name}: {len(self)} cases in {clusters} clusters, {self.hash[:8]}{held}>"
+
+
+def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: str) -> EvalSet:
+    head: dict[str, Any] = {}
+    if rows and isinstance(rows[0][1], dict) and "id" not in rows[0][1] and "set" in rows[0][1]:
+        (number, head), rows = rows[0], rows[1:]
+        problems += _odd_head(number, head)
+    cases, seen = [], {}
+    for number, row in rows:
+        wrong = list(_wrong(row, seen))
+        problems += [f"line {number}: {one}" for one in wrong]
+        if not wrong:
+            seen[row["id"]] = number
+            cases.append(
+                Case(
+                    id=row["id"],
+                    input=row["input"],
+                    expected=row.get("expected"),
+                    cluster=str(row.get("cluster") or row["id"]),
+                    tags=tuple(row.get("tags") or ()),
+                    line=number,
+                )
+            )
+    if not cases and not problems:
+        problems.append("it has no case")
+    if problems:
+        more = [f"and {len(problems) - 10} more"] if len(problems) > 10 else []
+        raise ValueError(f"{where}: " + "; ".join([*problems[:10], *more]))
+    return EvalSet(
+        name=head.get("set", name),
+        cases=tuple(cases),
+        about=head.get("about", ""),
+        held_out=head.get("held_out", False),
+    )
+
+
+def _odd_head(number: int, head: dict[str, Any]) -> list[str]:
+    found = [f"line {number}: no field {name!r}: {', '.join(_HEAD)}" for name in head if name not in _HEAD]
+    for name, kind in (("set", str), ("about", str), ("held_out", bool)):
+        if name in head and (not isinstance(head[name], kind) or head[name] == ""):
+            found.append(f"line {number}: {name!r} must be {'true or false' if kind is bool else 'a text'}")
+    return found
+
+
+def _wrong(row: Any, seen: Mapping[str, int]) -> Iterator[str]:
+    if not isinstance(row, dict):
+        yield "a JSON object is wanted"
+        return
+    yield from (f"no field {name!r}: one of {', '.join(FIELDS)}" for name in row if name not in FIELDS)
+    identity, given = row.get("id"), row.get("input")
+    if not isinstance(identity, str) or not identity.strip():
+        yield "'id' must be a text"
+    elif identity in seen:
+        yield f"the id {identity!r} is that of line {seen[identity]}"
+    if isinstance(given, dict):
+        if not given or not all(isinstance(name, str) and name.isidentifier() for name in given):
+            yield "'input' must be a text, or an object of the prompt's variables"
+    elif not isinstance(given, str) or not given:
+        yield "'input' must be a text, or an object of the prompt's variables"
+    tags = row.get("tags")
+    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        yield "'tags' must be a list of texts"
+    if not isinstance(row.get("cluster"), str | int | None):
+        yield "'cluster' must be a text"

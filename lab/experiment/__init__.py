@@ -1,0 +1,240 @@
+"""Experiments: prompts x models x cases x repeats; planned, asked in seeded order, resumed, read from the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lab import errors
+from lab.evals import EvalSet
+from lab.experiment import results, store, tables
+from lab.experiment.plan import Cell, Estimate, Plan, shuffled
+from lab.experiment.progress import EVERY, Show, shown
+from lab.experiment.run import Ask, Progress, run
+from lab.ledger import Ledger
+from lab.scorers import Scorer, scored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """What an experiment asks, and how: the cells, and the means to ask them."""
+
+    cells: Sequence[Cell]
+    cases: EvalSet
+    scorers: Sequence[Scorer]
+    schema: Any
+    ask: Ask
+    submit: Submit
+    seed: int
+    keep: object = field(repr=False, default=None)
+    """What must not be forgotten while this is there."""
+
+
+class Experiment:
+    """A grid of calls under a name: `plan`, `run()`, then `df()` a row a cell and `summary()` a row a prompt and model.
+
+    Made by `lab.compare(...)`, or, to look at what is on the ledger, by `lab.experiment(name)`.
+    """
+
+    def __init__(self, name: str, book: Ledger, plan: Plan | None = None, grid: Grid | None = None):
+        self.name = name
+        self.plan = plan
+        self.progress: Progress | None = None
+        self._book, self._grid = book, grid
+
+    def run(self, progress: Literal["auto"] | Show | None = "auto") -> Experiment:
+        """Ask the cells that have no answer yet, and score those that have no score. Safe to stop, and to run again.
+
+        `progress`: `auto` is a bar in a notebook or a terminal; a function is called with the progress four times a
+        second, in this thread. Raises `BusyError` where another process runs this experiment.
+        """
+        grid = self._grid
+        if grid is None:
+            raise RuntimeError(f"experiment {self.name!r} was opened to be read: plan it again with lab.compare(...)")
+        show, end = shown(progress)
+        lease = store.Lease(self._book, self.name)
+        lease.take()
+        try:
+            known = store.answered(self._book, self.name)
+            left = [cell for cell in grid.cells if cell.id not in known]
+            now = self.progress = Progress(total=len(grid.cells), known=len(known), done=len(grid.cells) - len(left))
+            grid.submit(self._rescored(grid)).result()
+            concurrency = self.plan.concurrency if self.plan else 8
+            asking = run(
+                shuffled(left, grid.seed),
+                grid.ask,
+                self._book,
+                grid.scorers,
+                now,
+                concurrency=concurrency,
+                lease=lease,
+            )
+            _wait(grid.submit(asking), lambda: show(now))
+            show(now)
+        finally:
+            end()
+            lease.give()
+            self._book.flush()
+        return self
+
+    async def _rescored(self, grid: Grid) -> None:
+        """Score the answers that a scorer has not seen: of a run that was killed, or under a scorer that is new."""
+        by_id = {case.id: case for case in grid.cases}
+        for row in store.unscored(self._book, self.name, [one.name for one in grid.scorers]):
+            scorer = next(one for one in grid.scorers if one.name == row["scorer"])
+            value = grid.schema.read(row["text"])[0] if grid.schema is not None else None
+            found, message = await scored(scorer, row["text"], value, by_id[row["case_id"]].expected)
+            self._book.submit(store.score(row["call_id"], scorer.name, found, message))
+
+    def df(self) -> pd.DataFrame:
+        """A row a cell: see `lab.experiment.results.cells` for the columns."""
+        return results.cells(self._book, self.name)
+
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """A row a prompt and model, with intervals: see `lab.experiment.results.summary` for the columns."""
+        return results.summary(self._book, self.name, level)
+
+    def table(self) -> pd.DataFrame:
+        """The summary as a person reads it."""
+        return tables.readable(self.summary())
+
+    def group(self, *, prompt: str | None = None, version: int | None = None, model: str | None = None) -> Group:
+        """One prompt and model of the experiment, for a gate. Raises `ValueError` where that is not one."""
+        frame = results.cells(self._book, self.name, words=False)
+        for name, value in (("prompt", prompt), ("version", version), ("model", model)):
+            frame = frame if value is None else frame[frame[name] == value]
+        found = frame[["prompt", "version", "model"]].drop_duplicates()
+        if len(found) != 1:
+            there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in found.itertuples())
+            raise ValueError(f"{self.name}: {len(found)} prompts and models match ({there}): name one")
+        row = found.iloc[0]
+        said = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        content = store.content(self._book, self.name) or {}
+        more = {key: content.get(key) for key in ("eval_set", "eval_hash")}
+        return Group(said, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
+
+    def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
+        """The mean score of each case and its cluster, of an experiment of one prompt and model."""
+        return self.group().by_case()
+
+    def __repr__(self) -> str:
+        done = f"{self.progress.done:,} of {self.progress.total:,} cells" if self.progress else "not run here"
+        return f"<Experiment {self.name}: {done}>"
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        done = f"{int(summary['done'].sum()):,} of {int(summary['cells'].sum()):,} cells" if len(summary) else "no cell"
+        return tables.to_html(tables.readable(summary), f"{self.name}: {done}, shares with their 95 % intervals")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One prompt and model of an experiment, with its score by case: what a gate compares."""
+
+    name: str
+    experiment: str
+    prompt: str
+    version: int
+    model: str
+    scores: Mapping[str, tuple[float, Hashable]] = field(repr=False)
+    eval_set: str | None = None
+    eval_hash: str | None = None
+
+    def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
+        """The mean score of each case, and its cluster."""
+        return self.scores
+
+
+def default_name(prefix: str, *parts: Any) -> str:
+    """A name made of what is asked: the same again is the same experiment, and goes on where it stopped."""
+    said = json.dumps(parts, sort_keys=True, default=str)
+    return f"{prefix}-{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:8]}"
+
+
+def planned(
+    name: str,
+    book: Ledger,
+    cells: Sequence[Cell],
+    cases: EvalSet,
+    prices: Mapping[str, Any],
+    params: Mapping[str, Any],
+    *,
+    concurrency: int,
+    budget: float | None,
+) -> Plan:
+    """The estimate of the cells that are not answered yet. Raises `BudgetError` where it is over the budget."""
+    known = store.answered(book, name)
+    left = [cell for cell in cells if cell.id not in known]
+    by_model = tuple(_estimate(book, model, left, prices[model], params) for model in prices)
+    looks = store.looks(book, cases, name) if cases.held_out else 0
+    plan = Plan(
+        name=name,
+        cells=len(cells),
+        left=len(left),
+        by_model=by_model,
+        concurrency=concurrency,
+        budget=budget,
+        eval_set=cases.name or None,
+        looks=looks,
+    )
+    if budget is not None and plan.usd is not None and plan.usd > budget:
+        raise errors.BudgetError(f"{plan}: over the budget; ask fewer cells or cheaper models, or raise it")
+    return plan
+
+
+def _estimate(book: Ledger, model: str, left: Sequence[Cell], price: Any, params: Mapping[str, Any]) -> Estimate:
+    mine = [cell for cell in left if cell.model == model]
+    sent = sum(_size(cell) for cell in mine)
+    (past,) = book.query(
+        "SELECT count(*) AS n, avg(output_tokens) AS tokens, avg(latency) AS seconds FROM (SELECT output_tokens,"
+        " latency FROM calls WHERE model = ? AND status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
+        [model],
+    )
+    limit = params.get("max_completion_tokens") or params.get("max_tokens")
+    each, based = past["tokens"], f"{past['n']} earlier calls"
+    if each is None:
+        each, based = (limit, "max_tokens") if limit else (ASSUMED, f"{ASSUMED} tokens an answer, assumed")
+    made = len(mine) * float(each)
+    return Estimate(
+        model=model,
+        cells=len(mine),
+        input_tokens=sent,
+        output_tokens=made,
+        usd=None if price is None else sent * price.input + made * price.output,
+        seconds=None if past["seconds"] is None else len(mine) * past["seconds"],
+        based_on=based,
+    )
+
+
+ASSUMED = 200
+"""Tokens of an answer where neither `max_tokens` nor earlier calls say."""
+
+
+def _size(cell: Cell) -> float:
+    """Tokens of a cell's messages, at four characters each."""
+    return sum(len(str(one.get("content"))) for one in cell.prompt.messages) / 4 + 4
+
+
+def _wait(future: Future[Any], look: Callable[[], None]) -> None:
+    """Wait for it, looking up now and then; an interrupted wait cancels it."""
+    try:
+        while True:
+            try:
+                return future.result(EVERY)
+            except NotYet:
+                if future.done():
+                    raise
+                look()
+    except BaseException:
+        future.cancel()
+        raise
