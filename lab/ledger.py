@@ -137,6 +137,17 @@ class Ledger:
         finally:
             db.close()
 
+    def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT, as tuples: the quickest way to many of them."""
+        self._settle()
+        connection = connect(self.path, readonly=True)
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            connection.close()
+
     def frame(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Rows of a SELECT, as a DataFrame."""
         import pandas as pd  # slow to import, and only readers need it

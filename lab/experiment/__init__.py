@@ -110,7 +110,7 @@ class Experiment:
 
     def group(self, *, prompt: str | None = None, version: int | None = None, model: str | None = None) -> Group:
         """One prompt and model of the experiment, for a gate. Raises `ValueError` where that is not one."""
-        frame = results.cells(self._book, self.name, words=False)
+        frame = results.cells(self._book, self.name)
         for name, value in (("prompt", prompt), ("version", version), ("model", model)):
             frame = frame if value is None else frame[frame[name] == value]
         found = frame[["prompt", "version", "model"]].drop_duplicates()

@@ -23,34 +23,42 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+_FROM = f"""
+    FROM cells
+    LEFT JOIN calls ON calls.cell = cells.cell AND calls.experiment = cells.experiment AND {ANSWERED}
+    LEFT JOIN attempts ON attempts.call_id = calls.call_id AND attempts.won = 1
+    LEFT JOIN texts ON texts.id = calls.id
+    WHERE cells.experiment = ? AND cells.current = 1
+"""
 _CELLS = f"""
     SELECT cells.prompt_name AS prompt, cells.prompt_version AS version, cells.model, case_id, cluster, repeat, place,
         calls.id AS row, calls.call_id, calls.status, calls.kind, calls.valid, calls.latency, calls.ttft, calls.cost,
         calls.input_tokens, calls.output_tokens, calls.n_attempts, calls.hedged, calls.fell_back, calls.answered_by,
-        attempts.saturated {{more}}
-    FROM cells
-    LEFT JOIN calls ON calls.cell = cells.cell AND calls.experiment = cells.experiment AND {ANSWERED}
-    LEFT JOIN attempts ON attempts.call_id = calls.call_id AND attempts.won = 1
-    {{joins}}
-    WHERE cells.experiment = ? AND cells.current = 1
+        attempts.saturated, cells.tags, texts.answer AS text, calls.error {_FROM}
 """
+_FIGURES = f"""
+    SELECT place, coalesce(calls.id, 0), calls.status = 'ok', calls.status = 'failed', calls.kind = 'validation',
+        calls.valid, calls.latency, calls.ttft, calls.cost, attempts.saturated,
+        (SELECT avg(score) FROM scores WHERE scores.call_id = calls.call_id
+            AND scorer IN (SELECT value FROM json_each(?))),
+        cells.prompt_name, cells.prompt_version, cells.model, cluster
+    {_FROM.replace("LEFT JOIN texts ON texts.id = calls.id", "")}
+"""
+_NUMBERS = 11
+"""How many of these columns are numbers; the first ones."""
 
 
-def cells(book: Ledger, name: str, *, words: bool = True) -> pd.DataFrame:
+def cells(book: Ledger, name: str) -> pd.DataFrame:
     """A row a cell, in the grid's order: columns `prompt`, `version`, `model`, `case_id`, `cluster`, `repeat`,
     `status` (ok, failed, or unanswered), `kind`, `valid`, `score` (the mean of the scorers'), one column a scorer,
     `latency`, `ttft` (seconds), `cost` (US dollars), `input_tokens`, `output_tokens`, `attempts`, `hedged`,
-    `fell_back`, `saturated`, `call_id`; with `words` also `tags`, `text` and `error`."""
-    more, joins = "", ""
-    if words:
-        more, joins = ", cells.tags, texts.answer AS text, calls.error", "LEFT JOIN texts ON texts.id = calls.id"
-    frame = book.frame(_CELLS.format(more=more, joins=joins), [name])
+    `fell_back`, `saturated`, `call_id`, `tags`, `text`, `error`."""
+    frame = book.frame(_CELLS, [name])
     frame = frame.sort_values(["place", "row"], kind="stable")
     frame = frame[~frame["place"].duplicated(keep="last")].drop(columns="row")
     frame = frame.rename(columns={"n_attempts": "attempts"})
     frame["status"] = frame["status"].fillna("unanswered")
-    if words:
-        frame["tags"] = frame["tags"].map(json.loads)
+    frame["tags"] = frame["tags"].map(json.loads)
     return _scored(book, name, frame).drop(columns="place").reset_index(drop=True)
 
 
@@ -61,7 +69,7 @@ def _scored(book: Ledger, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         [name],
     )
     failed = (frame["status"] == "failed").to_numpy()
-    names = list((store.content(book, name) or {}).get("scorers") or {})
+    names = _scorers(book, name)
     for one in names:
         found = scores[scores["scorer"] == one].set_index("call_id")["score"]
         values = frame["call_id"].map(found).to_numpy(dtype=float, copy=True)
@@ -69,6 +77,10 @@ def _scored(book: Ledger, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         frame[one] = values
     frame.insert(frame.columns.get_loc("valid") + 1, "score", frame[names].mean(axis=1) if names else math.nan)
     return frame
+
+
+def _scorers(book: Ledger, name: str) -> list[str]:
+    return list((store.content(book, name) or {}).get("scorers") or {})
 
 
 def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
@@ -82,19 +94,55 @@ def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
     """
     import pandas as pd  # slow to import, and only readers need it
 
-    frame = cells(book, name, words=False)
+    found = _figures(book, name)
     roles = _roles(book, name)
-    checked = book.query(
-        "SELECT EXISTS (SELECT 1 FROM checks JOIN calls USING (call_id) WHERE calls.experiment = ?) AS any", [name]
-    )[0]["any"]
     rows = []
-    for (prompt, version, model), group in frame.groupby(["prompt", "version", "model"], dropna=False, sort=False):
+    for (prompt, version, model), group in found.items():
         extra = roles.get((prompt, version, model), {})
-        rows.append(
-            {"prompt": prompt, "version": version, "model": model, **_row(group, bool(checked), level), **extra}
-        )
+        rows.append({"prompt": prompt, "version": version, "model": model, **_row(group, level), **extra})
     columns = list(rows[0]) if rows else ["prompt", "version", "model"]
     return pd.DataFrame(rows, columns=columns)
+
+
+Figures = dict[str, np.ndarray]
+"""Columns of one prompt and model: `cluster` (codes), `ok`, `ended`, `came` (an answer, valid or not), `valid` (1, 0,
+or NaN where nothing was checked), `latency`, `ttft`, `cost`, `score`, `timed` (not saturated)."""
+
+
+def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
+    """The figures of each prompt and model, in the grid's order; without DataFrames, for there may be many."""
+    scorers = _scorers(book, name)
+    rows = book.rows(_FIGURES, [json.dumps(scorers), name])
+    if not rows:
+        return {}
+    numbers = np.array([row[:_NUMBERS] for row in rows], dtype=float).T
+    place, row, ok, failed, invalid, valid, latency, ttft, cost, saturated, score = numbers
+    order = np.lexsort((row, place))
+    order = order[np.append(np.diff(place[order]) != 0, True)]  # of a cell asked twice, the last answer
+    whole = {
+        "cluster": _codes([one[-1] for one in rows]),
+        "ok": ok == 1,
+        "ended": (ok == 1) | (failed == 1),
+        "came": (ok == 1) | (invalid == 1),
+        "valid": valid,
+        "latency": latency,
+        "ttft": ttft,
+        "cost": cost,
+        "score": np.where(failed == 1, 0.0, score) if scorers else score,
+        "timed": saturated == 0,
+    }
+    names = [one[_NUMBERS:-1] for one in rows]
+    codes = _codes(names)[order]
+    found = {}
+    for code in dict.fromkeys(codes.tolist()):
+        mine = order[codes == code]
+        found[names[mine[0]]] = {key: values[mine] for key, values in whole.items()}
+    return found
+
+
+def _codes(values: Any) -> np.ndarray:
+    places: dict[Any, int] = {}
+    return np.array([places.setdefault(one, len(places)) for one in values], dtype=np.int64)
 
 
 def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
@@ -102,7 +150,7 @@ def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
         "SELECT cells.prompt_name, cells.prompt_version, cells.model, role, count(*) AS n FROM calls"
         " JOIN cells ON cells.experiment = calls.experiment AND cells.cell = calls.cell AND cells.current = 1"
         " JOIN attempts ON attempts.call_id = calls.call_id AND attempts.role <> 'first'"
-        " WHERE calls.experiment = ? GROUP BY 1, 2, 3, 4",
+        " WHERE calls.experiment = ? AND calls.n_attempts > 1 GROUP BY 1, 2, 3, 4",
         [name],
     )
     names = {"retry": "retries", "hedge": "hedges", "fallback": "fallbacks", "repair": "repairs"}
@@ -113,28 +161,31 @@ def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
     return found
 
 
-def _row(group: pd.DataFrame, checked: bool, level: float) -> dict[str, Any]:
-    ended = group[group["status"] != "unanswered"]
-    good = ended[ended["status"] == "ok"]
-    came = ended[(ended["status"] == "ok") | (ended["kind"] == "validation")]
-    valid = int((came["valid"] == 1).sum())
-    found: dict[str, Any] = {"cells": len(group), "done": len(ended)}
-    found |= _spread("success", stats.wilson(len(good), len(ended), level))
-    found |= _spread("valid", stats.wilson(valid, len(came), level) if checked else _NOTHING)
-    found |= _spread("score", _score(ended, level))
-    timed = good[good["saturated"] == 0]
+def _row(group: Figures, level: float) -> dict[str, Any]:
+    ended, ok = group["ended"], group["ok"]
+    n, answered = int(ended.sum()), int(ok.sum())
+    found: dict[str, Any] = {"cells": len(ok), "done": n}
+    found |= _spread("success", stats.wilson(answered, n, level))
+    checked = group["came"] & ~np.isnan(group["valid"])
+    passed = int((group["valid"][checked] == 1).sum())
+    valid = stats.wilson(passed, int(checked.sum()), level) if checked.any() else _NOTHING
+    found |= _spread("valid", valid)
+    found |= _spread("score", _score(group, level))
+    timed = ok & group["timed"]
     for name in ("latency", "ttft"):
-        values = timed[name].dropna().to_numpy()
+        values = group[name][timed]
+        values = np.sort(values[~np.isnan(values)])
         for said, share in PERCENTILES:
             found |= _spread(f"{name}_{said}", stats.percentile(values, share, level))
-    spent = float(ended["cost"].sum(skipna=False)) if len(ended) else 0.0
-    right = good[(good["valid"] != 0) & ((good["score"] >= 1 - 1e-9) | good["score"].isna())]
+    spent = float(group["cost"][ended].sum())
+    score = group["score"]
+    right = int((ok & (group["valid"] != 0) & (np.isnan(score) | (score >= 1 - 1e-9))).sum())
     found |= {
         "cost": spent,
-        "cost_per_call": spent / len(ended) if len(ended) else math.nan,
-        "cost_per_good": spent / len(right) if len(right) else math.nan,
+        "cost_per_call": spent / n if n else math.nan,
+        "cost_per_good": spent / right if right else math.nan,
         **dict.fromkeys(("retries", "hedges", "fallbacks", "repairs"), 0),
-        "left_out": len(good) - len(timed),
+        "left_out": answered - int(timed.sum()),
     }
     return found
 
@@ -146,14 +197,14 @@ def _spread(name: str, found: stats.Interval) -> dict[str, float]:
     return {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
 
 
-def _score(ended: pd.DataFrame, level: float) -> stats.Interval:
-    known = ended[ended["score"].notna()]
-    if known.empty:
+def _score(group: Figures, level: float) -> stats.Interval:
+    known = group["ended"] & ~np.isnan(group["score"])
+    if not known.any():
         return _NOTHING
-    scores, clusters = known["score"].to_numpy(), known["cluster"].to_numpy()
-    if np.isin(scores, (0.0, 1.0)).all() and len(set(clusters)) == len(scores):
+    scores, clusters = group["score"][known], group["cluster"][known]
+    if np.isin(scores, (0.0, 1.0)).all() and len(np.unique(clusters)) == len(scores):
         return stats.wilson(int(scores.sum()), len(scores), level)
-    found = stats.mean(scores, list(clusters), level)
+    found = stats.mean(scores, clusters, level)
     return stats.Interval(found.estimate, max(0.0, found.low), min(1.0, found.high))
 
 

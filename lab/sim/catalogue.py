@@ -79,6 +79,13 @@ MODELS = {
     "fifty": SimModel(
         about="first token after 50 ms, always, then 19 more in 0.3 s", median=0.05, sigma=0.0, rate=60.0, length=20
     ),
+    "flat": SimModel(
+        about="20 tokens after 200 ms, always: for measuring whoever asks",
+        median=0.2,
+        sigma=0.0,
+        rate=5000.0,
+        length=20,
+    ),
     "crowded": SimModel(
         about="takes 8 requests at once, a fifth of a second each, and refuses more with 429",
         median=0.2,

@@ -15,7 +15,7 @@ from lab.stats.proportions import Interval, z
 _NONE = Interval(math.nan, math.nan, math.nan)
 
 
-def clustered_se(values: ArrayLike, clusters: Sequence[Hashable] | None = None) -> float:
+def clustered_se(values: ArrayLike, clusters: Sequence[Hashable] | NDArray[np.int64] | None = None) -> float:
     """The standard error of the mean of `values` where those of one cluster may go together (Miller 2024, arXiv
     2411.00640, after Liang and Zeger 1986), with the small-sample factor G / (G - 1) for G clusters. Without clusters
     each value is its own. NaN for fewer than two clusters."""
@@ -24,7 +24,9 @@ def clustered_se(values: ArrayLike, clusters: Sequence[Hashable] | None = None) 
     return math.nan if groups < 2 else float(math.sqrt(groups / (groups - 1) * float(sums @ sums)) / n)
 
 
-def mean(values: ArrayLike, clusters: Sequence[Hashable] | None = None, level: float = 0.95) -> Interval:
+def mean(
+    values: ArrayLike, clusters: Sequence[Hashable] | NDArray[np.int64] | None = None, level: float = 0.95
+) -> Interval:
     """The interval of a mean: `clustered_se` times Student's t with one degree of freedom fewer than clusters.
 
     Meant for values that are spread (scores, differences); of zeros and ones alone, without clusters, take `wilson`.
@@ -33,7 +35,10 @@ def mean(values: ArrayLike, clusters: Sequence[Hashable] | None = None, level: f
     found = _array(values)
     if not len(found):
         return _NONE
-    middle, groups = float(found.mean()), len(found) if clusters is None else len(set(clusters))
+    middle, groups = (
+        float(found.mean()),
+        len(found) if clusters is None else len(np.unique(_codes(clusters, len(found)))),
+    )
     if groups < 2:
         return Interval(middle, math.nan, math.nan)
     half = t_quantile(0.5 + level / 2, groups - 1) * clustered_se(found, clusters)
@@ -42,7 +47,7 @@ def mean(values: ArrayLike, clusters: Sequence[Hashable] | None = None, level: f
 
 def bootstrap(
     values: ArrayLike,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | NDArray[np.int64] | None = None,
     level: float = 0.95,
     *,
     resamples: int = 4000,
@@ -147,11 +152,15 @@ def _array(values: ArrayLike) -> NDArray[np.float64]:
 def _codes(clusters: Sequence[Hashable], n: int) -> NDArray[np.int64]:
     if len(clusters) != n:
         raise ValueError(f"{len(clusters)} clusters for {n} values: name one for each")
+    if isinstance(clusters, np.ndarray) and clusters.dtype.kind == "i" and len(clusters):
+        return np.unique(clusters, return_inverse=True)[1]
     places: dict[Hashable, int] = {}
     return np.array([places.setdefault(one, len(places)) for one in clusters], dtype=np.int64)
 
 
-def _sums(found: NDArray[np.float64], clusters: Sequence[Hashable] | None) -> tuple[NDArray[np.float64], int]:
+def _sums(
+    found: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[np.int64] | None
+) -> tuple[NDArray[np.float64], int]:
     """The deviations from the mean, summed by cluster."""
     off = found - found.mean() if len(found) else found
     return (off if clusters is None else np.bincount(_codes(clusters, len(found)), weights=off)), len(found)
