@@ -56,7 +56,7 @@ class Bench:
         if not models or len(set(models)) < len(models):
             raise errors.InvalidRequestError(f"models={models!r}: one or more, each once")
         evalset = EvalSet.load(cases) if isinstance(cases, str | Path) else the_cases(cases)
-        made = named(prompts, f"{name}." if name else "prompt")
+        made = named(prompts)
         wanted, tests = intake.schema_of(schema), intake.checks_of(checks)
         judges = _scorers(scorers)
         identity = [*([wanted.content()] if wanted else []), *(one.content() for one in tests)]

@@ -8,11 +8,12 @@ are not set apart by blanks. A good score is no proof of truth; a bad one is a r
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import Any
 
 from lab.checks import words
 from lab.checks.kernel import Check, Output
@@ -146,9 +147,9 @@ class Figures(Grounding):
                 right = any(_same_day(mine, theirs) for mine in read for theirs in there)
                 yield span, None if right else "is a date that the source does not have"
         if "names" in self.kinds:
-            said = set(words.re.findall(r"\w+", words.plain(source)))
+            said = words.PARTICLES | set(re.findall(r"\w+", words.plain(source)))
             for one in words.names(text):
-                missing = [word for word in words.re.findall(r"\w+", words.plain(one.text)) if word not in said]
+                missing = [word for word in re.findall(r"\w+", words.plain(one.text)) if word not in said]
                 yield one, "is a name that the source does not have" if missing else None
 
 
@@ -204,9 +205,12 @@ class Citations(Check):
         total, bad = 0, []
         for _, value in output.at(self.at):
             text = str(value)
-            for mark in words.re.finditer(r"\[([\w.:-]{1,40})\]", text):
+            sentences = words.sentences(text)
+            starts = [one.start for one in sentences]
+            for mark in re.finditer(r"\[([\w.:-]{1,40})\]", text):
                 total += 1
-                why = self._why(text, mark)
+                place = bisect_right(starts, mark.start()) - 1
+                why = self._why(sentences[place].text if place >= 0 else "", mark)
                 if why:
                     bad.append(Part(start=mark.start(), end=mark.end(), text=mark[0], why=why))
         score = 1 - len(bad) / total if total else None
@@ -227,12 +231,11 @@ class Citations(Check):
         """Its settings; the sources by name."""
         return f"{self!r} {sorted(self.sources)}"
 
-    def _why(self, text: str, mark: Any) -> str | None:
+    def _why(self, sentence: str, mark: re.Match[str]) -> str | None:
         source = self.sources.get(mark[1])
         if source is None:
             return f"names no source: there is {', '.join(self.sources) or 'none'}"
-        holds = [one for one in words.sentences(text) if one.start <= mark.start() < one.end + 1]
-        mine = set(words.content(holds[0].text.replace(mark[0], ""))) if holds else set()
+        mine = set(words.content(sentence[:10_000].replace(mark[0], "")))
         share = len(mine & set(words.content(source))) / len(mine) if mine else 1.0
         return None if share >= self.each else f"cites a source that shares {share:.0%} of the sentence's words"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -64,8 +65,8 @@ class Check(ABC):
 
     @property
     def name(self) -> str:
-        """The class's name, in small letters."""
-        return type(self).__name__.lower()
+        """The class's name, as the function that makes it is called: `one_of`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower()
 
     @abstractmethod
     def examine(self, output: Output) -> Checked | Awaitable[Checked]:

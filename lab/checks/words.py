@@ -40,7 +40,10 @@ _DAY_FIRST = re.compile(
 )
 _MONTH_FIRST = re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_CAPITAL = re.compile(r"[^\W\d_][\w'’-]*(?:\s+(?:(?:de|of|van|von|der|den|la|le|the)\s+)?[A-ZÀ-ÞŁŚŻ][\w'’-]*)*")
+PARTICLES = frozenset("de of van von der den la le the".split())
+"""Small words within names."""
+_BIG = "A-ZÀ-ÖØ-ÞĀĂĄĆČĎĐĒĖĘĚĞĢĪĮİĶĹĻĽŁŃŅŇŌŐŒŔŘŚŞŠŢŤŪŮŰŲŹŻŽ"
+_CAPITAL = re.compile(rf"[{_BIG}][\w'’-]*(?:\s+(?:(?:{'|'.join(sorted(PARTICLES))})\s+)?[{_BIG}][\w'’-]*)*")
 _STOP = frozenset(
     """a an and are as at be been but by can could did do does for from had has have he her his how i if in into is it
     its may no nor not of on or our she should so than that the their them then there these they this those to was we
@@ -174,8 +177,6 @@ def names(text: str) -> list[Span]:
         first = _WORD.search(sentence.text)
         for one in _CAPITAL.finditer(sentence.text):
             said, start = one[0], one.start()
-            if not said[0].isupper():
-                continue
             if first and start == first.start():
                 head, _, rest = said.partition(" ")
                 if not rest or head.casefold() not in _STOP:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -100,14 +101,18 @@ def _clock(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def named(prompts: Any, prefix: str = "prompt") -> list[Prompt]:
+def _called(template: Any) -> str:
+    """A name for a text that has none: its first words, and enough of a hash to tell it from others like it."""
+    said = template if isinstance(template, str) else json.dumps(template, sort_keys=True, default=str)
+    begins = "-".join(re.findall(r"[a-z][a-z0-9]*", said.lower())[:4])[:28].strip("-") or "prompt"
+    return f"{begins}-{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:4]}"
+
+
+def named(prompts: Any) -> list[Prompt]:
     """Prompts out of what `compare` takes: one or several, with names or as texts. Raises `InvalidRequestError`."""
     given = [prompts] if isinstance(prompts, str | Prompt | Filled) else list(prompts)
     try:
-        made = [
-            one if isinstance(one, Prompt | Filled) else Prompt(f"{prefix}-{number}", one)
-            for number, one in enumerate(given, 1)
-        ]
+        made = [one if isinstance(one, Prompt | Filled) else Prompt(_called(one), one) for one in given]
     except (ValueError, TypeError) as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
     if any(isinstance(one, Filled) for one in made):

@@ -20,7 +20,8 @@ LEASE = 15.0
 UNANSWERED = ("budget", "busy", "auth", "quota")
 """Kinds of failure that say nothing of the question: such a cell is asked again."""
 _KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
-ANSWERED = f"calls.status IN ('ok', 'failed') AND (calls.kind IS NULL OR calls.kind NOT IN ({_KINDS}))"
+ANSWERED = f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS})))"
+"""What became of a call that answers its cell. One that failed without a kind met a bug, not an answer."""
 
 
 def put(
