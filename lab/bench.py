@@ -61,27 +61,32 @@ class Bench:
         judges = _scorers(scorers)
         identity = [*([wanted.content()] if wanted else []), *(one.content() for one in tests)]
         cells = grid(made, models, evalset, repeats, params, identity)
+        if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
+            raise errors.InvalidRequestError(f"name={name!r}: a line of text")
         name = name or default_name(evalset.name or "compare", [cell.id for cell in cells])
         policy = policy if budget is None else replace(policy, budget=Budget(usd=budget, per="experiment"))
         self._call(cells[0], name, wanted, tests, params)  # what can't be asked is said before anything is written
         prices = {model: self._price(cells, model, name, params) for model in models}
         plan = planned(name, self.book, cells, evalset, prices, params, concurrency=concurrency, budget=budget)
-        numbers = {(one.name, one.hash): versions.register(self.book, one).result() for one in made}
-        self._changed(name, judges)
-        store.put(
-            self.book,
-            name,
-            cells,
-            numbers,
-            evalset,
-            models=models,
-            prompts=[[one.name, numbers[one.name, one.hash]] for one in made],
-            repeats=repeats,
-            seed=seed,
-            concurrency=concurrency,
-            params={key: value for key, value in params.items() if key not in ("api_key", "extra_headers")},
-            scorers={one.name: one.content() for one in judges},
-        )
+        clean = self.engine.payload.plain()
+
+        def put() -> None:
+            self._changed(name, judges)
+            numbers = {(one.name, one.hash): versions.register(self.book, one, clean).result() for one in made}
+            store.put(
+                self.book,
+                name,
+                cells,
+                numbers,
+                evalset,
+                models=models,
+                prompts=[[one.name, numbers[one.name, one.hash]] for one in made],
+                repeats=repeats,
+                seed=seed,
+                concurrency=concurrency,
+                params={key: value for key, value in params.items() if key not in ("api_key", "extra_headers")},
+                scorers={one.name: one.content() for one in judges},
+            )
 
         async def ask(cell: Cell) -> Reply:
             return await self.engine.run(self._call(cell, name, wanted, tests, params), policy)
@@ -94,6 +99,8 @@ class Bench:
             ask=ask,
             submit=self.loop.submit,
             seed=seed,
+            put=put,
+            whole=self.engine.payload.redact is None,
             keep=self.keep,
         )
         return Experiment(name, self.book, plan, asked)
@@ -123,6 +130,13 @@ class Bench:
                 store.forget_scores(self.book, name, one.name)
 
 
+RESERVED = frozenset(
+    """prompt version model case_id cluster repeat status kind valid score latency ttft cost input_tokens output_tokens
+    attempts hedged fell_back answered_by saturated call_id tags text error place row""".split()
+)
+"""Columns of `df()` that are no scorer's."""
+
+
 def widened(policy: Policy, concurrency: int, *, given: bool) -> Policy:
     """The Lab's policy, its limit at least as wide as the experiment where nobody has chosen one."""
     if given or policy.limit != Limit() or concurrency <= (policy.limit.concurrency or concurrency):
@@ -142,6 +156,9 @@ def _scorers(given: Any) -> list[Scorer]:
     except ValueError as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
     names = [one.name for one in found]
+    taken = [name for name in names if name in RESERVED or not name.strip()]
+    if taken:
+        raise errors.InvalidRequestError(f"scorers: {taken[0]!r} is a column of its own: give the scorer another name")
     if len(set(names)) < len(names):
         raise errors.InvalidRequestError(f"scorers: {', '.join(names)}: give each a name of its own")
     return found
@@ -173,6 +190,11 @@ def listing(book: Ledger) -> pd.DataFrame:
 def gated(book: Ledger, baseline: Any, candidate: Any, margin: float, level: float) -> stats.Verdict:
     """A verdict, kept on the ledger."""
     first, second = _group(book, baseline), _group(book, candidate)
+    if (first.scorers or {}) != (second.scorers or {}):
+        raise ValueError(
+            f"{first.name} was scored by {', '.join(first.scorers or ['nothing'])}, {second.name} by "
+            f"{', '.join(second.scorers or ['nothing'])}, or by other settings of the same: a gate compares like scores"
+        )
     if first.eval_hash != second.eval_hash:
         raise ValueError(
             f"{first.name} was asked {first.eval_set or 'cases'} ({first.eval_hash}), {second.name} "
@@ -202,12 +224,20 @@ def _group(book: Ledger, given: Any) -> Group:
         return given.group()
     if not isinstance(given, str):
         raise TypeError(f"gate: {given!r}: an experiment, a group of one, or a name")
-    name, _, rest = given.partition("/")
+    parts = given.split("/")
+    for many in range(len(parts), 0, -1):  # a name may have slashes in it
+        name, rest = "/".join(parts[:many]), "/".join(parts[many:])
+        if store.content(book, name) is not None:
+            break
+    else:
+        name, rest = given, ""
     if not rest:
         return opened(book, name).group()
     said, _, model = rest.partition("/")
-    prompt, _, version = said.partition("@")
+    prompt, marked, version = said.partition("@")
+    if marked and not version.isdigit():
+        raise ValueError(f"{given!r}: {version!r} is no version: write name/prompt@2/model")
     found = opened(book, name).group(
-        prompt=prompt or None, version=int(version) if version.isdigit() else None, model=model or None
+        prompt=prompt or None, version=int(version) if version else None, model=model or None
     )
     return replace(found, name=given)

@@ -199,13 +199,18 @@ def _compared(
         if plan:
             return
         made.run()
+        assert made.progress is not None
         _print_frame(made.table())
-        if made.progress is not None and made.progress.stopped:
+        if made.progress.stopped:
             err.print(Text(f"stopped: {_printable(made.progress.stopped)}", style="bold red"))
         out.print(Text(f"experiment: {made.name}"))
         _write(markdown, lambda: report.evaluation_markdown(made))
         _write(junit, lambda: report.evaluation_junit(made))
-        if made.progress is not None and made.progress.stopped:
+        left = made.progress.total - made.progress.done
+        if made.progress.first is not None:
+            err.print(Text(f"the first of {made.progress.failed:,} failures: {_printable(made.progress.first)}"))
+        if left or made.progress.failed == made.progress.total:
+            err.print(Text(f"{left:,} cells have no answer", style="bold red"))
             raise typer.Exit(1)
 
 

@@ -309,7 +309,7 @@ class Lab:
 
     def save(self, prompt: Prompt, *, label: str | None = None) -> int:
         """The number of this prompt's version, given now if it has none; `label` points at it from now on."""
-        number = versions.register(self._ledger, prompt).result()
+        number = versions.register(self._ledger, prompt, self._engine.payload.plain()).result()
         if label is not None:
             versions.label(self._ledger, prompt.name, label, number)
         return number

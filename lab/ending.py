@@ -120,7 +120,9 @@ class End:
             self._made.whole = True
             self._made.unwritten = set(self._made.checked)
             self._made.changed = {one.number: one for one in self._made.sent()}
-        statements = keys.finished(self._call) if status == "ok" else []
+        statements: list[rows.Statement] = []
+        if status == "ok":
+            statements = keys.released(self._call) if values["valid"] is False else keys.finished(self._call)
         return self._finish(self._words(status, values, text, tools), *statements)
 
     def _valid(self, row: Attempt | None) -> bool | None:

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
@@ -21,6 +21,7 @@ from lab.policies import Budget, Policy
 from lab.policies.budget import Spending
 from lab.policies.compose import Memory, composed
 from lab.policies.kernel import Try
+from lab.policies.repair import COMPLAINT, QUOTED
 from lab.record import Recorder, Source
 
 Deliver = Callable[[str], None]
@@ -96,7 +97,8 @@ class Engine:
             reply, known = await keys.once(call, self._ledger, asked, deadline)
             if known:
                 if call.schema is not None:
-                    reply = replace(reply, value=call.schema.read(reply.text)[0])
+                    again = await examined(reply.text, call.schema, ())
+                    reply = replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:]))
                 if deliver is not None:
                     deliver(reply.text)
                 await end.known(reply)
@@ -138,7 +140,9 @@ class Engine:
             return call
         key = (call.prompt.name, call.prompt.hash)
         if key not in self._versions:
-            self._versions[key] = await asyncio.wrap_future(versions.register(self._ledger, call.prompt))
+            self._versions[key] = await asyncio.wrap_future(
+                versions.register(self._ledger, call.prompt, self.payload.plain())
+            )
         return replace(call, prompt_version=self._versions[key])
 
     async def _examined(self, made: Recorder, done: Event) -> Examined:
@@ -159,8 +163,22 @@ class Engine:
         if policy.hedge and policy.hedge.model:
             hedge = await self._source.worst_case(replace(call, model=policy.hedge.model))
             each = [None if one is None or hedge is None else (one + hedge) / 2 for one in each]
-        tries = policy.worst_attempts(bool(call.schema or call.checks)) // len(models)
-        return None if any(one is None for one in each) else tries * sum(one or 0.0 for one in each)
+        checked = bool(call.schema or call.checks)
+        tries = policy.worst_attempts(checked) // len(models)
+        if any(one is None for one in each):
+            return None
+        return tries * sum(one or 0.0 for one in each) + await self._told_again(call, policy, models, checked)
+
+    async def _told_again(self, call: Call, policy: Policy, models: Sequence[str], checked: bool) -> float:
+        """What repairs send beyond the prompt, at most: the wrong answer, and what was wrong with it."""
+        rounds = policy.repair.attempts - 1 if policy.repair and checked else 0
+        if not rounds:
+            return 0.0
+        limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens") or QUOTED // 4
+        tokens = min(limit, QUOTED // 4) + COMPLAINT // 4 + 50
+        prices = [await self._source.price(replace(call, model=model)) for model in models]
+        each = policy.worst_attempts() // len(models)
+        return rounds * each * tokens * sum(price.input for price in prices if price is not None)
 
     async def price(self, call: Call) -> Price | None:
         """US dollars a token of the call's model; None where it isn't known."""
@@ -208,9 +226,9 @@ def configuration(call: Call, policy: Policy, clean: Clean) -> tuple[str, str]:
     """The configuration a call ran under: a hash of its content, and the content as JSON with secrets masked."""
     said = {"model": call.model, "params": clean.deep(redact.params(call.params))}
     if call.schema is not None:
-        said["schema"] = json.loads(call.schema.content())
+        said["schema"] = clean.deep(json.loads(call.schema.content()))
     if call.checks:
-        said["checks"] = [clean.text(one.content()) for one in call.checks]
+        said["checks"] = [one.content() for one in call.checks]
     content = (
         f'{json.dumps(said, sort_keys=True, default=str, ensure_ascii=False)[:-1]}, "policy": {_policy_json(policy)}}}'
     )

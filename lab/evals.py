@@ -119,7 +119,7 @@ def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: st
                     id=row["id"],
                     input=row["input"],
                     expected=row.get("expected"),
-                    cluster=str(row.get("cluster") or row["id"]),
+                    cluster=row["id"] if row.get("cluster") in (None, "") else str(row["cluster"]),
                     tags=tuple(row.get("tags") or ()),
                     line=number,
                 )
@@ -165,3 +165,7 @@ def _wrong(row: Any, seen: Mapping[str, int]) -> Iterator[str]:
         yield "'tags' must be a list of texts"
     if not isinstance(row.get("cluster"), str | int | None):
         yield "'cluster' must be a text"
+    try:
+        json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as odd:  # of rows that come from Python
+        yield f"it can't be written as JSON: {odd}"

@@ -44,6 +44,13 @@ def request_of(call: Call) -> str:
     return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()
 
 
+def released(call: Call) -> list[Statement]:
+    """The statements that give a key back: its call returned an answer that failed its checks."""
+    if call.key is None:
+        return []
+    return [("DELETE FROM keys WHERE key = ? AND call_id = ? AND NOT done", (call.key, call.call_id))]
+
+
 def finished(call: Call) -> list[Statement]:
     """The statement that stores a key's reply, for the commit that stores the reply itself."""
     if call.key is None:

@@ -207,6 +207,13 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: 
             for job in jobs:
                 job.done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
         return last
+    except Exception as bug:  # of a function that decides: it is its caller's to see, and the writer goes on
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if last or len(jobs) == 1:
+            for job in jobs:
+                job.done.set_exception(bug)
+        return last or len(jobs) == 1
     for job, result in zip(jobs, found, strict=True):
         job.done.set_result(result)
     return True

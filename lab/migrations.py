@@ -58,6 +58,7 @@ CREATE TABLE prompts (
     version INTEGER NOT NULL,          -- 1, 2, 3 per name
     hash TEXT NOT NULL,                -- of the template
     template TEXT NOT NULL,            -- JSON: a list of messages
+    blank TEXT NOT NULL DEFAULT '[]',  -- JSON: the variables that may be empty
     created_at REAL NOT NULL,
     changed TEXT NOT NULL,             -- lines against the version before, as a unified diff
     PRIMARY KEY (name, version),
@@ -90,6 +91,7 @@ CREATE TABLE cells (
     cluster TEXT NOT NULL,
     tags TEXT NOT NULL DEFAULT '[]',
     repeat INTEGER NOT NULL,
+    expected TEXT NOT NULL,            -- hash of what its scores compare with
     PRIMARY KEY (experiment, cell)
 ) WITHOUT ROWID;;
 CREATE TABLE scores (

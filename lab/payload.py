@@ -38,6 +38,10 @@ class Payload:
             return self.keep == "all"
         return int(call.call_id[-8:], 16) / 16**8 < self.keep
 
+    def plain(self) -> Clean:
+        """What texts go through that belong to no call."""
+        return Clean(frozenset(redact.secrets({})), self.redact)
+
     def clean(self, call: Call) -> Clean:
         """What every text of this call goes through."""
         return Clean(frozenset(redact.secrets(call.params)), self.redact)

@@ -14,7 +14,6 @@ from typing import Any
 from lab import display, errors
 
 _NAME = re.compile(r"[A-Za-z][\w.-]{0,79}\Z")
-_SLOT = re.compile(r"(?<!\\)\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _MARK = re.compile(r"\\(\{\{)|\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _ODD = re.compile(r"(?<!\\)\{\{")
 _ROLE = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
@@ -53,7 +52,7 @@ class Prompt:
         for message in messages:
             for said in _texts(message):
                 _check(name, said)
-                found += _SLOT.findall(said)
+                found += [one[2] for one in _MARK.finditer(said) if one[2]]
         variables = tuple(dict.fromkeys(found))
         unknown = [one for one in blank if one not in variables]
         if unknown:
@@ -88,7 +87,7 @@ class Prompt:
         ]
         return cls(path.stem, said, blank=blank)
 
-    def fill(self, **variables: Any) -> Filled:
+    def fill(self, /, **variables: Any) -> Filled:
         """The prompt with each variable filled in; numbers are written out, other values than texts as JSON.
 
         Raises `InvalidRequestError`, naming it, for a variable that is missing, unused, or empty.
@@ -154,8 +153,9 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
 
 def _check(name: str, said: str) -> None:
     """Raise `ValueError` for opening braces that open no variable."""
+    marks = {one.start() for one in _MARK.finditer(said)}
     for odd in _ODD.finditer(said):
-        if not _SLOT.match(said, odd.start()):
+        if odd.start() not in marks and odd.start() - 1 not in marks and odd.start() - 2 not in marks:
             here = display.shorten(said[odd.start() :], 30)
             raise ValueError(f"Prompt {name}: {here!r} is no variable such as {{{{name}}}}; a literal one is \\{{{{")
 

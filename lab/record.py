@@ -199,7 +199,7 @@ class Recorder:
         self.unwritten.add(number)
         if wrong:
             row = self.attempts[number - 1]
-            row.status, row.kind, row.error = "failed", "validation", "; ".join(wrong)[:2000]
+            row.status, row.kind, row.error = "failed", "validation", failures.shortened("; ".join(wrong), 2000)
             self.changed[number] = row
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:

@@ -21,7 +21,7 @@ WORST = 10
 def evaluation_markdown(experiment: Experiment) -> str:
     """The summary, and the cases that did worst."""
     frame = experiment.df()
-    parts = [f"# {experiment.name}", tables.to_markdown(experiment.table())]
+    parts = [f"# {tables.plain(experiment.name)}", tables.to_markdown(experiment.table())]
     bad = _worst(frame)
     if len(bad):
         parts += ["## Cases that scored lowest", tables.to_markdown(bad)]
@@ -40,8 +40,8 @@ def verdict_markdown(verdict: Verdict) -> str:
     """What a gate said, and on what grounds."""
     needed = "" if verdict.needed is None else f"\n\nAbout {verdict.needed:,} cases would decide it."
     rows = [
-        ("baseline", f"{_plain(verdict.names[0])}: {verdict.baseline:.1%}"),
-        ("candidate", f"{_plain(verdict.names[1])}: {verdict.candidate:.1%}"),
+        ("baseline", f"{tables.plain(verdict.names[0])}: {verdict.baseline:.1%}"),
+        ("candidate", f"{tables.plain(verdict.names[1])}: {verdict.candidate:.1%}"),
         ("difference", f"{verdict.difference:+.1%} [{verdict.low:+.1%}, {verdict.high:+.1%}]"),
         ("margin", f"{verdict.margin:.1%}"),
         ("cases", f"{verdict.n} in {verdict.clusters} clusters; {verdict.left_out} left out"),
@@ -100,7 +100,3 @@ def _written(suite: ElementTree.Element) -> str:
 def _xml(text: str) -> str:
     """Text without the characters that XML can't hold, escaped or not."""
     return _UNWRITABLE.sub("�", text)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())

@@ -6,7 +6,6 @@ A call that failed scores 0: no answer is no good answer.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import math
@@ -15,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.checks.fingerprint import fingerprint
 from lab.checks.judge import Judge
 from lab.checks.kernel import Output
 from lab.checks.parsing import Unreadable, parsed
@@ -169,9 +169,7 @@ class Function(Scorer):
 
     def content(self) -> str:
         """Its name and what it does."""
-        code = getattr(self.function, "__code__", None)
-        what = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:12] if code else ""
-        return f"{self.name}:{what}"
+        return f"{self.name}:{fingerprint(self.function)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,11 +245,13 @@ def as_scorer(given: Any) -> Scorer:
 
 async def scored(one: Scorer, text: str, value: Any, expected: Any) -> tuple[float | None, str | None]:
     """A score between 0 and 1, or None and why there is none: a scorer that fails says nothing about the answer."""
+    if expected is None and not isinstance(one, Function | Judged):
+        return None, "the case says nothing of what is expected"
     try:
         found = one.score(text, value, expected)
         found = await found if inspect.isawaitable(found) else found
         share = float(found)
-    except Exception as bug:  # a user's function, or a judge's call
+    except (Exception, SystemExit) as bug:  # a user's function, or a judge's call
         return None, f"{type(bug).__name__}: {bug}"[:500]
     if not 0 <= share <= 1:
         return None, f"it returned {share:g}: a share from 0 to 1 is wanted"

@@ -10,18 +10,20 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from lab.ledger import Ledger
+from lab.payload import Clean
 from lab.prompts import Prompt
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def register(book: Ledger, prompt: Prompt) -> Future[int]:
-    """The prompt's version number, given now if the ledger has not seen this template under this name."""
-    return book.transact(_registered(prompt))
+def register(book: Ledger, prompt: Prompt, clean: Clean) -> Future[int]:
+    """The prompt's version number, given now if the ledger has not seen this template under this name. Its words are
+    written as `clean` has them."""
+    return book.transact(_registered(prompt, clean))
 
 
-def _registered(prompt: Prompt) -> Callable[[sqlite3.Connection], int]:
+def _registered(prompt: Prompt, clean: Clean) -> Callable[[sqlite3.Connection], int]:
     def decide(db: sqlite3.Connection) -> int:
         found = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
         known = found.fetchone()
@@ -30,15 +32,26 @@ def _registered(prompt: Prompt) -> Callable[[sqlite3.Connection], int]:
         last = db.execute(
             "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)
         ).fetchone()
-        version, changed = (last[0] + 1, Prompt(prompt.name, json.loads(last[1])).diff(prompt)) if last else (1, "")
-        template = json.dumps([dict(one) for one in prompt.messages], ensure_ascii=False)
+        said = clean.deep([dict(one) for one in prompt.messages])
+        version, changed = 1, ""
+        if last:
+            version, changed = last[0] + 1, _changed(prompt.name, json.loads(last[1]), said)
+        row = (prompt.name, version, prompt.hash, json.dumps(said, ensure_ascii=False), json.dumps(prompt.blank))
         db.execute(
-            "INSERT INTO prompts (name, version, hash, template, created_at, changed) VALUES (?, ?, ?, ?, ?, ?)",
-            (prompt.name, version, prompt.hash, template, time.time(), changed),
+            "INSERT INTO prompts (name, version, hash, template, blank, created_at, changed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*row, time.time(), changed),
         )
         return version
 
     return decide
+
+
+def _changed(name: str, before: list, after: list) -> str:
+    try:
+        return Prompt(name, before).diff(Prompt(name, after))
+    except ValueError:  # a redaction may leave what is no template
+        return ""
 
 
 def label(book: Ledger, name: str, label: str, version: int) -> None:
@@ -69,11 +82,13 @@ def find(book: Ledger, name: str, *, version: int | None = None, label: str | No
             raise ValueError(f"prompt {name!r} has no label {label!r} on this ledger")
         version = rows[0]["version"]
     where, values = ("AND version = ?", [name, version]) if version is not None else ("", [name])
-    rows = book.query(f"SELECT template FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1", values)
+    rows = book.query(
+        f"SELECT template, blank FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1", values
+    )
     if not rows:
         which = "" if version is None else f" {version!r}"
         raise ValueError(f"prompt {name!r} has no version{which} on this ledger")
-    return Prompt(name, json.loads(rows[0]["template"]))
+    return Prompt(name, json.loads(rows[0]["template"]), blank=json.loads(rows[0]["blank"]))
 
 
 def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:

@@ -73,6 +73,14 @@ def test_importing_the_package_loads_nothing_slow() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
+def test_the_lab_itself_loads_no_slow_validator() -> None:
+    """`jsonschema` brings a grammar that takes seconds, pydantic's models come with those who use them."""
+    code = (
+        "import sys; from lab import Lab; print([n for n in ('jsonschema', 'litellm', 'altair') if n in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
 def test_making_a_lab_does_not_wait_for_litellm(tmp_path: Path) -> None:
     """LiteLLM is imported in the background, or by the first call that needs it."""
     code = "import sys; from lab import Lab; from lab.provider import dialect; print('litellm' in sys.modules)"

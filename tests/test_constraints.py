@@ -176,3 +176,50 @@ def test_the_local_model_can_judge(lab: Lab) -> None:
     """A small model's opinion, held to its labels by a grammar."""
     judge = checks.judge(lab, "local/smollm2", "Is this a greeting?", max_tokens=40)
     assert asyncio.run(judge.ask("Hello, how are you?")) in ("yes", "no")
+
+
+def _maker(number: int):
+    return lambda value: len(value) < number
+
+
+def test_a_function_is_known_by_what_it_does_in_every_process() -> None:
+    """Names it calls, what it closes over, its defaults and its arguments count; addresses and hash orders don't."""
+    import subprocess
+    import sys
+    from functools import partial
+
+    same = [
+        lambda: checks.that(lambda v: v in {"alpha", "beta", "gamma"}).content(),
+        lambda: checks.that(lambda v: all(one for one in v)).content(),
+        lambda: checks.files(".", also=lambda path: True).content(),
+        lambda: checks.that(_maker(3)).content(),
+    ]
+    assert [make() for make in same] == [make() for make in same]
+    apart = [
+        (lambda v: v.upper() == "ab", lambda v: v.lower() == "ab"),
+        (_maker(3), _maker(4)),
+        (partial(_maker, 3), partial(_maker, 4)),
+        (lambda v, n=1: v, lambda v, n=2: v),
+    ]
+    for one, other in apart:
+        assert checks.that(one).content() != checks.that(other).content()
+    assert checks.one_of("a").content() != checks.one_of("b").content()
+    code = "from lab import checks; print(checks.that(lambda v: v in {'a', 'b', 'c', 'd', 'e'}).content())"
+    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(3)}
+    assert len(said) == 1
+
+
+def test_no_words_of_a_check_are_in_the_configuration(tmp_path: Path) -> None:
+    """A source document is the user's, and would outlast whatever is not kept."""
+    with Lab(tmp_path / "w.db", provider=lambda _: "x", keep="hashes") as lab:
+        lab.ask("q", model="m", checks=[checks.figures("PATIENT Maria Gonzalez"), checks.excludes("Gonzalez")])
+    assert b"Gonzalez" not in (tmp_path / "w.db").read_bytes()
+
+
+def test_a_secret_that_a_message_quotes_is_not_cut_in_half(tmp_path: Path) -> None:
+    key = "s3cr3tvalue" + "0123456789" * 8
+    with Lab(tmp_path / "s.db", provider=lambda call: f"the key is {call.params['api_key']}") as lab:
+        with pytest.raises(errors.ValidationError) as caught:
+            lab.ask("q", model="m", api_key=key, checks=[checks.one_of("yes")])
+        assert "s3cr3t" not in str(caught.value)
+    assert b"s3cr3tvalue" not in (tmp_path / "s.db").read_bytes()

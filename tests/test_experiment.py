@@ -276,8 +276,7 @@ def test_a_plan_says_what_it_will_take_before_anything_is_sent(lab: Lab, provide
     assert provider.asked == []
     assert (planned.plan.cells, planned.plan.left) == (48, 48)
     assert str(planned.plan) == "x: 48 of 48 cells, 266→9,600 tokens, cost unknown, time unknown at 8 at once"
-    assert planned.df()["status"].unique().tolist() == ["unanswered"]
-    assert planned.summary()["done"].tolist() == [0, 0, 0, 0]
+    assert len(planned.df()) == len(planned.summary()) == 0
     assert planned.run(None).df()["status"].unique().tolist() == ["ok"]
 
 
@@ -381,3 +380,82 @@ def test_names_are_whatever_people_write(lab: Lab) -> None:
     with pytest.raises(ValueError, match="there is <b>x</b>"):
         lab.experiment("y")
     assert lab.experiments()["experiment"].tolist() == ["<b>x</b>"]
+
+
+def test_a_plan_changes_nothing_of_what_was_run_under_its_name(lab: Lab) -> None:
+    _compare(lab)
+    lab.compare(PROMPTS, ["m1"], CASES[:3], name="x", scorers=["label"], run=False)
+    assert len(lab.experiment("x").df()) == 48
+    assert "exact" in lab.experiment("x").df()
+
+
+def test_another_expectation_is_another_score(lab: Lab, provider: Provider) -> None:
+    """Of the same answers: nothing is asked again."""
+    assert _compare(lab).df()["score"].mean() == 1.0
+    asked = len(provider.asked)
+    cases = [{**CASES[0], "expected": "9"}, *CASES[1:]]
+    found = lab.compare(PROMPTS, ["m1", "m2"], cases, scorers=["exact"], progress=None, name="x")
+    assert found.df()["score"].sum() == 44
+    assert len(provider.asked) == asked
+
+
+def test_a_bug_of_ones_own_is_no_answer(lab: Lab, provider: Provider) -> None:
+    """A check or a scorer that crashed is mended and run again; what it kept from being known is known then."""
+    broken = [True]
+
+    def check(value: str) -> bool:
+        return {"fixed": True}["broken" if broken[0] else "fixed"]
+
+    def score(value: str, expected: str) -> bool:
+        if broken[0]:
+            raise SystemExit(3)
+        return value == expected
+
+    from lab import scorers
+
+    given = {"checks": [check], "scorers": [scorers.scorer(score, "mine")]}
+    first = lab.compare(PROMPTS[0], "m1", CASES, name="c", progress=None, **given)
+    assert first.df()["status"].unique().tolist() == ["unanswered"]
+    assert "the check `check` itself failed with KeyError" in first.progress.first
+    plain = lab.compare(PROMPTS[0], "m1", CASES, name="d", progress=None, scorers=given["scorers"])
+    assert plain.summary()["unscored"].tolist() == [12]
+    assert "12 unscored" in plain.table()["extra"][0]
+    broken[0] = False
+    assert lab.compare(PROMPTS[0], "m1", CASES, name="c", progress=None, **given).df()["mine"].tolist() == [1.0] * 12
+
+
+@pytest.mark.parametrize("name", ["score", "status", "cost", " "])
+def test_a_scorer_may_not_be_called_like_a_column(lab: Lab, name: str) -> None:
+    from lab import scorers
+
+    with pytest.raises(errors.InvalidRequestError, match="give the scorer another name"):
+        _compare(lab, scorers=[scorers.scorer(lambda v, e: 1, name)])
+
+
+def test_two_versions_that_say_the_same_are_two(lab: Lab) -> None:
+    prompts = [Prompt("p", "Say {{n}}"), Prompt("p", "Say {{ n }}")]
+    found = lab.compare(prompts, "m", CASES, progress=None)
+    assert found.df()["version"].value_counts().to_dict() == {1: 12, 2: 12}
+
+
+def test_what_is_set_aside_is_not_spent(tmp_path: Path) -> None:
+    """Thirty calls at once each set their worst aside; a budget that holds them one after the other is enough."""
+    cases = [{"id": str(n), "input": f"number {n}"} for n in range(40)]
+    with Lab(tmp_path / "b.db", policy=Policy(retry=None)) as lab:
+        for n in range(20):
+            lab.ask(f"warm {n}", model="sim/instant")
+        found = lab.compare(
+            "Say {{n}}!", "sim/instant", cases, budget=0.003, max_tokens=400, concurrency=30, progress=None
+        )
+        assert found.progress.stopped is None
+        assert (found.df()["status"] == "ok").all()
+        assert found.summary()["cost"][0] <= 0.003
+
+
+def test_an_expectation_that_is_no_json_is_refused_and_nothing_hangs(lab: Lab) -> None:
+    import datetime
+
+    for odd in (datetime.date(2026, 1, 1), {1, 2}, float("nan"), "\ud800"):
+        with pytest.raises(errors.InvalidRequestError, match="line 1: it can't be written as JSON"):
+            lab.compare("x {{n}}", "m", [{"id": "a", "input": "1", "expected": odd}], progress=None)
+    assert lab.ask("still 1", model="m").text == "1"

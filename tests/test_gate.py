@@ -113,7 +113,32 @@ def test_answers_of_one_cluster_count_less() -> None:
     together = stats.gate(np.sort(one), np.sort(other), clusters=[n // 10 for n in range(80)])
     assert (alone.clusters, together.clusters) == (80, 8)
     assert together.high - together.low > alone.high - alone.low
-    assert "Student's t over 8 clusters" in together.method
+    assert "over 8 clusters" in together.method
+
+
+@pytest.mark.parametrize("groups", [5, 12, 40, 120])
+def test_losses_that_come_together_do_not_slip_through(groups: int) -> None:
+    """Three cases a cluster that fail together half of the time, the truth exactly on the margin: whatever the number
+    of clusters, hardly a run passes. (A bootstrap over these passes one in ten, Student's t one in two.)"""
+    random, names, passed = np.random.default_rng(7), np.repeat(np.arange(groups), 3), 0
+    for _ in range(400):
+        shared = random.random(groups)[names]
+        lot = np.where((random.random(groups) < 0.5)[names], shared, random.random(3 * groups))
+        passed += stats.gate(np.ones(3 * groups), 1.0 - (lot < 0.05), 0.05, clusters=names).verdict == "pass"
+    assert passed / 400 <= 0.05
+
+
+def test_nothing_that_differs_is_no_certainty() -> None:
+    """Four cases, six cases: too few to pass or to fail anything by, however alike they are."""
+    for one, other, clusters in (
+        ([1] * 4, [1] * 4, "aabb"),
+        ([0.5] * 2, [0.5] * 2, "ab"),
+        ([1] * 6, [0] * 6, "aabbcc"),
+    ):
+        assert stats.gate(one, other, 0.02, clusters=list(clusters)).verdict == "inconclusive"
+    assert stats.gate([1] * 20, [1] * 20).needed == 189
+    assert stats.gate([1] * 189, [1] * 189).verdict == "pass"
+    assert stats.gate([1] * 100, [1] * 100, 0).needed is None
 
 
 @pytest.fixture

@@ -243,7 +243,7 @@ def test_tokens_are_brackets_and_values_in_order() -> None:
         ("{", None),
         ("text", "a"),
         ("[", None),
-        ("number", 1.0),
+        ("number", "1"),
         ("literal", True),
         ("literal", None),
         ("]", None),

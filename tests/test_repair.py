@@ -219,3 +219,11 @@ def test_async_calls_are_repaired_too(tmp_path: Path) -> None:
     with Lab(tmp_path / "a.db", provider=lambda _: next(answers)) as lab:
         reply = asyncio.run(lab.aask("x", model="m", checks=[checks.one_of("right")]))
     assert (reply.text, reply.attempts) == ("right", 2)
+
+
+def test_a_wrong_answer_that_was_paid_for_is_returned_where_the_next_one_fails() -> None:
+    steps = (Step(), fail("transport"))
+    player = _play(only(repair=Repair(then="return")), *steps, right=[False, False])
+    assert (player.outcome.text, player.outcome.failure) == ("m", None)
+    player = _play(only(repair=Repair()), *steps, right=[False, False])
+    assert player.outcome.failure.kind == "transport"

@@ -32,6 +32,11 @@ class Order(BaseModel):
     colour: Colour = Colour.RED
 
 
+class Plain(BaseModel):
+    customer: str | None = None
+    items: list[Item]
+
+
 class Node(BaseModel):
     name: str
     children: list["Node"] = []  # noqa: UP037 - defined by now, and read by pydantic
@@ -115,11 +120,13 @@ def test_a_schema_nothing_can_be_held_to_is_refused_before_anything_is_sent(
 
 def test_strict_mode_is_asked_for_where_it_can_be() -> None:
     """Pydantic's models are closed, their defaults required; a dictionary of anything can't be strict."""
-    order = Schema.of(Order)
-    assert order.strict
-    assert order.sent["required"] == ["customer", "items", "due", "colour"]
-    assert order.sent["additionalProperties"] is False
-    assert "default" not in json.dumps(order.sent)
+    node = Schema.of(Plain)
+    assert node.strict
+    assert node.sent["required"] == ["customer", "items"]
+    assert node.sent["additionalProperties"] is False
+    assert "default" not in json.dumps(node.sent)
+    order = Schema.of(Order)  # nobody but the type knows the colour that is meant where none is said
+    assert (order.strict, order.sent["required"]) == (False, ["items"])
     assert not Schema.of(dict[str, int]).strict
     assert not Schema.of({"type": "object", "properties": {"a": {"type": "string"}}}).strict
 
@@ -181,3 +188,43 @@ def test_a_stored_reply_has_its_value_and_its_checks_again(tmp_path) -> None:
         assert (again.value, again.checks) == (first.value, first.checks)
         with pytest.raises(errors.InvalidRequestError, match="different request"):
             lab.ask("x", model="m", schema=Order, key="k")
+
+
+def test_a_number_that_is_none_is_refused() -> None:
+    assert not Schema.of({"type": "object"}).read('{"a": 1e999}')[1].passed
+
+
+def test_a_schema_that_fails_by_itself_is_typed_and_not_repaired(tmp_path) -> None:
+    """A validator's bug, a schema that leads to itself: the call fails in one sentence, and is not asked again."""
+    from pydantic import field_validator
+
+    class Buggy(BaseModel):
+        a: int
+
+        @field_validator("a")
+        @classmethod
+        def look(cls, value: int) -> int:
+            return {1: 2}[value]
+
+    with Lab(tmp_path / "b.db", provider=lambda _: '{"a": 5}') as lab:
+        for schema in (Buggy, {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a"}}}):
+            with pytest.raises(errors.ValidationError, match="the schema itself failed with"):
+                lab.ask("x", model="m", schema=schema)
+        assert lab.attempts()["role"].unique().tolist() == ["first"]
+
+
+def test_what_is_sent_is_in_the_order_it_was_written() -> None:
+    """A model that thinks first and answers then must be asked in that order."""
+    given = {"type": "object", "properties": {"reasoning": {"type": "string"}, "answer": {"type": "string"}}}
+    assert list(Schema.of(given).sent["properties"]) == ["reasoning", "answer"]
+    assert Schema.of({"type": "object", "properties": {"a": {"const": {"$ref": "x"}}}}).sent
+
+
+def test_a_stored_reply_that_was_wrong_is_not_given_again(tmp_path) -> None:
+    from lab import Repair
+
+    answers = iter(["wrong", "wrong", "right"])
+    with Lab(tmp_path / "r.db", provider=lambda _: next(answers)) as lab:
+        marked = Policy(repair=Repair(then="return"))
+        assert not lab.ask("x", model="m", key="k", checks=[checks.one_of("right")], policy=marked).valid
+        assert lab.ask("x", model="m", key="k", checks=[checks.one_of("right")]).text == "right"

@@ -152,6 +152,25 @@ def test_clustered_means_cover_as_often_as_they_say(groups: int, each: int) -> N
     assert naive / 2000 < 0.9
 
 
+@pytest.mark.parametrize(
+    ("groups", "together", "least", "most"), [(60, 0.0, 0.93, 0.97), (60, 0.6, 0.93, 0.97), (20, 0.6, 0.95, 1.0)]
+)
+def test_shares_of_clusters_cover_as_often_as_they_say(groups: int, together: float, least: float, most: float) -> None:
+    """Three cases a cluster, right nine times in ten, alone or together; of few clusters it is more often."""
+    random, names, hits = np.random.default_rng(4), np.repeat(np.arange(groups), 3), 0
+    for _ in range(1500):
+        shared = (random.random(groups) < together)[names]
+        lot = np.where(shared, random.random(groups)[names], random.random(3 * groups))
+        hits += _covered(stats.share((lot < 0.9).astype(float), names), 0.9)
+    error = 1.96 * math.sqrt(0.05 * 0.95 / 1500)
+    assert least - error <= hits / 1500 <= most + error, hits / 1500
+
+
+def test_without_clusters_they_are_wilsons_and_tangos() -> None:
+    assert stats.share([1.0] * 9 + [0.0]) == stats.wilson(9, 10)
+    assert stats.paired([1.0, -1.0, -1.0] + [0.0] * 17) == stats.paired_shares(2, 1, 20)
+
+
 def test_the_cluster_bootstrap_covers_as_often_as_it_says() -> None:
     """Scores between 0 and 1 of 60 cases in 45 clusters, as a set of the lab's own would have."""
     random, hits = np.random.default_rng(3), 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 from typing import Any
 
 from lab.checks.kernel import Check, Output, shown
@@ -50,6 +52,7 @@ class OneOf(Constraint):
 
 
 def _plain(value: Any, case: bool) -> Any:
+    value = value.value if isinstance(value, Enum) else value
     return (value.strip() if case else value.strip().casefold()) if isinstance(value, str) else value
 
 
@@ -70,7 +73,7 @@ class Between(Constraint):
 
     def wrong(self, value: Any) -> str | None:
         """Both bounds belong to the range, but for the lower one where it is to be `above`."""
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value != value:
             return "be a number"
         if self.low is not None and (value < self.low or (self.above and value == self.low)):
             return f"be {'more than' if self.above else 'at least'} {self.low:g}"
@@ -101,7 +104,7 @@ class Length(Constraint):
 
     def wrong(self, value: Any) -> str | None:
         """Of a list its entries are counted, whatever the unit."""
-        if not isinstance(value, str | list | tuple | dict):
+        if not isinstance(value, str | list | tuple | dict | set | frozenset):
             return "be a text or a list"
         unit = self.unit if isinstance(value, str) else "entries"
         many = len(value.split()) if unit == "words" else len(value)

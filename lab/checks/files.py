@@ -46,15 +46,15 @@ class Files(Check):
     def _wrong(self, value: Any) -> str | None:
         if not isinstance(value, str) or not value.strip() or "\0" in value:
             return "it must name a file"
-        root, found = self.root.resolve(), (self.root / value).resolve()
-        if not found.is_relative_to(root):
-            return "it must stay within the folder"
         try:
+            root, found = self.root.resolve(), (self.root / value).resolve()
+            if not found.is_relative_to(root):
+                return "it must stay within the folder"
             if not found.is_file():
                 return "there is no such file"
             size = found.stat().st_size
-        except OSError as odd:
-            return f"it can't be read: {odd.strerror}"
+        except (OSError, RuntimeError, UnicodeError) as odd:  # no such name, or links in a circle
+            return f"it can't be read: {getattr(odd, 'strerror', None) or odd}"
         if self.suffixes and found.suffix.lower() not in self.suffixes:
             return f"its name must end in {' or '.join(self.suffixes)}"
         if size < self.least:

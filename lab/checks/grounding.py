@@ -2,8 +2,9 @@
 
 These checks compare words. They see an invented number, a quote that was never written, a sentence about something
 else. They do not see a true quote that proves nothing, a sentence that uses the source's words to say the opposite, a
-fact left out, a right inference in other words (which they call unsupported), or anything in a language whose words
-are not set apart by blanks. A good score is no proof of truth; a bad one is a reason to look.
+fact left out, a right inference in other words (which they call unsupported), the digits of a code such as B12, a
+number in the words of another language than English, or anything in a language without blanks between words. A good
+score is no proof of truth; a bad one is a reason to look.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from difflib import SequenceMatcher
 from lab.checks import words
 from lab.checks.kernel import Check, Output
 from lab.checks.words import Span
-from lab.display import shorten
+from lab.failures import shortened
 from lab.model import Checked, Part
 
+LONGEST = 60
+"""Words up to which a quote is looked for in other words than its own."""
 NAMED = 5
 """Unsupported parts that one message names; all are in `parts`."""
 
@@ -43,7 +46,7 @@ class Grounding(Check):
     that is looked at. Passes where the share of supported units is at least `threshold`; with no unit at all it passes
     with no score."""
 
-    source: str | Variable
+    source: str | Variable = field(repr=False)
     at: str | None = None
     threshold: float = 1.0
 
@@ -67,7 +70,7 @@ class Grounding(Check):
         bad = [Part(start=one.start, end=one.end, text=one.text, why=why) for one, why in found if why is not None]
         score = 1 - len(bad) / len(found) if found else None
         passed = score is None or score >= self.threshold
-        told = "; ".join(f"{shorten(part.text, 80)!r} {part.why}" for part in bad[:NAMED])
+        told = "; ".join(f"{shortened(part.text, 80)!r} {part.why}" for part in bad[:NAMED])
         return Checked(
             name=self.name,
             passed=passed,
@@ -112,6 +115,8 @@ def in_source(quote: str, source: str, fuzzy: float = 1.0) -> bool:
     if fuzzy >= 1:
         return False
     mine, theirs = wanted.split(), there.split()
+    if len(mine) > LONGEST:  # a quote that long is either there or it isn't
+        return False
     block = SequenceMatcher(None, mine, theirs, autojunk=False).find_longest_match()
     if not block.size:
         return False
@@ -226,10 +231,6 @@ class Citations(Check):
             threshold=self.threshold,
             parts=tuple(bad),
         )
-
-    def content(self) -> str:
-        """Its settings; the sources by name."""
-        return f"{self!r} {sorted(self.sources)}"
 
     def _why(self, sentence: str, mark: re.Match[str]) -> str | None:
         source = self.sources.get(mark[1])

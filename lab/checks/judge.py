@@ -32,7 +32,7 @@ class Judge(Check):
     """Another model says whether the answer will do. It is asked through `lab`, in one of its `labels`; those in
     `passing` pass. Who judges is a model too: hold it against answers that people have judged before it decides."""
 
-    lab: Asks = field(repr=False)
+    lab: Asks = field(repr=False, compare=False)
     model: str
     question: str
     labels: tuple[str, ...] = ("yes", "no")

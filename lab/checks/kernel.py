@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import inspect
 import re
 from abc import ABC, abstractmethod
@@ -11,7 +10,8 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.display import shorten
+from lab.checks.fingerprint import fingerprint
+from lab.failures import shortened
 from lab.model import Checked
 
 INLINE = 20_000
@@ -41,7 +41,8 @@ def _walk(value: Any, path: Sequence[str], so_far: str) -> Iterator[tuple[str, A
         return
     step, *rest = path
     if step == "*":
-        inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else None
+        value = _plain(value)
+        inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, _LISTS) else None
         if inner is None:
             raise LookupError(f"{so_far or 'the answer'} is no list")
         for key, one in inner:
@@ -50,7 +51,16 @@ def _walk(value: Any, path: Sequence[str], so_far: str) -> Iterator[tuple[str, A
     yield from _walk(_step(value, step, so_far), rest, f"{so_far}.{step}".lstrip("."))
 
 
+_LISTS = (list, tuple, set, frozenset)
+
+
+def _plain(value: Any) -> Any:
+    """What a pydantic root model holds; anything else as it is."""
+    return value.root if hasattr(value, "model_dump") and hasattr(value, "root") else value
+
+
 def _step(value: Any, step: str, so_far: str) -> Any:
+    value = _plain(value)
     if isinstance(value, Mapping) and step in value:
         return value[step]
     if isinstance(value, list | tuple) and step.lstrip("-").isdigit() and -len(value) <= int(step) < len(value):
@@ -73,8 +83,8 @@ class Check(ABC):
         """What is wrong with `output`, if anything."""
 
     def content(self) -> str:
-        """What tells this check from another one, for the configuration of a call."""
-        return repr(self)
+        """What tells this check from another one, the same in every process, and without the words it is made of."""
+        return f"{self.name}:{fingerprint(self)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +110,7 @@ class That(Check):
 
     def content(self) -> str:
         """Its name and what it does: a changed function is another check."""
-        code = getattr(self.function, "__code__", None)
-        what = hashlib.sha256(code.co_code + repr(code.co_consts).encode()).hexdigest()[:12] if code else ""
-        return f"{self.name}:{what}:{self.message}"
+        return f"{self.name}:{fingerprint(self.function)}:{self.message}"
 
     async def _later(self, found: Awaitable[Any]) -> Checked:
         try:
@@ -162,7 +170,7 @@ async def examined(
 ) -> Examined:
     """`text` read by the schema, if there is one, then looked at by each check. Without a value no check is asked."""
     if not checks and len(text) <= INLINE:
-        value, read = schema.read(text)
+        value, read = _read(schema, text)
         return Examined(value, (read,))
     value, found, left = await asyncio.to_thread(_in_thread, text, schema, checks, variables or {})
     for place, later in left:
@@ -179,7 +187,7 @@ def _in_thread(
     found: dict[int, Checked] = {}
     left: list[tuple[int, Awaitable[Checked]]] = []
     if schema is not None:
-        value, found[-1] = schema.read(text)
+        value, found[-1] = _read(schema, text)
         if not found[-1].passed:
             return value, found, left
     output = Output(text, value, variables)
@@ -188,7 +196,7 @@ def _in_thread(
             one = check.examine(output)
         except LookupError as missing:
             one = _missing(check, missing)
-        except Exception as bug:  # a user's function
+        except (Exception, SystemExit) as bug:  # a user's function
             one = _broken(check, bug)
         if isinstance(one, Checked):
             found[place] = one
@@ -197,10 +205,20 @@ def _in_thread(
     return value, found, left
 
 
+def _read(schema: Any, text: str) -> tuple[Any, Checked]:
+    """The schema's value; one that fails by itself (a validator of the user's, a schema that leads to itself) is a
+    check that is broken."""
+    try:
+        return schema.read(text)
+    except (Exception, SystemExit) as bug:
+        said = f"the schema itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
+        return None, Checked(name="schema", passed=False, message=said, broken=True)
+
+
 async def _guarded(check: Check, later: Awaitable[Checked]) -> Checked:
     try:
         return await later
-    except Exception as bug:  # a judge's call, or a user's function
+    except (Exception, SystemExit) as bug:  # a judge's call, or a user's function
         return _broken(check, bug)
 
 
@@ -211,10 +229,10 @@ def _missing(check: Check, missing: LookupError) -> Checked:
 
 
 def _broken(check: Check, bug: Exception) -> Checked:
-    said = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shorten(str(bug), 200)}"
+    said = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
     return Checked(name=check.name, passed=False, message=said, broken=True)
 
 
 def shown(value: Any) -> str:
-    """A value as a message quotes it: short, on one line."""
-    return repr(value) if len(repr(value)) <= 80 else shorten(repr(value), 80)
+    """A value as a message quotes it: short, on one line, cut between words (half a word may be half a secret)."""
+    return shortened(repr(value), 80)

@@ -8,18 +8,21 @@ nobody can tell a forgotten bracket from an answer that was cut.
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import json_repair
 
 Step = Literal["strict", "unfenced", "repaired"]
+SEVERAL = 20
+"""JSON values in one answer beyond which nobody asks whether they are all the same."""
 REPAIRABLE = 200_000
 """Characters up to which a repair is tried."""
 _STRUCTURE = re.compile(r"[{}\[\]]|[\"']\s*[:,]|,\s*[\"']")
 """What prose around a value does not have."""
-_FENCE = re.compile(r"```[\w+-]*[ \t]*\r?\n?(.*?)```", re.DOTALL)
 
 
 class Unreadable(ValueError):
@@ -46,6 +49,12 @@ def parsed(text: str, opens: str = "{[") -> Parsed:
     if not opens:
         raise problem
     inner = _without_fence(text)
+    if inner is not text:
+        try:
+            return Parsed(strict(inner), "unfenced")
+        except Unreadable:
+            pass
+    opens = "{"  # a list in prose may be a citation
     found = _values(inner, opens)
     if len(found) > 1 and any(_canonical(one) != _canonical(found[0]) for one in found[1:]):
         raise Unreadable(f"it holds {len(found)} JSON values: write one and nothing else")
@@ -60,7 +69,7 @@ def parsed(text: str, opens: str = "{[") -> Parsed:
 def strict(text: str) -> Any:
     """`text` as JSON (RFC 8259), each key once. Raises `Unreadable`."""
     try:
-        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
     except (ValueError, RecursionError) as odd:
         raise Unreadable(str(odd) if not isinstance(odd, RecursionError) else "it is nested too deeply") from None
 
@@ -68,10 +77,16 @@ def strict(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice[:60]!r} appears twice")
     return found
+
+
+def _finite(said: str) -> float:
+    value = float(said)
+    if not math.isfinite(value):
+        raise ValueError(f"{said} is more than a number can be")
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -84,14 +99,17 @@ def _canonical(value: Any) -> str:
 
 def _without_fence(text: str) -> str:
     """What stands between fences, where there is one pair of them."""
-    fenced = _FENCE.findall(text)
-    return fenced[0] if len(fenced) == 1 else text
+    parts = text.split("```")
+    if len(parts) != 3 or not _is_prose(parts[0], parts[2]):
+        return text
+    word, line, rest = parts[1].partition("\n")
+    return rest if line and _LANGUAGE.match(word) else parts[1].removeprefix("json")
 
 
 def _values(text: str, opens: str) -> list[Any]:
     """The JSON values that stand whole in `text`, with nothing but prose around them: where what is left over looks
     like a part of one, there is none."""
-    decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant)
+    decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
     found, around, end, place = [], [], 0, _next(text, opens, 0)
     while place is not None:
         around.append(text[end:place])
@@ -100,6 +118,8 @@ def _values(text: str, opens: str) -> list[Any]:
         except (ValueError, RecursionError):
             return []
         found.append(value)
+        if len(found) > SEVERAL:
+            return []
         place = _next(text, opens, end)
     before, *after = [*around, text[end:]]
     return found if _is_prose(before, *after) else []
@@ -128,10 +148,10 @@ def _repaired(text: str, opens: str) -> Any:
     try:
         value = json_repair.loads(span)
         whole = json.loads(json.dumps(value, allow_nan=False))
-    except (ValueError, TypeError, RecursionError) as odd:
+        after: list[Token] = []
+        _emit(whole, after)
+    except (ValueError, TypeError, RecursionError, OverflowError) as odd:
         raise Unreadable(f"it can't be repaired: {str(odd)[:100]}") from None
-    after: list[Token] = []
-    _emit(whole, after)
     if before != after:
         raise Unreadable("a repair would change what it says")
     return whole
@@ -160,10 +180,11 @@ def _emit(value: Any, out: list[Token]) -> None:
 def _scalar(value: Any) -> Token:
     if isinstance(value, bool) or value is None:
         return ("literal", value)
-    return ("number", float(value)) if isinstance(value, int | float) else ("text", value)
+    return ("number", repr(value)) if isinstance(value, int | float) else ("text", value)
 
 
 _LITERALS = {"true": True, "false": False, "null": None, "True": True, "False": False, "None": None}
+_LANGUAGE = re.compile(r"[\w+-]{0,20}[ \t\r]*\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
 _SPACE = re.compile(r"(?:\s+|//[^\n\"'“”]*(?=\n)|/\*[^\"'“”*]*\*/)+")
 """Blanks, and comments with nothing quoted in them."""
@@ -293,5 +314,8 @@ def _bare(text: str, start: int, is_key: bool) -> tuple[Token, int]:
     if word in _LITERALS:
         return ("literal", _LITERALS[word]), found.end()
     if _NUMBER.match(word):
-        return ("number", float(word)), found.end()
+        try:
+            return ("number", repr(json.loads(word))), found.end()
+        except ValueError:  # more digits than an integer may have
+            raise Unreadable(f"{word[:40]!r}... is too long a number") from None
     raise Unreadable(f"{word[:40]!r} is neither a number nor a quoted string")

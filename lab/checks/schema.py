@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, get_origin
+from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic import ValidationError as Invalid
-from referencing import Registry
 
 from lab.checks.kernel import shown
 from lab.checks.parsing import Unreadable, parsed
@@ -34,7 +33,7 @@ class Schema:
         self._adapter: TypeAdapter[Any] | None = None
         if isinstance(given, Mapping):
             inner = _checked(json.loads(json.dumps(given)))
-            self._validator = Draft202012Validator(inner, registry=Registry())
+            self._validator = _validator()(inner, registry=importlib.import_module("referencing").Registry())
         else:
             self._adapter, inner = _adapted(given)
         title = inner.get("title") or getattr(given, "__name__", "answer")
@@ -50,7 +49,7 @@ class Schema:
         if isinstance(given, cls):
             return given
         if isinstance(given, Mapping):
-            return _of_json(json.dumps(given, sort_keys=True))
+            return _of_json(json.dumps(given))
         try:
             return _of_type(given)
         except TypeError:  # not hashable
@@ -63,9 +62,8 @@ class Schema:
 
     def read(self, text: str) -> tuple[Any, Checked]:
         """The value in `text` (None where there is none), and what was found on the way."""
-        opens = "{" if not self.wrapped else "{["
         try:
-            found = parsed(text.strip(), opens)
+            found = parsed(text.strip())
         except Unreadable as odd:
             return None, Checked(name="schema", passed=False, message=str(odd))
         value = found.value
@@ -122,10 +120,16 @@ def _adapted(given: Any) -> tuple[TypeAdapter[Any], dict[str, Any]]:
         raise ValueError(f"schema={shown(given)}: pydantic can't make a JSON schema of it: {str(odd)[:200]}") from odd
 
 
+def _validator() -> Any:
+    """JSON Schema's own validator. It takes seconds to import, and most schemas are pydantic models."""
+    return importlib.import_module("jsonschema").Draft202012Validator
+
+
 def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    validator = _validator()
     try:
-        Draft202012Validator.check_schema(given)
-    except SchemaError as odd:
+        validator.check_schema(given)
+    except importlib.import_module("jsonschema").SchemaError as odd:
         where = ".".join(str(step) for step in odd.absolute_path) or "its root"
         raise ValueError(f"schema: {where}: {odd.message[:200]}") from odd
     for path, part in _parts(given, "schema"):
@@ -138,10 +142,10 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _leads(root: dict[str, Any], target: str) -> bool:
-    if not target.startswith("#"):
+    if target != "#" and not target.startswith("#/"):
         return False
     here: Any = root
-    for step in [one.replace("~1", "/").replace("~0", "~") for one in target[1:].split("/")[1:]]:
+    for step in [one.replace("~1", "/").replace("~0", "~") for one in unquote(target[1:]).split("/")[1:]]:
         if isinstance(here, list) and step.isdigit() and int(step) < len(here):
             here = here[int(step)]
         elif isinstance(here, dict) and step in here:
@@ -151,11 +155,16 @@ def _leads(root: dict[str, Any], target: str) -> bool:
     return True
 
 
+_DATA = ("const", "default", "enum", "examples", "example")
+"""Keywords whose values are data, not schemas."""
+
+
 def _parts(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
         yield path, value
         for key, one in value.items():
-            yield from _parts(one, f"{path}.{key}")
+            if key not in _DATA or path.endswith(".properties"):
+                yield from _parts(one, f"{path}.{key}")
     elif isinstance(value, list):
         for number, one in enumerate(value):
             yield from _parts(one, f"{path}.{number}")
@@ -166,7 +175,11 @@ def _is_object(schema: dict[str, Any]) -> bool:
 
 
 def _wrapped(inner: dict[str, Any]) -> dict[str, Any]:
-    inner = dict(inner)
+    inner = json.loads(json.dumps(inner))
+    for _, part in _parts(inner, ""):
+        target = part.get("$ref")
+        if isinstance(target, str) and not target.startswith(("#/$defs/", "#/definitions/")):
+            part["$ref"] = f"#/properties/value{target[1:]}"
     definitions = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
     made = {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False}
     return {**made, **definitions}
@@ -175,19 +188,25 @@ def _wrapped(inner: dict[str, Any]) -> dict[str, Any]:
 def strict_form(schema: dict[str, Any], *, close: bool) -> tuple[bool, dict[str, Any]]:
     """Whether OpenAI's strict mode takes the schema, and the schema as it is sent.
 
-    Strict mode wants every object closed and every property required. For a type of pydantic's that is done (`close`):
-    a value left out and a default given are the same to it. A JSON schema is sent as it is.
+    Strict mode wants every object closed and every property required. For a type of pydantic's that is done (`close`)
+    where what may be left out may also be null. Where a default is anything else nobody but the type knows it, and the
+    schema is sent as it is, as a JSON schema always is.
     """
     sent = json.loads(json.dumps(schema))
-    if close:
-        for _, part in _parts(sent, ""):
-            if isinstance(part.get("properties"), dict) and part.get("type") == "object":
-                part.setdefault("additionalProperties", False)
-                part["required"] = list(part["properties"])
-                for one in part["properties"].values():
-                    if isinstance(one, dict):
-                        one.pop("default", None)
+    objects = [part for _, part in _parts(sent, "") if part.get("type") == "object" and "properties" in part]
+    if close and all(_may_be_closed(part) for part in objects):
+        for part in objects:
+            part.setdefault("additionalProperties", False)
+            part["required"] = list(part["properties"])
+            for one in part["properties"].values():
+                one.pop("default", None)
     return all(_is_strict(part) for _, part in _parts(sent, "")), sent
+
+
+def _may_be_closed(part: dict[str, Any]) -> bool:
+    """Whether each property that may be left out may be null instead, and means the same."""
+    left = set(part["properties"]) - set(part.get("required") or ())
+    return all(part["properties"][name].get("default", "") is None for name in left)
 
 
 def _is_strict(part: dict[str, Any]) -> bool:

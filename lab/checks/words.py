@@ -8,9 +8,14 @@ from dataclasses import dataclass
 
 _SENTENCE = re.compile(r"[^.!?。！？\n]*(?:[.!?](?=\d)[^.!?。！？\n]*)*(?:[.!?。！？]+[\"”’)\]]*|\n|$)")
 _QUOTED = re.compile(r"\"([^\"\n]+)\"|“([^”\n]+)”|«([^»\n]+)»|„([^“”\n]+)[“”]")
-_NUMBER = re.compile(
-    r"(?<![\w.,])[-−]?\d+(?:[.,'\u00a0\u202f]\d+)*(?![\w]|[.,]\d)|(?<![\w.,])[-−]?\d+(?:[.,]\d+)*(?=[a-zA-Z%°€$£])"
-)
+_DIGITS = r"(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,']\d+)*|[.,]\d+)"
+_NUMBER = re.compile(rf"(?<![\w.,])[-−]?{_DIGITS}(?:(?![\w]|[.,]\d)|(?=[a-zA-Z%°€$£]))")
+_SCALES = {
+    **dict.fromkeys(("thousand", "tausend", "mille", "mil"), 1e3),
+    **dict.fromkeys(("million", "millions", "millionen", "mio", "millones", "milioni", "miljoen"), 1e6),
+    **dict.fromkeys(("billion", "billions", "milliarden", "mrd", "milliard", "milliards", "miliardi", "miljard"), 1e9),
+}
+_SCALE = re.compile(rf"\s+({'|'.join(sorted(_SCALES, key=len, reverse=True))})\b", re.I)
 _ISO = re.compile(r"(?<!\d)(\d{4})-(\d{1,2})-(\d{1,2})(?!\d)")
 _SLASHED = re.compile(r"(?<!\d)(\d{1,2})[./](\d{1,2})[./](\d{4})(?!\d)")
 _MONTHS = {
@@ -36,7 +41,8 @@ _MONTHS = {
 }
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DAY_FIRST = re.compile(
-    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|\.)?(?:\s+(?:of|de|di))?\s+({_MONTH})\b\.?(?:,?\s+(?:de\s+)?(\d{{4}}))?", re.I
+    rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|º|ª|\.)?(?:\s+(?:of|de|di))?\s+({_MONTH})\b\.?(?:,?\s+(?:de\s+)?(\d{{4}}))?",
+    re.I,
 )
 _MONTH_FIRST = re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s+(\d{{4}}))?", re.I)
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -102,15 +108,18 @@ def numbers(text: str) -> list[tuple[Span, frozenset[float]]]:
     rest = list(text)
     for span, _ in dates(text):
         rest[span.start : span.end] = " " * (span.end - span.start)
-    return [
-        (Span(one.start(), one.end(), one[0]), values)
-        for one in _NUMBER.finditer("".join(rest))
-        if (values := _values(one[0]))
-    ]
+    found, whole = [], "".join(rest)
+    for one in _NUMBER.finditer(whole):
+        scaled = _SCALE.match(whole, one.end())
+        times = _SCALES[scaled[1].casefold()] if scaled else 1
+        if values := frozenset(value * times for value in _values(one[0])):
+            end = scaled.end() if scaled else one.end()
+            found.append((Span(one.start(), end, whole[one.start() : end]), values))
+    return found
 
 
 def _values(said: str) -> frozenset[float]:
-    said = re.sub("['\u00a0\u202f]", "", said.replace("−", "-"))
+    said = re.sub("[' \u00a0\u202f]", "", said.replace("−", "-"))
     readings = {said.replace(",", ""), said.replace(".", "").replace(",", ".")}
     found = set()
     for one in readings:
@@ -152,10 +161,12 @@ Date = tuple[int | None, int, int]
 def dates(text: str) -> list[tuple[Span, frozenset[Date]]]:
     """Dates with a day and a month, each with what it may stand for: year (None where none is given), month, day."""
     found: list[tuple[Span, frozenset[Date]]] = []
+    taken = bytearray(len(text))
 
     def add(one: re.Match[str], *readings: tuple[str | None, int, int]) -> None:
         right = {(int(y) if y else None, m, d) for y, m, d in readings if 1 <= m <= 12 and 1 <= d <= 31}
-        if right and all(one.start() >= span.end or one.end() <= span.start for span, _ in found):
+        if right and not any(taken[one.start() : one.end()]):
+            taken[one.start() : one.end()] = b"\1" * (one.end() - one.start())
             found.append((Span(one.start(), one.end(), one[0]), frozenset(right)))
 
     for one in _ISO.finditer(text):

@@ -36,6 +36,10 @@ class Grid:
     ask: Ask
     submit: Submit
     seed: int
+    put: Callable[[], None]
+    """Writes the cells down."""
+    whole: bool = True
+    """Whether answers are on the ledger as they were said, and can be scored from there."""
     keep: object = field(repr=False, default=None)
     """What must not be forgotten while this is there."""
 
@@ -54,6 +58,7 @@ class Experiment:
 
     def run(self, progress: Literal["auto"] | Show | None = "auto") -> Experiment:
         """Ask the cells that have no answer yet, and score those that have no score. Safe to stop, and to run again.
+        What the ledger shows under a name is the plan that was run last.
 
         `progress`: `auto` is a bar in a notebook or a terminal; a function is called with the progress four times a
         second, in this thread. Raises `BusyError` where another process runs this experiment.
@@ -65,10 +70,13 @@ class Experiment:
         lease = store.Lease(self._book, self.name)
         lease.take()
         try:
+            grid.put()
             known = store.answered(self._book, self.name)
             left = [cell for cell in grid.cells if cell.id not in known]
-            now = self.progress = Progress(total=len(grid.cells), known=len(known), done=len(grid.cells) - len(left))
-            grid.submit(self._rescored(grid)).result()
+            before = len(grid.cells) - len(left)
+            now = self.progress = Progress(total=len(grid.cells), known=before, done=before)
+            if grid.whole:
+                grid.submit(self._rescored(grid)).result()
             concurrency = self.plan.concurrency if self.plan else 8
             asking = run(
                 shuffled(left, grid.seed),
@@ -120,7 +128,7 @@ class Experiment:
         row = found.iloc[0]
         said = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
         content = store.content(self._book, self.name) or {}
-        more = {key: content.get(key) for key in ("eval_set", "eval_hash")}
+        more = {key: content.get(key) for key in ("eval_set", "eval_hash", "scorers")}
         return Group(said, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
 
     def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
@@ -149,6 +157,7 @@ class Group:
     scores: Mapping[str, tuple[float, Hashable]] = field(repr=False)
     eval_set: str | None = None
     eval_hash: str | None = None
+    scorers: Mapping[str, str] | None = field(repr=False, default=None)
 
     def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
         """The mean score of each case, and its cluster."""

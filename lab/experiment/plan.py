@@ -14,8 +14,8 @@ from lab import display, errors
 from lab.evals import Case, EvalSet
 from lab.prompts import Filled, Prompt
 
-_HOW = ("api_key", "extra_headers", "api_base", "base_url")
-"""Parameters that say how to connect, not what is asked."""
+_HOW = ("api_key", "extra_headers")
+"""Parameters that say how to connect, not what is asked or whom."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ def _cells(prompts: Sequence[Prompt], models: Sequence[str], cases: EvalSet, rep
     for prompt in prompts:
         for case in cases:
             said = filled(prompt, case)
-            head = json.dumps([prompt.name, case.id, said.messages], sort_keys=True, ensure_ascii=False)
+            head = json.dumps([prompt.name, prompt.hash, case.id, said.messages], sort_keys=True, ensure_ascii=False)
             begun = hashlib.sha256(f"{head}|{rest}".encode("utf-8", "replace"))
             for model in models:
                 for repeat in range(repeats):

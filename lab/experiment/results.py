@@ -87,19 +87,19 @@ def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
     """A row a prompt and model: columns `prompt`, `version`, `model`, `cells`, `done`; `success`, `valid` and `score`
     (shares), `latency_p50`, `_p95`, `_p99`, `ttft_p50`, `_p95`, `_p99` (seconds), each with `_low` and `_high`; `cost`,
     `cost_per_call`, `cost_per_good` (US dollars a success that is valid and scores at least 1; where there is no
-    scorer, a valid one), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `left_out`.
+    scorer, a valid one), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `left_out`, `unscored`.
 
-    Scores have Wilson's interval where they are right or wrong and each case is asked once, else Student's t over the
-    clusters of cases.
+    Scores have Wilson's interval, over the effective number of answers where cases go together in clusters or are asked
+    several times (`stats.share`). `unscored` answers have no score, because a scorer failed.
     """
     import pandas as pd  # slow to import, and only readers need it
 
     found = _figures(book, name)
-    roles = _roles(book, name)
+    roles, scored = _roles(book, name), bool(_scorers(book, name))
     rows = []
     for (prompt, version, model), group in found.items():
         extra = roles.get((prompt, version, model), {})
-        rows.append({"prompt": prompt, "version": version, "model": model, **_row(group, level), **extra})
+        rows.append({"prompt": prompt, "version": version, "model": model, **_row(group, level, scored), **extra})
     columns = list(rows[0]) if rows else ["prompt", "version", "model"]
     return pd.DataFrame(rows, columns=columns)
 
@@ -161,7 +161,7 @@ def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
     return found
 
 
-def _row(group: Figures, level: float) -> dict[str, Any]:
+def _row(group: Figures, level: float, scored: bool) -> dict[str, Any]:
     ended, ok = group["ended"], group["ok"]
     n, answered = int(ended.sum()), int(ok.sum())
     found: dict[str, Any] = {"cells": len(ok), "done": n}
@@ -179,13 +179,14 @@ def _row(group: Figures, level: float) -> dict[str, Any]:
             found |= _spread(f"{name}_{said}", stats.percentile(values, share, level))
     spent = float(group["cost"][ended].sum())
     score = group["score"]
-    right = int((ok & (group["valid"] != 0) & (np.isnan(score) | (score >= 1 - 1e-9))).sum())
+    right = int((ok & (group["valid"] != 0) & ((score >= 1 - 1e-9) if scored else True)).sum())
     found |= {
         "cost": spent,
         "cost_per_call": spent / n if n else math.nan,
         "cost_per_good": spent / right if right else math.nan,
         **dict.fromkeys(("retries", "hedges", "fallbacks", "repairs"), 0),
         "left_out": answered - int(timed.sum()),
+        "unscored": int((ended & np.isnan(score)).sum()) if scored else 0,
     }
     return found
 
@@ -201,11 +202,7 @@ def _score(group: Figures, level: float) -> stats.Interval:
     known = group["ended"] & ~np.isnan(group["score"])
     if not known.any():
         return _NOTHING
-    scores, clusters = group["score"][known], group["cluster"][known]
-    if np.isin(scores, (0.0, 1.0)).all() and len(np.unique(clusters)) == len(scores):
-        return stats.wilson(int(scores.sum()), len(scores), level)
-    found = stats.mean(scores, clusters, level)
-    return stats.Interval(found.estimate, max(0.0, found.low), min(1.0, found.high))
+    return stats.share(group["score"][known], group["cluster"][known], level)
 
 
 def by_case(frame: pd.DataFrame) -> dict[str, tuple[float, Hashable]]:

@@ -21,7 +21,8 @@ Ask = Callable[[Cell], Awaitable[Reply]]
 @dataclass(slots=True)
 class Progress:
     """How far a run is: cells `done` of `total` (`known` of them from before), calls that `failed`, US dollars so far
-    (calls of unknown cost apart), and seconds since it began."""
+    (calls of unknown cost apart), and seconds since it began. `stopped` is why it did before its end, `first` the first
+    failure that was met."""
 
     total: int
     known: int = 0
@@ -29,8 +30,10 @@ class Progress:
     failed: int = 0
     cost: float = 0.0
     began: float = field(default_factory=time.monotonic)
+    running: int = 0
     ended: float | None = None
     stopped: str | None = None
+    first: str | None = None
 
     @property
     def seconds(self) -> float:
@@ -78,16 +81,23 @@ async def run(
 async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[Scorer], progress: Progress) -> None:
     while waiting and progress.stopped is None:
         cell = waiting.popleft()
+        progress.running += 1
         try:
             reply = await ask(cell)
-        except errors.BudgetError as spent:
-            progress.stopped = str(spent)
-            return
+        except errors.BudgetError as refused:
+            if progress.running == 1:  # nothing is set aside for others: this is all that is left
+                progress.stopped = str(refused)
+            waiting.append(cell)
+            return  # whoever still runs goes on, fewer at once
         except errors.LabError as failure:
             progress.failed += 1
+            progress.first = progress.first or str(failure)
             progress.cost += failure.cost or 0.0
-            progress.done += failure.kind not in store.UNANSWERED
+            answered = failure.kind not in store.UNANSWERED and not any(one.broken for one in failure.checks)
+            progress.done += answered
             continue
+        finally:
+            progress.running -= 1
         progress.cost += reply.cost or 0.0
         for one in scorers:
             value, message = await scored(one, reply.text, reply.value, cell.case.expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import sqlite3
@@ -20,8 +21,12 @@ LEASE = 15.0
 UNANSWERED = ("budget", "busy", "auth", "quota")
 """Kinds of failure that say nothing of the question: such a cell is asked again."""
 _KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
-ANSWERED = f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS})))"
-"""What became of a call that answers its cell. One that failed without a kind met a bug, not an answer."""
+ANSWERED = (
+    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
+    " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
+)
+"""What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
+bug, not an answer."""
 
 
 def put(
@@ -37,10 +42,16 @@ def put(
             (name, time.time(), cases.name or None, cases.hash, cases.held_out, json.dumps(said, default=str)),
         )
         db.execute("UPDATE cells SET current = 0 WHERE experiment = ?", (name,))
+        before = dict(db.execute("SELECT cell, expected FROM cells WHERE experiment = ?", (name,)))
+        other = [(name, cell.id) for cell in cells if before.get(cell.id, _expected(cell)) != _expected(cell)]
+        db.executemany(
+            "DELETE FROM scores WHERE call_id IN (SELECT call_id FROM calls WHERE experiment = ? AND cell = ?)", other
+        )
         db.executemany(
             "INSERT INTO cells (experiment, cell, place, prompt_name, prompt_version, model, case_id, cluster, tags,"
-            " repeat) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment, cell) DO UPDATE SET current = 1,"
-            " place = excluded.place, cluster = excluded.cluster, tags = excluded.tags",
+            " repeat, expected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment, cell) DO UPDATE SET"
+            " current = 1, place = excluded.place, cluster = excluded.cluster, tags = excluded.tags,"
+            " expected = excluded.expected",
             [_row(name, cell, versions) for cell in cells],
         )
 
@@ -59,7 +70,12 @@ def _row(name: str, cell: Cell, versions: Mapping[tuple[str, str], int]) -> tupl
         json.dumps(case.tags),
         cell.repeat,
     )
-    return (name, cell.id, cell.place, *where)
+    return (name, cell.id, cell.place, *where, _expected(cell))
+
+
+def _expected(cell: Cell) -> str:
+    said = json.dumps(cell.case.expected, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def answered(book: Ledger, name: str) -> dict[str, str]:
@@ -80,7 +96,7 @@ def unscored(book: Ledger, name: str, scorers: Sequence[str]) -> list[dict[str, 
             " JOIN cells ON cells.experiment = calls.experiment AND cells.cell = calls.cell AND cells.current"
             " JOIN texts ON texts.id = calls.id LEFT JOIN scores ON scores.call_id = calls.call_id AND scorer = ?"
             " WHERE calls.experiment = ? AND calls.status = 'ok' AND texts.answer IS NOT NULL"
-            " AND scores.call_id IS NULL",
+            " AND scores.score IS NULL",
             [scorer, scorer, name],
         )
     return rows

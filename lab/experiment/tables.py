@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from lab import display
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEW = "too few"
+_MARKUP = re.compile(r"[\\`*_|!#]|\[(?=[^\]]*\]\()|(?<=\])\(")
 
 
 def readable(summary: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +44,9 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
     said["cost"] = _dollars(row["cost"])
     said["per good answer"] = _dollars(row["cost_per_good"])
     extra = [f"{row[name]} {name}" for name in ("retries", "hedges", "fallbacks", "repairs") if row[name]]
-    extra += [f"{row['left_out']} saturated" for _ in [0] if row["left_out"]]
+    extra += [
+        f"{row[name]} {said}" for name, said in (("left_out", "saturated"), ("unscored", "unscored")) if row[name]
+    ]
     said["extra"] = ", ".join(extra)
     return said
 
@@ -84,12 +88,17 @@ def to_html(frame: pd.DataFrame, caption: str) -> str:
     )
 
 
+def plain(text: str) -> str:
+    """Text in Markdown that is text: on one line, without control characters, nothing of it a link or a picture."""
+    line = " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
+    return _MARKUP.sub(r"\\\g<0>", line).replace("<", "&lt;")
+
+
 def to_markdown(frame: pd.DataFrame) -> str:
-    """A table of texts in Markdown; bars and line ends in a cell are taken out of it."""
+    """A table of texts in Markdown."""
 
     def row(values: Any) -> str:
-        said = [" ".join(str(value).replace("|", "\\|").replace("<", "&lt;").split()) for value in values]
-        return "| " + " | ".join(said) + " |"
+        return "| " + " | ".join(plain(str(value)) for value in values) + " |"
 
     lines = [
         row(frame.columns),

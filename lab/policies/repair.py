@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 from lab import errors
+from lab.failures import shortened
 from lab.model import Checked, Event
 from lab.policies.kernel import Events, Proceed, Try
 from lab.policies.validate import among, whole_number
 
 Then = Literal["raise", "return"]
+COMPLAINT = 4_000
+"""Characters of what was wrong that it is told."""
 QUOTED = 20_000
 """Characters of a wrong answer that are shown to the model again."""
 
@@ -56,6 +59,7 @@ Examine = Callable[[Event], Awaitable[Found]]
 
 async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, its answer examined; again with what was wrong, where that may help."""
+    before: list[Event] | None = None
     asked = attempt
     for nth in range(1, repair.attempts + 1):
         done: Event | None = None
@@ -69,6 +73,12 @@ async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proc
                     held.append(event)
                 else:
                     yield event
+        except errors.LabError:
+            if before is None or repair.then != "return":
+                raise
+            for event in before:  # an answer that was paid for, if a wrong one
+                yield event
+            return
         finally:
             await events.aclose()
         assert done is not None, "a source ends with `done` or raises"
@@ -76,10 +86,10 @@ async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proc
         found = await examine(done)
         last = nth == repair.attempts or attempt.call.streamed or found.broken
         if found.passed or (last and repair.then == "return" and not found.broken):
-            for event in held:
+            for event in (*held, replace(done, value=found.value, checks=found.checks)):
                 yield event
-            yield replace(done, value=found.value, checks=found.checks)
             return
+        before = [*held, replace(done, value=found.value, checks=found.checks)]
         if last:
             raise failure(attempt.model, found, done.answer.text, nth)
         messages = again(attempt.call.messages, done.answer.text, found.wrong())
@@ -90,12 +100,12 @@ def failure(model: str, found: Found, text: str, asked: int) -> errors.Validatio
     """The failure that an answer ends in which did not pass."""
     often = "" if asked == 1 else f", asked {asked} times"
     said = f"{model}: the answer fails its checks{often}: {'; '.join(found.wrong())}"
-    return errors.ValidationError(said[:2000], checks=found.checks, partial=text)
+    return errors.ValidationError(shortened(said, 2000), checks=found.checks, partial=text)
 
 
 def again(messages: Sequence[Any], text: str, wrong: Sequence[str]) -> tuple[Any, ...]:
     """The conversation that asks for a better answer: what was asked, the last answer, and what is wrong with it."""
-    problems = "\n".join(f"- {one}" for one in wrong)
+    problems = shortened("\n".join(f"- {one}" for one in wrong), COMPLAINT)
     said = (
         f"That answer can't be used:\n{problems}\nGive the whole answer again, with this put right, and nothing else."
     )

@@ -9,12 +9,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lab.stats.means import bootstrap, cases_needed, mean
-from lab.stats.proportions import Interval, mcnemar, paired_shares, z
+from lab.stats.effective import effective, paired
+from lab.stats.proportions import Interval, mcnemar, tango, z
 
 Result = Literal["pass", "fail", "inconclusive"]
-FEW = 30
-"""Clusters below which the bootstrap is too narrow, and Student's t is taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +39,16 @@ class Verdict:
     names: tuple[str, str] = ("baseline", "candidate")
 
     def __str__(self) -> str:
+        more = f"; about {self.needed:,} would" if self.needed else ""
+        left = f" ({self.left_out} left out: only one has a score there)" if self.left_out else ""
         said = {
             "pass": f"not worse by more than the margin of {self.margin:.1%}",
             "fail": f"worse by more than the margin of {self.margin:.1%}",
-            "inconclusive": f"{self.n} cases can't tell; about {self.needed:,} would"
-            if self.needed
-            else "nothing to tell from",
+            "inconclusive": f"{self.n} cases can't tell{more}",
         }
         return (
             f"{self.verdict}: {self.names[1]} {self.candidate:.1%} against {self.names[0]} {self.baseline:.1%}, "
-            f"difference {self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}] over {self.n} cases: "
+            f"difference {self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}] over {self.n} cases{left}: "
             f"{said[self.verdict]}"
         )
 
@@ -81,8 +79,8 @@ def gate(
     the margin passes in 2.5 % of them at the level 0.95. Both are evaluations, mappings from case to score, or lists of
     scores in the same order. Cases that only one of them has are left out and counted.
 
-    The interval is Tango's score interval where scores are right or wrong and each case is its own cluster, the cluster
-    bootstrap for at least 30 clusters, and Student's t over the clusters for fewer.
+    The interval is Tango's score interval, over as many independent answers as the scores are worth where cases go
+    together in clusters or are right in part (`stats.paired`).
     """
     if not 0 <= margin < 1:
         raise ValueError(f"margin={margin!r}: a share of at least 0 and below 1, such as 0.02 for two points")
@@ -109,7 +107,7 @@ def gate(
         level=level,
         baseline=float(first.mean()) if n else math.nan,
         candidate=float(second.mean()) if n else math.nan,
-        needed=None if verdict != "inconclusive" else _needed(differences, found, margin, level, n),
+        needed=None if verdict != "inconclusive" else _needed(differences, groups, margin, level),
         method=method,
         p=p,
         left_out=left_out,
@@ -126,26 +124,43 @@ def _interval(
     p = mcnemar(lost, won) if binary and n else None
     if n == 0:
         return Interval(math.nan, math.nan, math.nan), "no case in common", None
-    if binary and many == n:
-        return paired_shares(lost, won, n, level), "Tango's score interval", p
-    differences = second - first
-    if many >= FEW and differences.any():
-        return bootstrap(differences, groups, level), f"bootstrap over {many} clusters", p
-    return mean(differences, groups, level), f"Student's t over {many} clusters", p
+    method = "Tango's score interval"
+    if not binary or many < n:
+        method += f", effective number of answers over {many} clusters"
+    return paired(second - first, groups, level), method, p
 
 
-def _needed(differences: np.ndarray, found: Interval, margin: float, level: float, n: int) -> int | None:
-    """Cases in all, for the difference seen so far: as if the interval shrank with the root of their number."""
+MOST = 1_000_000
+"""Cases beyond which nobody is told to ask so many."""
+
+
+def _needed(differences: np.ndarray, groups: Sequence[Hashable], margin: float, level: float) -> int | None:
+    """Cases in all that would decide it if they went on like those seen: None where none would, or more than `MOST`.
+
+    As many as the interval needs to leave the margin, and twice as many where that depends on chance (a power of four
+    in five takes the square of (1.96 + 0.84) / 1.96 times as many).
+    """
+    n = len(differences)
     if n < 2:
         return None
-    away = abs(found.estimate + margin)
-    half = (found.high - found.low) / 2
-    if not math.isfinite(half):
-        return None
-    if half == 0 or away < 1e-9:
-        away = max(away, margin / 4, 0.0025)  # right on the margin: decided only once it moves a little
-    sd = half / z(level) * math.sqrt(n)
-    return max(n + 1, cases_needed(sd, away, level, 0.8)) if sd else n + 1
+    up, down = float(differences[differences > 0].sum()) / n, -float(differences[differences < 0].sum()) / n
+    worth = effective(differences, groups) / n
+
+    def decided(cases: float) -> bool:
+        answers = cases * worth
+        seen = tango(down * answers, up * answers, answers, z(level))
+        return seen.low > -margin or seen.high < -margin
+
+    low, high = float(n), float(n)
+    while not decided(high):
+        low, high = high, high * 2
+        if high > MOST:
+            return None
+    while high - low > max(1.0, low * 0.001):
+        middle = (low + high) / 2
+        low, high = (low, middle) if decided(middle) else (middle, high)
+    sure = 1.0 if up == down == 0 else ((z(level) + 0.8416) / z(level)) ** 2
+    return max(n + 1, math.ceil(high * sure))
 
 
 def _paired(
@@ -180,5 +195,7 @@ def _by_case(given: Any) -> dict[str, tuple[float, Hashable]] | None:
     if isinstance(given, Mapping):
         return {case: (float(score), case) for case, score in given.items()}
     if hasattr(given, "items") and hasattr(given, "index"):  # a pandas Series, by its index
+        if not given.index.is_unique:
+            raise ValueError("gate(...): a case stands twice in the index: take the mean of its scores first")
         return {case: (float(score), case) for case, score in given.items()}
     return None

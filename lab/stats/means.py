@@ -37,7 +37,7 @@ def mean(
         return _NONE
     middle, groups = (
         float(found.mean()),
-        len(found) if clusters is None else len(np.unique(_codes(clusters, len(found)))),
+        len(found) if clusters is None else len(np.unique(codes(clusters, len(found)))),
     )
     if groups < 2:
         return Interval(middle, math.nan, math.nan)
@@ -62,7 +62,7 @@ def bootstrap(
     found = _array(values)
     if not len(found):
         return _NONE
-    names = np.arange(len(found)) if clusters is None else _codes(clusters, len(found))
+    names = np.arange(len(found)) if clusters is None else codes(clusters, len(found))
     sums, counts = np.bincount(names, weights=found), np.bincount(names)
     random = np.random.default_rng(seed)
     drawn: list[NDArray[np.float64]] = []
@@ -149,7 +149,8 @@ def _array(values: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def _codes(clusters: Sequence[Hashable], n: int) -> NDArray[np.int64]:
+def codes(clusters: Sequence[Hashable] | NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Clusters as numbers from 0 on. Raises `ValueError` unless there is one for each of n values."""
     if len(clusters) != n:
         raise ValueError(f"{len(clusters)} clusters for {n} values: name one for each")
     if isinstance(clusters, np.ndarray) and clusters.dtype.kind == "i" and len(clusters):
@@ -163,7 +164,7 @@ def _sums(
 ) -> tuple[NDArray[np.float64], int]:
     """The deviations from the mean, summed by cluster."""
     off = found - found.mean() if len(found) else found
-    return (off if clusters is None else np.bincount(_codes(clusters, len(found)), weights=off)), len(found)
+    return (off if clusters is None else np.bincount(codes(clusters, len(found)), weights=off)), len(found)
 
 
 def _portions(resamples: int, groups: int) -> list[int]:

@@ -34,12 +34,16 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
         raise ValueError(f"wilson({successes!r}, {n!r}): 0 <= successes <= n")
     if n == 0:
         return Interval(math.nan, math.nan, math.nan)
-    quantile, share = z(level), successes / n
+    return wilson_share(successes / n, n, z(level))
+
+
+def wilson_share(share: float, n: float, quantile: float) -> Interval:
+    """Wilson's interval of a share of `n` answers, which need not be a whole number."""
     square = quantile**2
     middle = (share + square / (2 * n)) / (1 + square / n)
     half = quantile / (1 + square / n) * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
-    low = 0.0 if successes == 0 else max(0.0, middle - half)
-    return Interval(share, low, 1.0 if successes == n else min(1.0, middle + half))
+    low = 0.0 if share == 0 else max(0.0, middle - half)
+    return Interval(share, low, 1.0 if share == 1 else min(1.0, middle + half))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -66,7 +70,12 @@ def paired_shares(only_first: int, only_second: int, n: int, level: float = 0.95
         raise ValueError(f"paired_shares({only_first!r}, {only_second!r}, {n!r}): counts of n cases")
     if n == 0:
         return Interval(math.nan, math.nan, math.nan)
-    quantile = z(level)
+    return tango(only_first, only_second, n, z(level))
+
+
+def tango(only_first: float, only_second: float, n: float, quantile: float) -> Interval:
+    """Tango's interval; the counts need not be whole numbers."""
+    b, c = only_second, only_first
 
     def score(delta: float) -> float:
         linear = -b - c + (2 * n - b + c) * delta
