@@ -213,8 +213,13 @@ def frontier(frame: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
     dots = base.mark_circle(size=110, opacity=1).encode(
         y="score:Q", tooltip=["name:N", alt.Tooltip("cost:Q", format="$.5f"), alt.Tooltip("score:Q", format=".1%")]
     )
-    labels = base.mark_text(align="left", dx=9, dy=-9, fontSize=11).encode(y="score:Q", text="name:N")
-    return (line + spans + dots + labels).properties(width=width, height=300)
+    first = alt.FieldEqualPredicate(field="group", equal=groups[0]) if groups else True
+    above, below = base.transform_filter(first), base.transform_filter({"not": first} if groups else False)
+    labels = [
+        which.mark_text(align=side, dx=dx, dy=dy, fontSize=11).encode(y="score:Q", text="name:N")
+        for which, side, dx, dy in ((above, "left", 9, 12), (below, "right", -9, -10))
+    ]
+    return alt.layer(line, spans, dots, *labels).properties(width=width, height=300)
 
 
 def shares(frame: pd.DataFrame, order: list[str], parts: list[str], width: int | str = "container") -> alt.Chart:

@@ -16,8 +16,8 @@ HERE = Path(__file__).parent
 def run(path: Path, ledger: Path) -> nbformat.NotebookNode:
     """The notebook at `path`, executed from its own folder. Raises where a cell fails."""
     notebook = nbformat.read(path, as_version=4)
-    os.environ["LAB_DB"] = str(ledger)
-    NotebookClient(notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
+    client = NotebookClient(notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(HERE)}})
+    client.execute(env={**os.environ, "LAB_DB": str(ledger)})
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -20,14 +22,24 @@ def _runner() -> object:
     return module
 
 
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Path, tuple[Future, Path]]]:
+    """Each notebook's run, three at a time: most of what they do is wait for the simulation."""
+    runner, folder = _runner(), tmp_path_factory.mktemp("notebooks")
+    with ThreadPoolExecutor(3) as pool:
+        yield {
+            path: (pool.submit(runner.run, path, folder / f"{path.stem}.db"), folder / f"{path.stem}.db")
+            for path in NOTEBOOKS
+        }
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore")
-def test_it_runs_from_top_to_bottom(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_from_top_to_bottom(path: Path, runs: dict[Path, tuple[Future, Path]]) -> None:
     """On a ledger of its own; a cell that fails is raised."""
-    monkeypatch.setenv("LAB_DB", str(tmp_path / "notebook.db"))
-    ran = _runner().run(path, tmp_path / "notebook.db")
-    assert any("image/png" in str(cell.get("outputs")) for cell in ran.cells), "a chart was drawn"
-    assert (tmp_path / "notebook.db").exists()
+    run, ledger = runs[path]
+    assert any("image/png" in str(cell.get("outputs")) for cell in run.result().cells), "a chart was drawn"
+    assert ledger.exists()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -98,7 +98,6 @@ MODELS = {
             about=f"{about}: right in {easy:.0%} of easy, {medium:.0%} of medium, {hard:.0%} of hard cases",
             median=median,
             sigma=0.25,
-            stragglers=0.01,
             rate=rate,
             price_in=price,
             price_out=4 * price,
