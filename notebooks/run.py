@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 from pathlib import Path
 
@@ -28,11 +28,14 @@ def run(path: Path, ledger: Path) -> nbformat.NotebookNode:
 
 
 def main() -> None:
-    """Run those that are named, or all of them."""
-    names = sys.argv[1:] or sorted(path.name for path in HERE.glob("*.ipynb"))
-    for name in names:
+    """Run those that are named, or all of them; `--into FOLDER` keeps the outputs there instead."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--into", type=Path, default=HERE)
+    options = parser.parse_args()
+    for name in options.names or sorted(path.name for path in HERE.glob("*.ipynb")):
         with tempfile.TemporaryDirectory() as folder:
-            nbformat.write(run(HERE / name, Path(folder) / "lab.db"), HERE / name)
+            nbformat.write(run(HERE / name, Path(folder) / "lab.db"), options.into / name)
         print(f"ran {name}")
 
 

@@ -32,6 +32,20 @@ def test_the_readmes_example_runs_and_says_what_it_says(tmp_path: Path) -> None:
     assert [line.split()[:4] for line in ours[4:7]] == [line.split()[:4] for line in theirs[4:7]]
 
 
+def test_the_readmes_other_examples_run_and_say_what_they_say(tmp_path: Path) -> None:
+    """Values, scores and intervals as printed; times may differ."""
+    blocks = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL)[1:]
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    said = []
+    for code, told in blocks:
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+        assert (ran.returncode, ran.stderr) == (0, "")
+        said.append((ran.stdout.split("\n"), told.split("\n")))
+    assert said[0][0][0] == said[0][1][0]
+    ours, theirs = said[1]
+    assert [line.split()[1:6] for line in ours[1:5]] == [line.split()[1:6] for line in theirs[1:5]]
+
+
 def test_the_readmes_tree_is_the_docstrings() -> None:
     tree = [line.strip() for line in errors.__doc__.split("\n") if "──" in line]
     assert [line.strip() for line in README.split("\n") if "── " in line] == tree
