@@ -135,8 +135,8 @@ def test_wilson_covers_as_often_as_it_says(n: int, p: float) -> None:
 @pytest.mark.parametrize(("n", "p", "q", "both"), [(60, 0.85, 0.8, 0.72), (120, 0.9, 0.9, 0.85), (90, 0.7, 0.6, 0.5)])
 def test_paired_shares_cover_as_often_as_they_say(n: int, p: float, q: float, both: float) -> None:
     random = np.random.default_rng(1)
-    draws = random.multinomial(n, [both, p - both, q - both, 1 - p - q + both], size=3000)
-    _share(sum(_covered(stats.paired_shares(int(d[1]), int(d[2]), n), q - p) for d in draws), 3000)
+    draws = random.multinomial(n, [both, p - both, q - both, 1 - p - q + both], size=1500)
+    _share(sum(_covered(stats.paired_shares(int(d[1]), int(d[2]), n), q - p) for d in draws), 1500)
 
 
 @pytest.mark.parametrize(("groups", "each"), [(8, 4), (20, 3), (60, 2)])
