@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlite_utils import Database
 
-from lab import errors
+from lab import errors, packs
 from lab.migrations import APPLICATION_ID, migrations
 from lab.rows import Statement
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 BUSY = 30.0
 """Seconds a write waits for another process to finish its own."""
 _BATCH = 500
+_PACK_EVERY = 1000
+"""Calls that end between two looks at whether a pack of columns can be made of older ones."""
 _LINGER = 0.02
 """Seconds that rows nobody waits for (the start of a call, of an attempt) may wait for company in one commit."""
 
@@ -170,7 +172,7 @@ class Ledger:
         connection = connect(self.path)
         here = _identity(self.path)
         connection.isolation_level = None
-        running = True
+        running, ended = True, 0
         while running:
             batch = [self._todo.get()]
             linger = time.monotonic() + _LINGER
@@ -190,7 +192,22 @@ class Ledger:
             elif jobs and not _commit(connection, jobs, self.path):
                 for job in jobs:  # one of them is at fault: the others must not pay for it
                     _commit(connection, [job], self.path, last=True)
+            ended += sum(job.waited_for for job in jobs)
+            if ended >= _PACK_EVERY and self._todo.empty():
+                ended = 0
+                _pack(connection)
         connection.close()
+
+
+def _pack(connection: sqlite3.Connection) -> None:
+    """Pack one lot of older calls. Derived, so what can't be written now (a full disk) is made when it is read."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        packs.pack(connection, most=1)
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
 
 def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:

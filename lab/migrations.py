@@ -34,6 +34,131 @@ def m003_checks_prompts_experiments(db: Database) -> None:
             db.execute(statement)
 
 
+@migrations()
+def m004_packs_tags_views_jobs_ratings(db: Database) -> None:
+    """Columns packed for figures, an index of tags, views to watch, experiments that run in the background, ratings."""
+    for statement in _M004.split(";;"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_M004 = """
+CREATE TABLE packs (                   -- derived, see lab/packs.py: may be deleted at any time
+    pack INTEGER PRIMARY KEY,
+    first INTEGER NOT NULL,            -- ids of the calls in it
+    last INTEGER NOT NULL UNIQUE
+);;
+CREATE TABLE pack_columns (
+    pack INTEGER NOT NULL REFERENCES packs(pack),
+    name TEXT NOT NULL,                -- calls.latency, attempts.cost ...
+    data BLOB NOT NULL,
+    PRIMARY KEY (pack, name)
+) WITHOUT ROWID;;
+CREATE TRIGGER packs_gone AFTER DELETE ON packs BEGIN
+    DELETE FROM pack_columns WHERE pack = old.pack;
+END;;
+CREATE TRIGGER packs_call_changed AFTER UPDATE ON calls WHEN old.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= old.id AND first <= old.id;
+END;;
+CREATE TRIGGER packs_call_gone AFTER DELETE ON calls WHEN old.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= old.id AND first <= old.id;
+END;;
+CREATE TRIGGER packs_attempt_added AFTER INSERT ON attempts
+    WHEN (SELECT id FROM calls WHERE call_id = new.call_id) <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= (SELECT id FROM calls WHERE call_id = new.call_id)
+        AND first <= (SELECT id FROM calls WHERE call_id = new.call_id);
+END;;
+CREATE TRIGGER packs_attempt_changed AFTER UPDATE ON attempts
+    WHEN (SELECT id FROM calls WHERE call_id = new.call_id) <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= (SELECT id FROM calls WHERE call_id = new.call_id)
+        AND first <= (SELECT id FROM calls WHERE call_id = new.call_id);
+END;;
+CREATE TABLE call_tags (
+    tag TEXT NOT NULL,
+    id INTEGER NOT NULL REFERENCES calls(id),
+    PRIMARY KEY (tag, id)
+) WITHOUT ROWID;;
+INSERT OR IGNORE INTO call_tags SELECT value, calls.id FROM calls, json_each(calls.tags);;
+CREATE TRIGGER call_tags_put AFTER INSERT ON calls WHEN new.tags <> '[]' BEGIN
+    INSERT OR IGNORE INTO call_tags SELECT value, new.id FROM json_each(new.tags);
+END;;
+CREATE TRIGGER call_tags_gone AFTER DELETE ON calls WHEN old.tags <> '[]' BEGIN
+    DELETE FROM call_tags WHERE id = old.id AND tag IN (SELECT value FROM json_each(old.tags));
+END;;
+DROP INDEX calls_user;;
+DROP INDEX calls_experiment;;
+CREATE INDEX calls_user ON calls(user, started_at) WHERE user IS NOT NULL;;
+CREATE INDEX calls_experiment ON calls(experiment, started_at) WHERE experiment IS NOT NULL;;
+CREATE INDEX calls_status ON calls(status, started_at);;
+CREATE INDEX calls_kind ON calls(kind, started_at) WHERE kind IS NOT NULL;;
+CREATE INDEX calls_prompt ON calls(prompt_name, prompt_version, started_at) WHERE prompt_name IS NOT NULL;;
+CREATE TABLE jobs (
+    name TEXT PRIMARY KEY,             -- the experiment's
+    spec TEXT NOT NULL,                -- JSON: what is asked of whom, by names and values
+    state TEXT NOT NULL,               -- waiting, running, stopped, done, failed
+    stop INTEGER NOT NULL DEFAULT 0,   -- somebody has asked it to stop
+    asked_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    cost REAL NOT NULL DEFAULT 0, seconds_left REAL,
+    message TEXT
+);;
+CREATE TABLE ratings (
+    id INTEGER PRIMARY KEY,
+    given_at REAL NOT NULL,
+    call_a TEXT NOT NULL REFERENCES calls(call_id),
+    call_b TEXT NOT NULL REFERENCES calls(call_id),
+    shown_first TEXT NOT NULL,         -- a, b: which of them stood left
+    choice TEXT NOT NULL,              -- a, b, both, neither
+    user TEXT                          -- who rated
+);;
+CREATE VIEW timed_calls AS             -- calls whose times count: answered, not from the store, by an unhurried client
+    SELECT calls.* FROM calls JOIN attempts ON attempts.call_id = calls.call_id AND attempts.won = 1
+    WHERE NOT calls.cached AND NOT attempts.saturated;;
+CREATE VIEW success_by_model AS
+    SELECT model, count(*) AS calls, sum(status = 'ok') AS ok, sum(status = 'failed') AS failed,
+        avg(CASE WHEN status IN ('ok', 'failed') THEN status = 'ok' END) AS success,
+        avg(CASE WHEN valid IS NOT NULL OR kind = 'validation' THEN coalesce(valid, 0) = 0 END) AS invalid,
+        sum(cached) AS cached
+    FROM calls GROUP BY model;;
+CREATE VIEW failures_by_kind AS
+    SELECT date(started_at, 'unixepoch') AS day, model, kind, coalesce(phase, reason) AS detail, count(*) AS calls
+    FROM calls WHERE status = 'failed' GROUP BY 1, 2, 3, 4;;
+CREATE VIEW latency_by_model AS        -- nearest rank; lab.metrics() has the intervals
+    SELECT model, count(*) AS calls, min(CASE WHEN place >= 0.5 * n THEN latency END) AS p50,
+        min(CASE WHEN place >= 0.95 * n THEN latency END) AS p95,
+        min(CASE WHEN place >= 0.99 * n THEN latency END) AS p99, max(latency) AS slowest
+    FROM (SELECT model, latency, row_number() OVER (PARTITION BY model ORDER BY latency) AS place,
+        count(*) OVER (PARTITION BY model) AS n FROM timed_calls WHERE latency IS NOT NULL) GROUP BY model;;
+CREATE VIEW first_token_by_model AS
+    SELECT model, count(*) AS calls, min(CASE WHEN place >= 0.5 * n THEN ttft END) AS p50,
+        min(CASE WHEN place >= 0.95 * n THEN ttft END) AS p95,
+        min(CASE WHEN place >= 0.99 * n THEN ttft END) AS p99, max(ttft) AS slowest
+    FROM (SELECT model, ttft, row_number() OVER (PARTITION BY model ORDER BY ttft) AS place,
+        count(*) OVER (PARTITION BY model) AS n FROM timed_calls WHERE ttft IS NOT NULL) GROUP BY model;;
+CREATE VIEW running_now AS             -- not yet ended; the oldest may be of a process that was killed
+    SELECT model, count(*) AS calls, sum(NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.call_id = calls.call_id))
+        AS waiting, unixepoch() - min(started_at) AS oldest
+    FROM calls WHERE status = 'running' GROUP BY model;;
+CREATE VIEW requests_by_role AS
+    SELECT model, role, count(*) AS requests, sum(won) AS won, sum(cost) AS cost,
+        sum(CASE WHEN won THEN 0 ELSE cost END) AS cost_lost, sum(http_status = 429) AS rate_limited,
+        sum(saturated) AS saturated
+    FROM attempts GROUP BY model, role;;
+CREATE VIEW rate_limits AS
+    SELECT date(started_at, 'unixepoch') AS day, model, count(*) AS requests, max(retry_after) AS longest_wait_told
+    FROM attempts WHERE kind = 'rate_limit' GROUP BY 1, 2;;
+CREATE VIEW spend AS                   -- by day and everything else; sum what you need
+    SELECT date(started_at, 'unixepoch') AS day, model, prompt_name, prompt_version, user, experiment,
+        count(*) AS calls, sum(cost) AS cost, sum(cost IS NULL AND status <> 'running') AS unknown,
+        sum(status = 'ok' AND coalesce(valid, 1)) AS good
+    FROM calls GROUP BY 1, 2, 3, 4, 5, 6;;
+CREATE VIEW spend_by_tag AS
+    SELECT date(started_at, 'unixepoch') AS day, tag, model, count(*) AS calls, sum(cost) AS cost,
+        sum(status = 'ok' AND coalesce(valid, 1)) AS good
+    FROM call_tags JOIN calls ON calls.id = call_tags.id GROUP BY 1, 2, 3
+"""
+
 _M003 = """
 ALTER TABLE attempts ADD COLUMN form TEXT;;      -- how it asked for a schema: native, json, instructed
 ALTER TABLE calls ADD COLUMN valid INTEGER;;     -- whether every check passed; NULL: nothing was checked

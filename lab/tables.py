@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from lab import errors
+from lab.columns import named_version, unix
 from lab.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -26,15 +27,18 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
     """Calls, newest first: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp, `elapsed` the
     seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
 
-    Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `user`, `tag`,
-    `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is all.
+    Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `prompt` (a name, or `name@2`),
+    `user`, `tag`, `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is
+    all.
     """
     where, values = filtered(**filters)
-    page = f" LIMIT {int(limit)} OFFSET {int(offset)}" if limit is not None else ""
+    order = "ORDER BY calls.started_at DESC, calls.id DESC"
+    if limit is not None:  # which rows they are is found in an index: those before them are not looked at
+        page = f"LIMIT {int(limit)} OFFSET {int(offset)}"
+        where = f" WHERE calls.id IN (SELECT calls.id FROM calls{where} {order} {page})"
     names = ", ".join(_SQL.get(name, f"calls.{name}") for name in CALLS)
     frame = ledger.frame(
-        f"SELECT {names}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id"
-        f"{where} ORDER BY calls.started_at DESC, calls.id DESC{page}",
+        f"SELECT {names}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id{where} {order}",
         values,
     )
     return _typed(frame, ("cost_estimated", "cached", "hedged", "fell_back", "streamed"))
@@ -106,6 +110,7 @@ def filtered(
     model: str | None = None,
     status: str | None = None,
     kind: str | None = None,
+    prompt: str | None = None,
     user: str | None = None,
     tag: str | None = None,
     experiment: str | None = None,
@@ -127,11 +132,16 @@ def filtered(
         if value is not None
     ]
     if tag is not None:
-        terms.append(("EXISTS (SELECT 1 FROM json_each(calls.tags) WHERE value = ?)", tag))
+        terms.append(("calls.id IN (SELECT id FROM call_tags WHERE tag = ?)", tag))
+    if prompt is not None:
+        name, version = named_version(prompt)
+        terms.append(("calls.prompt_name = ?", name))
+        if version is not None:
+            terms.append(("calls.prompt_version = ?", version))
     if since is not None:
-        terms.append(("calls.started_at >= ?", _unix(since)))
+        terms.append(("calls.started_at >= ?", unix(since)))
     if until is not None:
-        terms.append(("calls.started_at < ?", _unix(until)))
+        terms.append(("calls.started_at < ?", unix(until)))
     if search and (query := match(search)):
         terms.append(("calls.id IN (SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?)", query))
     if not terms:
@@ -142,10 +152,6 @@ def filtered(
 def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
     if value is not None and value not in valid:
         raise ValueError(f"{name}={value!r}: one of {', '.join(valid)}")
-
-
-def _unix(moment: datetime | float) -> float:
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)
 
 
 def _typed(frame: pd.DataFrame, flags: tuple[str, ...]) -> pd.DataFrame:

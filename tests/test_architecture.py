@@ -14,10 +14,10 @@ import lab
 ROOT = Path(lab.__file__).parent
 FLOORS = [
     {"errors", "model", "display", "redact", "failures", "settings", "prompts", "stats", "evals"},
-    {"child", "checks", "scorers", "wire", "payload", "migrations", "rows", "ledger", "loop", "provider"},
+    {"child", "checks", "scorers", "wire", "payload", "migrations", "packs", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
-    {"tables", "charts", "metrics"},
+    {"columns", "tables", "charts", "metrics"},
     {"experiment"},
     {"bench", "report"},
     {"client"},

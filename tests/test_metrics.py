@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from lab import Lab
-from lab.metrics import COLUMNS, percentile
+from benchmarks import ledgers
+from lab import Lab, columns, metrics, packs, stats
+from lab.ledger import connect
+from lab.metrics import COLUMNS, binned, parse_span
 
 
 @pytest.fixture
@@ -66,7 +68,8 @@ def test_saturated_attempts_and_cached_replies_are_left_out_and_counted(lab: Lab
 
 def test_saturated_attempts_can_be_asked_for(lab: Lab) -> None:
     (row,) = lab.metrics(saturated=True).to_dict("records")
-    assert (row["answers"], row["left_out"], row["latency_p99"]) == (100, 1, 99.0)
+    assert (row["answers"], row["left_out"], row["latency_p95"]) == (100, 1, 95.0)
+    assert (row["saturated"], row["cached"]) == (10, 1)
 
 
 def test_groups_and_times(lab: Lab) -> None:
@@ -83,18 +86,257 @@ def test_an_unknown_cost_makes_the_sum_unknown(lab: Lab) -> None:
     assert lab.metrics()["cost"].isna().all()
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
-def test_a_percentile_is_one_of_the_values_with_its_share_below(values: list[float], share: float) -> None:
-    found = percentile(pd.Series(values), share)
-    if len(values) * (1 - share) < 1 - 1e-9:
-        assert math.isnan(found)
-        return
-    assert found in values
-    assert sum(one <= found for one in values) >= share * len(values) - 1e-6
-    assert sum(one < found for one in values) < share * len(values) + 1e-6
-
-
 def test_a_column_that_nobody_filled_in_is_one_group(lab: Lab) -> None:
     (row,) = lab.metrics(by=("experiment",)).to_dict("records")
     assert (row["calls"], row["attempts"], row["answers"]) == (102, 102, 90)
     assert row["cost"] == pytest.approx(1.5)
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A month of traffic, 5,000 calls: two packs, and 1,000 calls beside them."""
+    path = tmp_path_factory.mktemp("month") / "lab.db"
+    ledgers.make(path, 5000)
+    with Lab(path) as made:
+        yield made
+
+
+def _plain(lab: Lab) -> pd.DataFrame:
+    """Calls with the attempt that answered, by pandas alone."""
+    calls, tried = lab.calls(limit=None), lab.attempts(limit=None)
+    won = tried[tried["won"]].set_index("call_id")[["latency", "ttft", "saturated"]]
+    calls = calls.drop(columns=["latency", "ttft"]).join(won, on="call_id")
+    return calls.assign(timed=calls["saturated"].eq(False) & ~calls["cached"])
+
+
+def test_the_figures_are_those_that_pandas_finds(month: Lab) -> None:
+    calls, tried = _plain(month), month.attempts(limit=None)
+    tried = tried.merge(calls[["call_id", "model", "status"]], on="call_id", suffixes=("", "_call"))
+    found = month.metrics().set_index("model")
+    assert sorted(found.index) == sorted(calls["model"].unique())
+    for model, mine in calls.groupby("model"):
+        row, requests = found.loc[model], tried[tried["model_call"] == model]
+        ended = mine[mine["status"].isin(["ok", "failed"])]
+        share = stats.wilson(int((ended["status"] == "ok").sum()), len(ended))
+        assert (row["success"], row["success_low"], row["success_high"]) == (share.estimate, share.low, share.high)
+        timed = mine[mine["timed"]]
+        assert (row["calls"], row["answers"], row["cached"]) == (len(mine), len(timed), mine["cached"].sum())
+        for name in ("elapsed", "latency", "ttft"):
+            p95 = stats.percentile(timed[name].dropna(), 0.95)
+            assert [row[f"{name}_p95{end}"] for end in ("", "_low", "_high")] == pytest.approx(
+                [p95.estimate, p95.low, p95.high]
+            )
+        assert row["retries"] == (requests["role"] == "retry").sum()
+        assert row["hedge_rate"] == pytest.approx(mine["hedged"].mean())
+        assert row["cost"] == pytest.approx(requests["cost"].sum())
+        parts = [row[f"cost_{name}"] for name in ("hedges", "retries", "repairs", "failed")]
+        assert sum(parts) == pytest.approx(row["cost_extra"]) == pytest.approx(requests[~requests["won"]]["cost"].sum())
+        assert row["cost_per_good"] == pytest.approx(row["cost"] / row["good"])
+
+
+def test_the_views_say_the_same(month: Lab) -> None:
+    """Anyone's SQL finds what `lab.metrics` does."""
+    found = month.metrics().set_index("model")
+
+    def view(sql: str) -> pd.DataFrame:
+        return month._ledger.frame(sql).set_index("model")
+
+    outcomes = view("SELECT * FROM success_by_model")
+    np.testing.assert_allclose(outcomes["success"], found["success"])
+    np.testing.assert_allclose(outcomes["invalid"].astype(float), found["invalid"])
+    np.testing.assert_allclose(view("SELECT * FROM latency_by_model")["p95"], found["latency_p95"])
+    np.testing.assert_allclose(view("SELECT * FROM first_token_by_model")["p50"], found["ttft_p50"])
+    roles = view("SELECT model, sum(rate_limited) AS n, sum(cost_lost) AS lost FROM requests_by_role GROUP BY model")
+    np.testing.assert_allclose(roles["n"], found["rate_limited"])
+    np.testing.assert_allclose(roles["lost"], found["cost_extra"])
+    np.testing.assert_allclose(view("SELECT model, sum(cost) AS usd FROM spend GROUP BY model")["usd"], found["cost"])
+    tags = month._ledger.frame("SELECT tag, sum(calls) AS n FROM spend_by_tag GROUP BY tag").set_index("tag")["n"]
+    by_tag = month.metrics(by=("tag",)).set_index("tag")["calls"]
+    assert tags.to_dict() == by_tag[by_tag.index.notna()].to_dict()
+    kinds = month._ledger.frame("SELECT kind, sum(calls) AS n FROM failures_by_kind GROUP BY kind").set_index("kind")[
+        "n"
+    ]
+    assert (
+        kinds.to_dict() == metrics.failures(month._ledger).groupby("kind")["calls"].sum().loc[lambda n: n > 0].to_dict()
+    )
+    assert list(month._ledger.frame("SELECT * FROM running_now").columns) == ["model", "calls", "waiting", "oldest"]
+
+
+@pytest.mark.parametrize(
+    "narrow",
+    [
+        {"model": "openai/gpt-4o"},
+        {"prompt": "triage"},
+        {"prompt": "triage@2"},
+        {"user": "user001"},
+        {"tag": "de"},
+        {"experiment": "nightly-3"},
+        {"tag": "nobody's"},
+    ],
+    ids=str,
+)
+def test_figures_are_narrowed_as_the_list_of_calls_is(month: Lab, narrow: dict) -> None:
+    found = month.metrics(by=("status",), **narrow)
+    assert found["calls"].sum() == len(month.calls(limit=None, **narrow)) == month.count(**narrow)
+    assert (
+        found["attempts"].sum()
+        == month.attempts(limit=None)["call_id"].isin(month.calls(limit=None, **narrow)["call_id"]).sum()
+    )
+
+
+def test_a_filter_that_is_none_is_said(month: Lab) -> None:
+    with pytest.raises(ValueError, match="colour: figures can be narrowed by since, until"):
+        month.metrics(colour="red")
+
+
+def test_a_call_with_two_tags_counts_for_both(month: Lab) -> None:
+    found = month.metrics(by=("tag", "model"))
+    calls = month.calls(limit=None)
+    mine = calls[(calls["model"] == "groq/llama") & calls["tags"].map(lambda tags: "web" in tags)]
+    row = found[(found["tag"] == "web") & (found["model"] == "groq/llama")].iloc[0]
+    assert row["calls"] == len(mine)
+    assert row["attempts"] == mine["n_attempts"].sum()
+
+
+def test_packs_change_no_figure_and_follow_every_change(tmp_path: Path) -> None:
+    """Read from rows, from packs, after a late change of a packed call, after one is gone."""
+    path = tmp_path / "lab.db"
+    ledgers.make(path, 4500)
+    db = connect(path)
+
+    def figures() -> pd.DataFrame:
+        with Lab(path) as fresh:
+            return fresh.metrics(by=("model", "user"))
+
+    before = figures()
+    assert db.execute("SELECT count(*) FROM packs").fetchone() == (2,)
+    pd.testing.assert_frame_equal(before, figures())
+    for change in (
+        "UPDATE calls SET status = 'failed', kind = 'auth' WHERE id = 17",
+        "UPDATE attempts SET cost = 7.0 WHERE call_id = (SELECT call_id FROM calls WHERE id = 2500)",
+        "INSERT INTO attempts (call_id, number, role, model, started_at, status, cost) SELECT call_id, 99, 'hedge',"
+        " model, started_at, 'cancelled', 3.0 FROM calls WHERE id = 2001",
+        "DELETE FROM calls WHERE id BETWEEN 100 AND 2100",
+    ):
+        db.execute(change)
+        db.commit()
+        changed = figures()
+        with Lab(path) as fresh:
+            columns.of(fresh._ledger)._values.clear()
+            db.execute("DELETE FROM packs")
+            db.commit()
+            pd.testing.assert_frame_equal(changed, fresh.metrics(by=("model", "user")))
+        assert not changed.equals(before), change
+        before = changed
+
+
+def test_a_lab_that_is_open_sees_what_another_process_adds(tmp_path: Path) -> None:
+    """What is in memory is not taken for all there is."""
+    with (
+        Lab(tmp_path / "lab.db", provider=lambda call: "yes") as one,
+        Lab(tmp_path / "lab.db", provider=lambda call: "no") as other,
+    ):
+        one.ask("a", model="m1")
+        assert one.metrics()["calls"].tolist() == [1]
+        other.ask("b", model="m2")
+        assert one.metrics()["calls"].tolist() == [1, 1]
+
+
+def test_what_is_young_is_not_packed_and_what_is_abandoned_does_not_hold_it_up(tmp_path: Path) -> None:
+    path = tmp_path / "lab.db"
+    ledgers.make(path, 2500)
+    db = connect(path)
+    db.execute("UPDATE calls SET ended_at = unixepoch() WHERE id = 1999")
+    assert not packs.due(db)
+    db.execute("UPDATE calls SET ended_at = NULL, status = 'running', started_at = unixepoch() - 60 WHERE id = 1999")
+    assert not packs.due(db)
+    db.execute("UPDATE calls SET started_at = unixepoch() - 1000 WHERE id = 1999")
+    assert packs.pack(db) == 1
+
+
+def test_values_come_out_of_a_pack_as_they_went_in() -> None:
+    numbers = packs.Column(np.array([0.1, math.nan, 1e-300]))
+    assert packs.decode(packs.encode(numbers)).values.tolist()[::2] == [0.1, 1e-300]
+    words = packs.Column(np.array([1, -1, 0], dtype="i4"), ["", "naïve \u0000 “x”"])
+    back = packs.decode(packs.encode(words))
+    assert (back.values.tolist(), back.words) == ([1, -1, 0], words.words)
+
+
+def test_the_queue_is_seen_while_it_stands(lab: Lab) -> None:
+    rows = [_call(f"w{n}", "running", model="w", started_at=time.time() - n) for n in (5, 50, 5000)]
+    lab._ledger.submit(*rows, _attempt("w5", 1, status="running", cost=None)).result()
+    row = lab.metrics().set_index("model").loc["w"]
+    assert (row["running"], row["waiting"], row["abandoned"]) == (2, 1, 1)
+    assert 50 <= row["oldest_waiting"] < 60
+    assert row["cost"] == 0, "what still runs has no cost yet; it is not unknown"
+
+
+def test_the_tail_is_told_from_the_record(month: Lab) -> None:
+    book, plain = month._ledger, _plain(month)
+    timed = plain[plain["timed"]]
+    slow = metrics.stragglers(book, limit=5)
+    expected = timed.sort_values("elapsed", ascending=False).head(5)
+    assert slow["call_id"].tolist() == expected["call_id"].tolist()
+    assert (slow["times"] > 3).all()
+    for (group,), curve in metrics.curves(book, "ttft").groupby(["group"]):
+        values = timed[timed["model"] == group]["ttft"].dropna()
+        assert curve["share"].iloc[-1] == 1
+        assert curve["seconds"].iloc[-1] == values.max()
+        assert curve["n"].iloc[0] == len(values)
+        assert len(curve) <= 120
+        for seconds, share in curve[["seconds", "share"]].itertuples(index=False):
+            assert (values <= seconds).mean() == pytest.approx(share)
+    where = metrics.phases(book)
+    whole = where[where["calls"] == "all"].groupby("group")["seconds"].sum()
+    mean = timed.groupby("model")["elapsed"].mean()
+    np.testing.assert_allclose(whole, mean, rtol=1e-3)
+    left = metrics.left_out(book)
+    assert left["answers"] == len(timed)
+    assert left["cached"] == plain["cached"].sum()
+    did = metrics.rescues(book).set_index(["model", "what"])
+    assert did.loc[("groq/llama", "hedge"), "calls"] == plain[plain["model"] == "groq/llama"]["hedged"].sum()
+
+
+def test_the_money_adds_up(month: Lab) -> None:
+    book, usd = month._ledger, month.metrics()["cost"].sum()
+    assert metrics.waste(book)["cost"].sum() == pytest.approx(usd)
+    assert metrics.spend(book, by=("prompt_name", "prompt_version"))["cost"].sum() == pytest.approx(usd)
+    over = metrics.spend_over_time(book, top=3)
+    assert over["cost"].sum() == pytest.approx(usd)
+    assert over["group"].nunique() == 4
+    assert over["calls"].sum() == 5000
+    worth = metrics.quality(book)
+    scored = month._ledger.frame("SELECT DISTINCT prompt_name, prompt_version, model FROM calls WHERE cell IS NOT NULL")
+    assert len(worth) == len(scored)
+    assert worth["score"].between(worth["low"], worth["high"]).all()
+
+
+def test_failures_are_told_from_those_that_were_recovered(month: Lab) -> None:
+    found = metrics.failures(month._ledger)
+    calls = month.calls(limit=None)
+    assert found["calls"].sum() == (calls["status"] == "failed").sum()
+    tried = month.attempts(limit=None).merge(calls[["call_id", "status"]], on="call_id", suffixes=("", "_call"))
+    assert found["recovered"].sum() == ((tried["status"] == "failed") & (tried["status_call"] == "ok")).sum()
+    over = metrics.failures_over_time(month._ledger)
+    assert over["calls"].sum() == found["calls"].sum()
+    assert metrics.rate_limits(month._ledger)["requests"].sum() == (tried["kind"] == "rate_limit").sum()
+
+
+def test_nothing_on_the_ledger_is_no_error(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab.db") as empty:
+        book = empty._ledger
+        for figure in (
+            "curves percentiles phases stragglers rescues spend spend_over_time waste quality failures"
+            " failures_over_time rate_limits"
+        ).split():
+            assert getattr(metrics, figure)(book).empty, figure
+        assert metrics.left_out(book) == {"answers": 0, "saturated": 0, "cached": 0}
+
+
+def test_spans_of_time_are_read_as_people_write_them() -> None:
+    assert [parse_span(said) for said in ("90 s", "15 min", "1h", "7 d", 5)] == [90, 900, 3600, 604_800, 5]
+    for odd in ("", "soon", "-1 h", "0 s", "9e99 d", True):
+        with pytest.raises(ValueError, match="a span of time"):
+            parse_span(odd)
+    start, width = binned(np.array([0.0, 3599.0, 86_400.0]))
+    assert (start.tolist(), width) == ([0, 0, 86_400], 3600) or width == 3600

@@ -6,7 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from lab.stats.proportions import Interval
 
@@ -18,7 +18,11 @@ def percentile(values: ArrayLike, share: float, level: float = 0.95) -> Interval
     All NaN where there are too few values for an interval at this level: of a p50 fewer than 6, of a p95 fewer than 72,
     of a p99 fewer than 368 at 95 %.
     """
-    found = np.sort(np.asarray(values, dtype=float))
+    return of_sorted(np.sort(np.asarray(values, dtype=float)), share, level)
+
+
+def of_sorted(found: NDArray[np.float64], share: float, level: float = 0.95) -> Interval:
+    """`percentile` of values that are sorted already."""
     bounds = ranks(len(found), share, level)
     if bounds is None:
         return Interval(math.nan, math.nan, math.nan)
@@ -35,17 +39,21 @@ def ranks(n: int, share: float, level: float = 0.95) -> tuple[int, int] | None:
     each = (1 - level) / 2
     if n == 0 or share**n > each or (1 - share) ** n > each:
         return None
-    below = np.cumsum(_pmf(n, share))  # at most k of the values lie below the true percentile
-    low = int(np.searchsorted(below, each, side="right")) - 1
-    high = int(np.searchsorted(below, 1 - each, side="left"))
-    low, high = max(0, low), min(n - 1, high)
-    pmf = _pmf(n, share)
+    first, pmf = _pmf(n, share)  # of how many of the values lie below the true percentile
+    below = np.cumsum(pmf)
+    low = max(0, int(np.searchsorted(below, each, side="right")) - 1)
+    high = min(len(pmf) - 1, n - 1 - first, int(np.searchsorted(below, 1 - each, side="left")))
     while below[high] - below[low] - (least := min(pmf[low + 1], pmf[high])) >= level:  # no wider than it must be
         low, high = (low + 1, high) if pmf[low + 1] == least else (low, high - 1)
-    return low, high
+    return first + low, first + high
 
 
-def _pmf(n: int, share: float) -> np.ndarray:
-    k = np.arange(n + 1)
-    logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    return np.exp(logs[n] - logs[k] - logs[n - k] + k * math.log(share) + (n - k) * math.log1p(-share))
+def _pmf(n: int, share: float) -> tuple[int, NDArray[np.float64]]:
+    """The binomial distribution where it is not nothing: the first number, and the probabilities from there on."""
+    spread = 12 * math.sqrt(n * share * (1 - share)) + 12
+    first, last = max(0, math.floor(n * share - spread)), min(n, math.ceil(n * share + spread))
+    k = np.arange(first, last + 1, dtype=float)
+    steps = np.log((n - k[:-1]) / (k[:-1] + 1)) + math.log(share) - math.log1p(-share)
+    start = math.lgamma(n + 1) - math.lgamma(first + 1) - math.lgamma(n - first + 1)
+    start += first * math.log(share) + (n - first) * math.log1p(-share)
+    return first, np.exp(start + np.concatenate([[0.0], np.cumsum(steps)]))

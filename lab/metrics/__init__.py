@@ -1,0 +1,35 @@
+"""What the ledger says of many calls at once, from the record alone; the pages stand on these, and so can a notebook.
+
+`metrics` the figures to watch, a row a group; `percentiles`, `curves`, `phases`, `stragglers`, `rescues` the tail;
+`spend`, `waste`, `quality` what it cost; `failures`, `failures_over_time`, `rate_limits` what went wrong. All take the
+same filters: `since`, `until`, `model`, `prompt`, `experiment`, `user`, `tag`.
+"""
+
+from lab.metrics.costs import quality, spend, spend_over_time, waste
+from lab.metrics.faults import failures, failures_over_time, rate_limits
+from lab.metrics.figures import BY, COLUMNS, metrics
+from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
+from lab.metrics.times import SPANS, binned, parse_span, since_of
+
+__all__ = [
+    "BY",
+    "COLUMNS",
+    "SPANS",
+    "binned",
+    "curves",
+    "failures",
+    "failures_over_time",
+    "left_out",
+    "metrics",
+    "parse_span",
+    "percentiles",
+    "phases",
+    "quality",
+    "rate_limits",
+    "rescues",
+    "since_of",
+    "spend",
+    "spend_over_time",
+    "stragglers",
+    "waste",
+]

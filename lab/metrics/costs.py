@@ -1,0 +1,113 @@
+"""What it cost: over time, by anything, the part that bought nothing, and what quality it bought."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab import columns, stats
+from lab.ledger import Ledger
+from lab.metrics.figures import LOST, lost, metrics
+from lab.metrics.groups import grouped, needed
+from lab.metrics.times import binned
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHER = "all others"
+ANSWERS = "answers"
+WASTE = {
+    "hedges": "hedge losers",
+    "retries": "failed, then retried",
+    "repairs": "did not pass",
+    "failed": "failed calls",
+}
+_SPEND = "calls cost cost_unknown cost_extra good cost_per_good".split()
+
+
+def spend(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd.DataFrame:
+    """What each group cost, dearest first: the columns `by`, then `calls`, `cost` (US dollars, those that are known),
+    `cost_unknown` (requests whose cost is not), `cost_extra`, `good`, `cost_per_good`."""
+    found = metrics(book, by=by, **filters)[[*by, *_SPEND]]
+    return found.sort_values("cost", ascending=False, ignore_index=True)
+
+
+def spend_over_time(book: Ledger, by: str = "model", *, top: int = 5, bins: int = 48, **filters: Any) -> pd.DataFrame:
+    """Cost by time and group: columns `start` (UTC), `seconds` (the bin's width), `group`, `cost` (US dollars, as far
+    as it is known), `calls`. The `top` groups by cost; the rest is one."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    calls = columns.calls(book, ["started_at", "cost", *needed((by,))], **filters)
+    groups = grouped(calls, (by,))
+    cost = np.nan_to_num(calls["cost"].to_numpy())
+    ranked = np.argsort(-groups.total(cost), kind="stable")[:top]
+    names = np.array([OTHER] * groups.many, dtype=object)
+    for place in ranked:
+        value = groups.keys.iloc[place, 0]
+        names[place] = "none" if value is None or value != value else str(value)
+    start, width = binned(calls["started_at"].to_numpy(), bins)
+    frame = pd.DataFrame({"start": start[groups.at], "group": names[groups.code], "cost": cost[groups.at], "calls": 1})
+    found = frame.groupby(["start", "group"], as_index=False).sum()
+    found["start"] = pd.to_datetime(found["start"], unit="s", utc=True)
+    found.insert(1, "seconds", width)
+    return found
+
+
+def waste(book: Ledger, by: str = "model", **filters: Any) -> pd.DataFrame:
+    """Where the money went: columns `group`, `part` (`answers`, or what was lost on), `cost` (US dollars, as far as it
+    is known), `requests`."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    calls, tried = columns.both(book, ["status", *needed((by,))], ["won", "kind", "status", "cost"], **filters)
+    groups = grouped(calls, (by,))
+    which, code = groups.of_attempts(tried["at"].to_numpy())
+    cost, where = np.nan_to_num(tried["cost"].to_numpy()), lost(calls, tried)
+    rows = []
+    for place, part in enumerate([ANSWERS, *(WASTE[name] for name in LOST)]):
+        taken = (where == place)[which]
+        sums = np.bincount(code[taken], weights=cost[which[taken]], minlength=groups.many)
+        counts = np.bincount(code[taken], minlength=groups.many)
+        for group in np.flatnonzero(counts):
+            value = groups.keys.iloc[group, 0]
+            name = "none" if value is None or value != value else str(value)
+            rows.append({"group": name, "part": part, "cost": float(sums[group]), "requests": int(counts[group])})
+    return pd.DataFrame(rows, columns=["group", "part", "cost", "requests"])
+
+
+def quality(book: Ledger, **filters: Any) -> pd.DataFrame:
+    """Quality against cost, a row a prompt version and model of experiments with scores: columns `name`, `prompt`,
+    `version`, `model`, `n` (calls), `score`, `low`, `high` (its interval), `cost` (US dollars a call; None where one
+    is unknown). A call that failed scores 0."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    names = "prompt_name prompt_version model experiment status kind cost".split()
+    calls = columns.calls(book, ["id", *names], **filters)
+    scores = book.rows(
+        "SELECT calls.id, avg(score) FROM scores JOIN calls ON calls.call_id = scores.call_id GROUP BY calls.id"
+    )
+    score = np.full(len(calls), math.nan)
+    if scores:
+        ids, values = np.array(scores, dtype=float).T
+        place = np.searchsorted(calls["id"].to_numpy(), ids)
+        here = place < len(calls)
+        here[here] = calls["id"].to_numpy()[place[here]] == ids[here]
+        score[place[here]] = values[here]
+    scored = calls["experiment"].isin(calls["experiment"][~np.isnan(score)].unique()).to_numpy()
+    failed = (calls["status"] == "failed") & ~calls["kind"].isin(["budget", "busy", "auth", "quota"])
+    score[scored & failed.to_numpy() & calls["kind"].notna().to_numpy()] = 0.0
+    known = calls[~np.isnan(score)].assign(score=score[~np.isnan(score)])
+    rows = []
+    for (prompt, version, model), found in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
+        interval = stats.share(found["score"].to_numpy())
+        rows.append(
+            {
+                "name": f"{prompt} v{version:.0f} · {model}",
+                **{"prompt": prompt, "version": int(version), "model": model, "n": len(found)},
+                **{"score": interval.estimate, "low": interval.low, "high": interval.high},
+                "cost": found["cost"].mean(skipna=False),
+            }
+        )
+    return pd.DataFrame(rows, columns="name prompt version model n score low high cost".split())

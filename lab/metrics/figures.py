@@ -1,0 +1,212 @@
+"""The figures to watch: how often calls succeed, how long they take, what they cost.
+
+`elapsed` is what the caller waited, from intake to the end, every wait and attempt included; `latency` and `ttft` are
+those of the attempt that answered, the lab's own queue apart. Attempts whose client was saturated are left out unless
+asked for, and so are replies given again under a key. Percentiles are by nearest rank with order-statistic intervals
+(`stats.percentile`), and missing where too few values stand behind an interval: a p50 takes 6, a p95 72, a p99 368.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab import columns, stats
+from lab.ledger import Ledger
+from lab.metrics.groups import BY as BY
+from lab.metrics.groups import Groups, grouped, needed
+from lab.packs import ABANDONED
+from lab.stats.quantiles import of_sorted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHARES = (0.5, 0.95, 0.99)
+TIMES = ("elapsed", "latency", "ttft")
+ROLES = {"retries": "retry", "hedges": "hedge", "fallbacks": "fallback", "repairs": "repair"}
+RATES = {"retry_rate": "retry", "hedge_rate": "hedge", "fallback_rate": "fallback", "repair_rate": "repair"}
+LOST = ("hedges", "retries", "repairs", "failed")
+_NAMES = tuple(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES)
+COLUMNS = (
+    *("calls", "ended", "failed", "success", "success_low", "success_high"),
+    *("answers", "left_out", "saturated", "cached"),
+    *(f"{name}{end}" for name in _NAMES for end in ("", "_low", "_high")),
+    *("queue_p50", "queue_p95", "running", "waiting", "oldest_waiting", "abandoned"),
+    *("attempts", *ROLES, *RATES, "rate_limited", "checked", "invalid"),
+    *("cost", "cost_unknown", "cost_extra", *(f"cost_{name}" for name in LOST), "good", "cost_per_good"),
+)
+_CALLS = "started_at ended_at status kind queue cached valid".split()
+_ATTEMPTS = "role status kind latency ttft won cost saturated".split()
+
+
+def metrics(
+    book: Ledger,
+    since: datetime | float | None = None,
+    by: Sequence[str] = ("model",),
+    *,
+    saturated: bool = False,
+    **filters: Any,
+) -> pd.DataFrame:
+    """One row a group of calls: the columns `by`, then
+
+    - `calls`, `ended` (ok or failed), `failed`, `success` (share of the ended, with Wilson's interval `_low`, `_high`);
+    - `answers` (behind the percentiles), `left_out` (answers that are not: `saturated` and `cached`);
+    - `elapsed_p50`, `_p95`, `_p99`, the same of `latency` and `ttft`, in seconds, each with `_low` and `_high`;
+    - `queue_p50`, `queue_p95` (seconds in the lab's own queue), `running` now, of these `waiting` for their first
+      request, `oldest_waiting` (seconds), `abandoned` (begun over 15 minutes ago and never ended: a killed process);
+    - `attempts` (requests), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `retry_rate` and so on (share of
+      calls with one), `rate_limited` (requests told 429), `checked` (calls), `invalid` (share of these);
+    - `cost` (US dollars; None where one is unknown; `cost_unknown` says of how many requests), `cost_extra` (of
+      requests that did not answer), of it `cost_hedges` (cancelled losers), `cost_retries`,
+      `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that failed); `good` (ok, no check failed, no score below 1) and
+      `cost_per_good`.
+
+    `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of `lab.columns.FILTERS`, narrow
+    it. `saturated` leaves such attempts in.
+    """
+    import pandas as pd  # slow to import, and only readers need it
+
+    calls, tried = columns.both(book, [*_CALLS, *needed(by)], _ATTEMPTS, since=since, **filters)
+    if calls.empty:
+        return pd.DataFrame(columns=[*by, *COLUMNS])
+    groups = grouped(calls, by)
+    found: dict[str, Any] = {}
+    found |= _outcomes(calls, groups)
+    found |= _times(calls, tried, groups, saturated)
+    found |= _queue(calls, tried, groups)
+    found |= _requests(calls, tried, groups)
+    found |= _costs(book, calls, tried, groups)
+    return pd.concat([groups.keys, pd.DataFrame({name: found[name] for name in COLUMNS})], axis=1)
+
+
+def _outcomes(calls: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+    status = calls["status"]
+    ok, failed = groups.count((status == "ok").to_numpy()), groups.count((status == "failed").to_numpy())
+    shares = [stats.wilson(int(one), int(one + other)) for one, other in zip(ok, failed, strict=True)]
+    return {
+        "calls": groups.count(np.ones(len(calls), dtype=bool)),
+        "ended": ok + failed,
+        "failed": failed,
+        "success": [one.estimate for one in shares],
+        "success_low": [one.low for one in shares],
+        "success_high": [one.high for one in shares],
+        "cached": groups.count(calls["cached"].to_numpy() == 1),
+    }
+
+
+def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Of each call: whether it was `answered` by an attempt of its own, whether that was `saturated`, its `latency` and
+    `ttft`, and the call's `elapsed` seconds."""
+    won = tried["won"].to_numpy() == 1
+    at = tried["at"].to_numpy()[won]
+    found = {"answered": np.zeros(len(calls), dtype=bool), "saturated": np.zeros(len(calls), dtype=bool)}
+    found["answered"][at] = calls["cached"].to_numpy()[at] == 0
+    found["saturated"][at] = tried["saturated"].to_numpy()[won] == 1
+    for name in ("latency", "ttft"):
+        found[name] = np.full(len(calls), np.nan)
+        found[name][at] = tried[name].to_numpy()[won]
+    return {**found, "elapsed": (calls["ended_at"] - calls["started_at"]).to_numpy()}
+
+
+def _times(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups, saturated: bool) -> dict[str, Any]:
+    each = answers(calls, tried)
+    timed = each["answered"] if saturated else each["answered"] & ~each["saturated"]
+    left_out = groups.count(each["answered"] & each["saturated"])
+    found: dict[str, Any] = {
+        "answers": groups.count(timed),
+        "saturated": left_out,
+        "left_out": (0 if saturated else left_out) + groups.count(calls["cached"].to_numpy() == 1),
+    }
+    for name in TIMES:
+        parts = groups.spread(each[name], timed)
+        for share in SHARES:
+            intervals = [of_sorted(part, share) for part in parts]
+            said = f"{name}_p{share * 100:g}"
+            found[said] = [one.estimate for one in intervals]
+            found[f"{said}_low"] = [one.low for one in intervals]
+            found[f"{said}_high"] = [one.high for one in intervals]
+    return found
+
+
+def _queue(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+    queues = groups.spread(calls["queue"].to_numpy(), np.ones(len(calls), dtype=bool))
+    age = time.time() - calls["started_at"].to_numpy()
+    running = (calls["status"] == "running").to_numpy()
+    lost = running & (age > ABANDONED)
+    sent = np.zeros(len(calls), dtype=bool)
+    sent[tried["at"].to_numpy()] = True
+    waiting = running & ~lost & ~sent
+    oldest = np.full(groups.many, np.nan)
+    np.fmax.at(oldest, groups.code[waiting[groups.at]], age[groups.at[waiting[groups.at]]])
+    return {
+        **{f"queue_p{share * 100:g}": [of_sorted(part, share).estimate for part in queues] for share in (0.5, 0.95)},
+        "running": groups.count(running & ~lost),
+        "waiting": groups.count(waiting),
+        "oldest_waiting": oldest,
+        "abandoned": groups.count(lost),
+    }
+
+
+def _requests(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+    which, code = groups.of_attempts(tried["at"].to_numpy())
+
+    def count(mask: np.ndarray) -> np.ndarray:
+        return np.bincount(code[mask[which]], minlength=groups.many)
+
+    many = groups.count(np.ones(len(calls), dtype=bool))
+    found: dict[str, Any] = {"attempts": np.bincount(code, minlength=groups.many)}
+    for name, role in ROLES.items():
+        found[name] = count((tried["role"] == role).to_numpy())
+    for name, role in RATES.items():
+        with_one = np.zeros(len(calls), dtype=bool)
+        with_one[tried["at"].to_numpy()[(tried["role"] == role).to_numpy()]] = True
+        found[name] = groups.count(with_one) / many
+    found["rate_limited"] = count((tried["kind"] == "rate_limit").to_numpy())
+    invalid = ((calls["valid"] == 0) | (calls["kind"] == "validation")).to_numpy()
+    checked = groups.count(invalid | calls["valid"].notna().to_numpy())
+    found["checked"] = checked
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found["invalid"] = groups.count(invalid) / checked
+    return found
+
+
+def lost(calls: pd.DataFrame, tried: pd.DataFrame) -> np.ndarray:
+    """What became of each attempt's money: 0 `answer`, else the place in `LOST`, from 1."""
+    ok = (calls["status"] == "ok").to_numpy()[tried["at"].to_numpy()]
+    won = tried["won"].to_numpy() == 1
+    repaired, failed = (tried["kind"] == "validation").to_numpy(), (tried["status"] == "failed").to_numpy()
+    return np.select([won, ~ok, repaired, failed], [0, 4, 3, 2], default=1)
+
+
+def _costs(book: Ledger, calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+    which, code = groups.of_attempts(tried["at"].to_numpy())
+    ended = (tried["status"] != "running").to_numpy()
+    cost = np.where(ended, tried["cost"].to_numpy(), 0.0)
+    where = lost(calls, tried)
+
+    def total(mask: np.ndarray) -> np.ndarray:
+        taken = mask[which]
+        return np.bincount(code[taken], weights=cost[which[taken]], minlength=groups.many)
+
+    found: dict[str, Any] = {
+        "cost": total(np.ones(len(tried), dtype=bool)),
+        "cost_unknown": np.bincount(code[np.isnan(cost)[which]], minlength=groups.many),
+        "cost_extra": total(where > 0),
+        **{f"cost_{name}": total(where == place) for place, name in enumerate(LOST, 1)},
+    }
+    good = groups.count(good_calls(book, calls))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {**found, "good": good, "cost_per_good": np.where(good > 0, found["cost"] / good, np.nan)}
+
+
+def good_calls(book: Ledger, calls: pd.DataFrame) -> np.ndarray:
+    """Which calls brought a good answer: ok, no check failed, and no score below 1. Needs `id`, `status`, `valid`."""
+    good = ((calls["status"] == "ok") & (calls["valid"] != 0)).to_numpy()
+    poor = book.rows(
+        "SELECT DISTINCT calls.id FROM scores JOIN calls ON calls.call_id = scores.call_id WHERE score < 1 - 1e-9"
+    )
+    return good & ~np.isin(calls["id"].to_numpy(), [row[0] for row in poor]) if poor else good

@@ -1,0 +1,207 @@
+"""The slow end: curves, percentiles, where the time went, which calls it was, and what hedges and timeouts did.
+
+Of answered calls alone, as in the figures: replies out of the store and attempts of a saturated client are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from lab import columns
+from lab.ledger import Ledger
+from lab.metrics.figures import answers
+from lab.metrics.groups import Groups, grouped, needed
+from lab.stats.quantiles import of_sorted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Measure = Literal["elapsed", "latency", "ttft"]
+LADDER = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
+PARTS = ("queue", "earlier attempts", "connect", "first token", "generation")
+_CALLS = "started_at ended_at cached queue".split()
+_ATTEMPTS = "connect ttft latency won saturated".split()
+
+
+def _timed(
+    book: Ledger, by: str, filters: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame, Groups, dict[str, np.ndarray]]:
+    calls, tried = columns.both(book, [*_CALLS, *needed((by,))], _ATTEMPTS, **filters)
+    each = answers(calls, tried)
+    each["timed"] = each["answered"] & ~each["saturated"]
+    return calls, tried, grouped(calls, (by,)), each
+
+
+def left_out(book: Ledger, **filters: Any) -> dict[str, int]:
+    """How many answers stand behind the times, `answers`, and how many do not: `saturated` and `cached`."""
+    calls, tried = columns.both(book, _CALLS, _ATTEMPTS, **filters)
+    each = answers(calls, tried)
+    return {
+        "answers": int((each["answered"] & ~each["saturated"]).sum()),
+        "saturated": int((each["answered"] & each["saturated"]).sum()),
+        "cached": int((calls["cached"] == 1).sum()),
+    }
+
+
+def curves(
+    book: Ledger, measure: Measure = "elapsed", by: str = "model", *, points: int = 120, top: int = 8, **filters: Any
+) -> pd.DataFrame:
+    """The distribution of a time: columns `group`, `seconds`, `share` of the answers that took at most so long, and
+    `n` answers. At most `points` a group, closer together towards the slow end; the `top` groups by answers."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    _calls, _tried, groups, each = _timed(book, by, filters)
+    parts = groups.spread(each[measure], each["timed"])
+    frames = []
+    for place in _largest(parts, top):
+        found = parts[place]
+        ranks = np.unique(_spread_ranks(len(found), points))
+        share = (ranks + 1) / len(found)
+        frames.append(pd.DataFrame({"group": _name(groups, place), "seconds": found[ranks], "share": share}))
+        frames[-1]["n"] = len(found)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["group", "seconds", "share", "n"])
+
+
+def _spread_ranks(n: int, points: int) -> np.ndarray:
+    """Places among n sorted values: half of them even, half of them nearer and nearer to the last."""
+    even = np.linspace(0, n - 1, points // 2)
+    late = n - np.geomspace(1, max(1, n), points // 2)
+    return np.clip(np.concatenate([even, late]).round(), 0, n - 1).astype(np.int64)
+
+
+def _largest(parts: list[np.ndarray], top: int) -> list[int]:
+    ranked = sorted((place for place, part in enumerate(parts) if len(part)), key=lambda place: -len(parts[place]))
+    return sorted(ranked[:top])
+
+
+def _name(groups: Groups, place: int) -> str:
+    value = groups.keys.iloc[place, 0]
+    return "none" if value is None or value != value else str(value)
+
+
+def percentiles(
+    book: Ledger, measure: Measure = "elapsed", by: str = "model", *, shares: tuple[float, ...] = LADDER, **filters: Any
+) -> pd.DataFrame:
+    """The ladder: columns `group`, `percentile` (p50, p99.9 ...), `share`, `seconds`, `low`, `high` (95 %), `n`.
+    A rung that too few answers stand behind is missing."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    _calls, _tried, groups, each = _timed(book, by, filters)
+    rows = []
+    for place, part in enumerate(groups.spread(each[measure], each["timed"])):
+        for share in shares:
+            found = of_sorted(part, share)
+            if found.estimate == found.estimate:
+                times = {"seconds": found.estimate, "low": found.low, "high": found.high, "n": len(part)}
+                rows.append({"group": _name(groups, place), "percentile": f"p{share * 100:g}", "share": share, **times})
+    return pd.DataFrame(rows, columns=["group", "percentile", "share", "seconds", "low", "high", "n"])
+
+
+def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters: Any) -> pd.DataFrame:
+    """Where the time went, on average: columns `group`, `calls` (`all`, or the `slowest` share of the group), `part`
+    (of `PARTS`), `seconds`. What `generation` holds is the whole answer where it was not streamed; `earlier attempts`
+    are those that failed or lost, with the waits between."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    calls, tried, groups, each = _timed(book, by, filters)
+    connect = np.zeros(len(calls))
+    won = tried["won"].to_numpy() == 1
+    connect[tried["at"].to_numpy()[won]] = np.nan_to_num(tried["connect"].to_numpy()[won])
+    queue = np.nan_to_num(calls["queue"].to_numpy())
+    connect = np.minimum(connect, np.fmin(each["ttft"], each["latency"]))
+    first = np.nan_to_num(each["ttft"] - connect)
+    times = {
+        "queue": queue,
+        "earlier attempts": np.maximum(0.0, each["elapsed"] - queue - each["latency"]),
+        "connect": connect,
+        "first token": first,
+        "generation": each["latency"] - connect - first,
+    }
+    rows = []
+    for said, mask in (("all", each["timed"]), (f"slowest {slowest:.0%}", _slow(groups, each, slowest))):
+        many = groups.count(mask)
+        for part in PARTS:
+            sums = groups.total(np.where(mask, np.nan_to_num(times[part]), 0.0))
+            for place in np.flatnonzero(many):
+                value = sums[place] / many[place]
+                rows.append({"group": _name(groups, place), "calls": said, "part": part, "seconds": float(value)})
+    return pd.DataFrame(rows, columns=["group", "calls", "part", "seconds"])
+
+
+def _slow(groups: Groups, each: dict[str, np.ndarray], share: float) -> np.ndarray:
+    """The slowest calls of each group; of a group of fewer than 1 / share calls, its slowest one."""
+    parts = groups.spread(each["elapsed"], each["timed"])
+    first = [part[len(part) - max(1, int(len(part) * share))] if len(part) else np.inf for part in parts]
+    least = np.array(first)
+    found = np.zeros(len(each["timed"]), dtype=bool)
+    found[groups.at[each["elapsed"][groups.at] >= least[groups.code]]] = True
+    return found & each["timed"]
+
+
+def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, **filters: Any) -> pd.DataFrame:
+    """The slowest answers, slowest first: columns `call_id`, `started_at`, `model`, `seconds`, `times` (the median of
+    its model), `queue`, `n_attempts`, `hedged`, `fell_back`, `prompt`."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    calls, _tried, groups, each = _timed(book, "model", filters)
+    value = np.where(each["timed"], np.nan_to_num(each[measure], nan=-1.0), -1.0)
+    some = min(limit, len(value))
+    worst = np.argpartition(-value, some - 1)[:some] if some else np.empty(0, np.int64)
+    worst = worst[value[worst] >= 0]
+    parts = groups.spread(each[measure], each["timed"])
+    medians = [part[(len(part) - 1) // 2] if len(part) else np.nan for part in parts]
+    ids = [int(one) for one in calls["id"].to_numpy()[worst]]
+    rows = book.frame(
+        "SELECT calls.id, call_id, started_at, model, queue, n_attempts, hedged, fell_back, prompt FROM calls"
+        " LEFT JOIN texts ON texts.id = calls.id WHERE calls.id IN (SELECT value FROM json_each(?))",
+        [json.dumps(ids)],
+    )
+    seconds = dict(zip(ids, value[worst], strict=True))
+    typical = dict(zip(groups.keys["model"], medians, strict=True))
+    rows["seconds"] = rows["id"].map(seconds).astype(float)
+    rows["times"] = rows["seconds"] / rows["model"].map(typical).astype(float)
+    rows["started_at"] = pd.to_datetime(rows["started_at"], unit="s", utc=True)
+    rows = rows.astype({"hedged": bool, "fell_back": bool}).sort_values("seconds", ascending=False, ignore_index=True)
+    return rows["call_id started_at model seconds times queue n_attempts hedged fell_back prompt".split()]
+
+
+def rescues(book: Ledger, **filters: Any) -> pd.DataFrame:
+    """What hedges, timeouts and fallbacks did: columns `model`, `what`, `requests`, `calls` with one, of these `ok` in
+    the end, `won` (requests that answered), `cost` (US dollars of those that did not)."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    names = "role kind phase won cost".split()
+    calls, tried = columns.both(book, ["status", "model"], names, **filters)
+    timeout = (tried["kind"] == "timeout").to_numpy()
+    what = np.where(timeout, "timeout: " + tried["phase"].astype(object).fillna("attempt"), None)
+    what = np.where((tried["role"] == "hedge").to_numpy(), "hedge", what)
+    what = np.where((tried["role"] == "fallback").to_numpy(), "fallback", what)
+    mine = np.flatnonzero([one is not None for one in what])
+    at = tried["at"].to_numpy()[mine]
+    won = tried["won"].to_numpy()[mine] == 1
+    frame = pd.DataFrame(
+        {
+            "model": np.asarray(calls["model"], dtype=object)[at],
+            "what": what[mine],
+            "at": at,
+            "ok": (calls["status"] == "ok").to_numpy()[at],
+            "won": won,
+            "cost": np.where(won, 0.0, tried["cost"].to_numpy()[mine]),
+        }
+    )
+    rows = [
+        {
+            "model": model,
+            "what": said,
+            "requests": len(found),
+            "calls": found["at"].nunique(),
+            "ok": int(found.drop_duplicates("at")["ok"].sum()),
+            "won": int(found["won"].sum()),
+            "cost": found["cost"].sum(),
+        }
+        for (model, said), found in frame.groupby(["model", "what"])
+    ]
+    return pd.DataFrame(rows, columns=["model", "what", "requests", "calls", "ok", "won", "cost"])

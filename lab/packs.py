@@ -1,0 +1,191 @@
+"""The columns that figures are made of, packed: 2,000 calls and their attempts in one row a column.
+
+SQLite reads rows, and a million of them take seconds; figures want few columns of all of them. So what has settled is
+kept a second time, column by column. It is derived: triggers forget a pack when a row in it changes or goes, and
+whoever reads makes it again. All of it may be deleted at any time (`DELETE FROM packs`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+CHUNK = 2000
+"""Calls in a pack."""
+SETTLED = 60.0
+"""Seconds after which a call that has ended is not expected to change."""
+ABANDONED = 900.0
+"""Seconds after which a call that never ended does not hold the pack up."""
+
+TEXT, NUMBER, FLAG, WHOLE = "text", "f8", "i1", "i8"
+CALLS = {
+    "id": WHOLE,
+    "started_at": NUMBER,
+    "ended_at": NUMBER,
+    "status": TEXT,
+    "kind": TEXT,
+    "phase": TEXT,
+    "reason": TEXT,
+    "model": TEXT,
+    "latency": NUMBER,
+    "ttft": NUMBER,
+    "queue": NUMBER,
+    "cost": NUMBER,
+    "input_tokens": NUMBER,
+    "output_tokens": NUMBER,
+    "prompt_name": TEXT,
+    "prompt_version": NUMBER,
+    "config": TEXT,
+    "user": TEXT,
+    "tags": TEXT,
+    "lane": TEXT,
+    "cached": FLAG,
+    "hedged": FLAG,
+    "fell_back": FLAG,
+    "valid": NUMBER,
+    "experiment": TEXT,
+}
+ATTEMPTS = {
+    "call": WHOLE,
+    "number": FLAG,
+    "role": TEXT,
+    "model": TEXT,
+    "way": TEXT,
+    "started_at": NUMBER,
+    "status": TEXT,
+    "kind": TEXT,
+    "phase": TEXT,
+    "http_status": NUMBER,
+    "retry_after": NUMBER,
+    "wait": NUMBER,
+    "connect": NUMBER,
+    "ttft": NUMBER,
+    "latency": NUMBER,
+    "won": FLAG,
+    "cost": NUMBER,
+    "loop_lag": NUMBER,
+    "saturated": FLAG,
+}
+OF = {"calls": CALLS, "attempts": ATTEMPTS}
+
+
+class Column(NamedTuple):
+    """The values of one column: numbers, or for texts the places of `words` (-1 is NULL)."""
+
+    values: np.ndarray
+    words: list[str] | None = None
+
+
+def select(connection: sqlite3.Connection, of: str, names: Sequence[str], first: int, last: int) -> dict[str, Column]:
+    """Columns of the calls with `first` <= id <= `last`, or of their attempts, in the calls' order."""
+    if of == "calls":
+        said = ", ".join(names)
+        sql = f"SELECT {said} FROM calls WHERE id BETWEEN ? AND ? ORDER BY id"
+    else:
+        said = ", ".join("calls.id" if name == "call" else f"attempts.{name}" for name in names)
+        sql = (
+            f"SELECT {said} FROM calls CROSS JOIN attempts ON attempts.call_id = calls.call_id"
+            " WHERE calls.id BETWEEN ? AND ? ORDER BY calls.id, number"
+        )
+    rows = connection.execute(sql, (first, last)).fetchall()
+    columns: Iterable[tuple[Any, ...]] = zip(*rows, strict=True) if rows else [()] * len(names)
+    return {name: _column(OF[of][name], values) for name, values in zip(names, columns, strict=True)}
+
+
+def _column(kind: str, values: Sequence[Any]) -> Column:
+    if kind != TEXT:
+        return Column(np.array(values, dtype=kind))
+    places: dict[str | None, int] = {None: -1}
+    codes = np.array([places.setdefault(one, len(places) - 1) for one in values], dtype="i4")
+    return Column(codes, [one for one in places if one is not None])
+
+
+def encode(column: Column) -> bytes:
+    """A column as bytes: its type, the length of its words, the words as JSON, the values."""
+    words = b"" if column.words is None else json.dumps(column.words, ensure_ascii=False).encode()
+    kind = column.values.dtype.newbyteorder("<")
+    return kind.str[1:].encode() + len(words).to_bytes(4, "little") + words + column.values.astype(kind).tobytes()
+
+
+def decode(data: bytes) -> Column:
+    """The column that `encode` wrote."""
+    start = 6 + int.from_bytes(data[2:6], "little")
+    values = np.frombuffer(data, dtype="<" + data[:2].decode(), offset=start)
+    return Column(values, json.loads(data[6:start]) if start > 6 else None)
+
+
+def directory(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
+    """The packs there are: `pack`, and the first and the last id of its calls; in order."""
+    return connection.execute("SELECT pack, first, last FROM packs ORDER BY first").fetchall()
+
+
+def gaps(packs: Sequence[tuple[int, int, int]], newest: int) -> list[tuple[int, int]]:
+    """The ranges of ids that no pack covers, in order."""
+    found, at = [], 1
+    for _pack, first, last in packs:
+        if first > at:
+            found.append((at, first - 1))
+        at = last + 1
+    return [*found, (at, newest)] if newest >= at else found
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """The id of the newest call; 0 where there is none."""
+    return connection.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()[0]
+
+
+def pack(connection: sqlite3.Connection, most: int | None = None) -> int:
+    """Pack what has settled, at most so many packs; returns how many were made. Within a transaction of its own."""
+    made = 0
+    while (most is None or made < most) and (found := _next(connection)):
+        _put(connection, *found)
+        made += 1
+    return made
+
+
+def due(connection: sqlite3.Connection) -> bool:
+    """Whether a pack can be made."""
+    return _next(connection) is not None
+
+
+def _next(connection: sqlite3.Connection) -> tuple[int, int] | None:
+    """The first and the last id of the next pack, if it is time for one."""
+    packs = directory(connection)
+    for first, last in gaps(packs, newest(connection)):
+        between = bool(packs) and last < packs[-1][2]  # one that was forgotten
+        end = _settled(connection, first, last, between)
+        if end is not None:
+            return first, end
+    return None
+
+
+def _settled(connection: sqlite3.Connection, first: int, last: int, between: bool) -> int | None:
+    """The last id of a pack that begins at `first`; None where it is too early for one."""
+    now = time.time()
+    rows = connection.execute(
+        "SELECT id, status = 'running', started_at, ended_at FROM calls WHERE id BETWEEN ? AND ? ORDER BY id LIMIT ?",
+        (first, last, CHUNK),
+    ).fetchall()
+    if len(rows) < CHUNK and not between:
+        return None
+    for _id, running, started_at, ended_at in rows:
+        if now < (started_at + ABANDONED if running else (ended_at or started_at) + SETTLED):
+            return None
+    return last if len(rows) < CHUNK else rows[-1][0]
+
+
+def _put(connection: sqlite3.Connection, first: int, last: int) -> None:
+    cursor = connection.execute("INSERT INTO packs (first, last) VALUES (?, ?)", (first, last))
+    connection.executemany(
+        "INSERT INTO pack_columns (pack, name, data) VALUES (?, ?, ?)",
+        [
+            (cursor.lastrowid, f"{of}.{name}", encode(column))
+            for of, names in OF.items()
+            for name, column in select(connection, of, list(names), first, last).items()
+        ],
+    )
