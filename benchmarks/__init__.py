@@ -1,0 +1,1 @@
+"""Measured side by side with what one would use instead; `make benchmarks`."""

@@ -37,8 +37,8 @@ WORDS = (
 DAYS = 30
 SCORED = 0.02
 _CALLS = """call_id started_at ended_at status kind phase reason error model answered_by streamed n_attempts latency
-    ttft queue cost input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached hedged
-    fell_back experiment valid cell""".split()
+    ttft queue cost input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached
+    hedged fell_back experiment valid cell""".split()
 _ATTEMPTS = """call_id number role model way started_at status kind phase http_status retry_after wait connect ttft
     latency won cost input_tokens output_tokens loop_lag saturated""".split()
 

@@ -101,14 +101,15 @@ class Columns:
         """Read what is not in memory yet, and forget the packs that are gone."""
         for key in [key for key in self._values if key[0] not in there]:
             del self._values[key]
-        for name in names:
-            missing = [pack for pack in there if (pack, name) not in self._values]
-            rows = connection.execute(
-                "SELECT pack, data FROM pack_columns WHERE name = ? AND pack IN (SELECT value FROM json_each(?))",
-                (name, json.dumps(missing)),
-            )
-            for pack, data in rows if missing else ():
-                self._values[pack, name] = self._shared(name, packs.decode(data))
+        new = {name for name in names if any((pack, name) not in self._values for pack in there)}
+        missing = [pack for pack in sorted(there) if any((pack, name) not in self._values for name in new)]
+        rows = connection.execute(
+            "SELECT pack, name, data FROM json_each(?) AS lots CROSS JOIN json_each(?) AS names CROSS JOIN pack_columns"
+            " ON pack = lots.value AND name = names.value",
+            (json.dumps(missing), json.dumps(sorted(new))),
+        )
+        for pack, name, data in rows if missing else ():
+            self._values[pack, name] = self._shared(name, packs.decode(data))
 
     def _shared(self, name: str, column: packs.Column) -> np.ndarray:
         """The values; texts as places among all words that this column has had so far."""

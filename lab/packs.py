@@ -108,7 +108,8 @@ def _column(kind: str, values: Sequence[Any]) -> Column:
 def encode(column: Column) -> bytes:
     """A column as bytes: its type, the length of its words, the words as JSON, the values."""
     words = b"" if column.words is None else json.dumps(column.words, ensure_ascii=False).encode()
-    kind = column.values.dtype.newbyteorder("<")
+    small = column.words is not None and len(column.words) < 128
+    kind = np.dtype("i1") if small else column.values.dtype.newbyteorder("<")
     return kind.str[1:].encode() + len(words).to_bytes(4, "little") + words + column.values.astype(kind).tobytes()
 
 

@@ -44,6 +44,15 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
     return _typed(frame, ("cost_estimated", "cached", "hedged", "fell_back", "streamed"))
 
 
+def one(ledger: Ledger, call_id: str) -> dict[str, Any]:
+    """One call's row: the columns `CALLS`, None where there is nothing; `started_at` in Unix seconds."""
+    names = ", ".join(_SQL.get(name, f"calls.{name}") for name in CALLS)
+    rows = ledger.query(f"SELECT {names} FROM calls WHERE call_id = ?", [call_id])
+    if not rows:
+        raise ValueError(f"no call {call_id!r} on this ledger")
+    return {**rows[0], "tags": json.loads(rows[0]["tags"])}
+
+
 def count(ledger: Ledger, **filters: Any) -> int:
     """How many calls match `filters`, as in `calls`."""
     where, values = filtered(**filters)

@@ -17,10 +17,11 @@ FLOORS = [
     {"child", "checks", "scorers", "wire", "payload", "migrations", "packs", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
-    {"columns", "tables", "charts", "metrics"},
+    {"columns", "tables", "charts", "metrics", "trace", "alerts", "webhook", "archive"},
     {"experiment"},
     {"bench", "report"},
     {"client"},
+    {"code", "jobs"},
     {"sim", "local", "catalogue", "cli"},
 ]
 MAY_ALSO = {"sim": {"child"}, "local": {"child"}}

@@ -8,6 +8,7 @@ same filters: `since`, `until`, `model`, `prompt`, `experiment`, `user`, `tag`.
 from lab.metrics.costs import quality, spend, spend_over_time, waste
 from lab.metrics.faults import failures, failures_over_time, rate_limits
 from lab.metrics.figures import BY, COLUMNS, metrics
+from lab.metrics.readable import readable
 from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
 from lab.metrics.times import SPANS, binned, parse_span, since_of
 
@@ -26,6 +27,7 @@ __all__ = [
     "phases",
     "quality",
     "rate_limits",
+    "readable",
     "rescues",
     "since_of",
     "spend",

@@ -68,7 +68,7 @@ def waste(book: Ledger, by: str = "model", **filters: Any) -> pd.DataFrame:
     rows = []
     for place, part in enumerate([ANSWERS, *(WASTE[name] for name in LOST)]):
         taken = (where == place)[which]
-        sums = np.bincount(code[taken], weights=cost[which[taken]], minlength=groups.many)
+        sums = np.bincount(code[taken], weights=cost[which][taken], minlength=groups.many)
         counts = np.bincount(code[taken], minlength=groups.many)
         for group in np.flatnonzero(counts):
             value = groups.keys.iloc[group, 0]
@@ -86,7 +86,7 @@ def quality(book: Ledger, **filters: Any) -> pd.DataFrame:
     names = "prompt_name prompt_version model experiment status kind cost".split()
     calls = columns.calls(book, ["id", *names], **filters)
     scores = book.rows(
-        "SELECT calls.id, avg(score) FROM scores JOIN calls ON calls.call_id = scores.call_id GROUP BY calls.id"
+        "SELECT calls.id, avg(score) FROM scores CROSS JOIN calls ON calls.call_id = scores.call_id GROUP BY calls.id"
     )
     score = np.full(len(calls), math.nan)
     if scores:

@@ -29,7 +29,7 @@ def failures(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd
     which, code = groups.of_attempts(tried["at"].to_numpy())
     ok = (calls["status"] == "ok").to_numpy()[tried["at"].to_numpy()]
     saved = (ok & (tried["status"] == "failed").to_numpy())[which]
-    rows = which[saved]
+    rows = np.arange(len(tried))[which][saved]
     recovered = _counted(groups.keys, code[saved], tried["kind"].iloc[rows], tried["phase"].astype(object).iloc[rows])
     keys = [*by, "kind", "detail"]
     found = final.rename(columns={"n": "calls"}).merge(recovered.rename(columns={"n": "recovered"}), "outer", on=keys)

@@ -62,8 +62,8 @@ def metrics(
       calls with one), `rate_limited` (requests told 429), `checked` (calls), `invalid` (share of these);
     - `cost` (US dollars; None where one is unknown; `cost_unknown` says of how many requests), `cost_extra` (of
       requests that did not answer), of it `cost_hedges` (cancelled losers), `cost_retries`,
-      `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that failed); `good` (ok, no check failed, no score below 1) and
-      `cost_per_good`.
+      `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that failed); `good` (ok, no
+      check failed, no score below 1) and `cost_per_good`.
 
     `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of `lab.columns.FILTERS`, narrow
     it. `saturated` leaves such attempts in.
@@ -190,7 +190,7 @@ def _costs(book: Ledger, calls: pd.DataFrame, tried: pd.DataFrame, groups: Group
 
     def total(mask: np.ndarray) -> np.ndarray:
         taken = mask[which]
-        return np.bincount(code[taken], weights=cost[which[taken]], minlength=groups.many)
+        return np.bincount(code[taken], weights=cost[which][taken], minlength=groups.many)
 
     found: dict[str, Any] = {
         "cost": total(np.ones(len(tried), dtype=bool)),
@@ -207,6 +207,6 @@ def good_calls(book: Ledger, calls: pd.DataFrame) -> np.ndarray:
     """Which calls brought a good answer: ok, no check failed, and no score below 1. Needs `id`, `status`, `valid`."""
     good = ((calls["status"] == "ok") & (calls["valid"] != 0)).to_numpy()
     poor = book.rows(
-        "SELECT DISTINCT calls.id FROM scores JOIN calls ON calls.call_id = scores.call_id WHERE score < 1 - 1e-9"
+        "SELECT calls.id FROM scores CROSS JOIN calls ON calls.call_id = scores.call_id WHERE score < 1 - 1e-9"
     )
     return good & ~np.isin(calls["id"].to_numpy(), [row[0] for row in poor]) if poor else good

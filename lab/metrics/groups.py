@@ -39,24 +39,33 @@ class Groups:
     many: int
     """Groups."""
     calls: int
+    """Calls, in as many groups as they may be: `at` has as many places only where each is in one."""
 
     def count(self, mask: np.ndarray) -> np.ndarray:
         """How many calls of each group are in a mask over all calls."""
-        return np.bincount(self.code[mask[self.at]], minlength=self.many)
+        return np.bincount(self.code[self._each(mask)], minlength=self.many)
 
     def total(self, values: np.ndarray) -> np.ndarray:
         """The sum of a value a call, by group; NaN where one is."""
-        return np.bincount(self.code, weights=values[self.at], minlength=self.many)
+        return np.bincount(self.code, weights=self._each(values), minlength=self.many)
+
+    def _each(self, values: np.ndarray) -> np.ndarray:
+        """The values of the calls `at` their places; those places are mostly all there are, in order."""
+        return values if len(self.at) == self.calls else values[self.at]
 
     def spread(self, values: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
         """The values of each group's calls in the mask, sorted, without NaN."""
         if not self.many:
             return []
-        taken = mask[self.at] & ~np.isnan(values[self.at])
-        code, found = self.code[taken], values[self.at[taken]]
-        order = np.argsort(code.astype(np.uint16) if self.many < 65_536 else code, kind="stable")
-        parts = np.split(found[order], np.cumsum(np.bincount(code, minlength=self.many))[:-1])
-        return [np.sort(part) for part in parts]
+        order, ends = self._order
+        parts = np.split(np.where(mask, values, np.nan)[order], ends)
+        return [np.sort(part[~np.isnan(part)]) for part in parts]
+
+    @cached_property
+    def _order(self) -> tuple[np.ndarray, np.ndarray]:
+        """Places of calls, group after group, and where all groups but the last end."""
+        code = self.code.astype(np.uint16) if self.many < 65_536 else self.code  # a quicker sort
+        return self.at[np.argsort(code, kind="stable")], np.cumsum(np.bincount(code, minlength=self.many))[:-1]
 
     @cached_property
     def _places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -64,10 +73,10 @@ class Groups:
         count = np.bincount(self.at, minlength=self.calls)
         return order, np.concatenate([[0], np.cumsum(count)[:-1]]), count
 
-    def of_attempts(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Attempts in their calls' groups, by the places `at` of their calls: places of attempts, and their groups."""
+    def of_attempts(self, at: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray]:
+        """Attempts in their calls' groups, by the places `at` of their calls: which attempts, and their groups."""
         if len(self.at) == self.calls:  # each call in one group
-            return np.arange(len(at)), self.code[at]
+            return slice(None), self.code[at]
         order, first, count = self._places
         many = count[at]
         which = np.repeat(np.arange(len(at)), many)

@@ -175,17 +175,16 @@ def rescues(book: Ledger, **filters: Any) -> pd.DataFrame:
 
     names = "role kind phase won cost".split()
     calls, tried = columns.both(book, ["status", "model"], names, **filters)
-    timeout = (tried["kind"] == "timeout").to_numpy()
-    what = np.where(timeout, "timeout: " + tried["phase"].astype(object).fillna("attempt"), None)
-    what = np.where((tried["role"] == "hedge").to_numpy(), "hedge", what)
-    what = np.where((tried["role"] == "fallback").to_numpy(), "fallback", what)
-    mine = np.flatnonzero([one is not None for one in what])
+    role = {name: (tried["role"] == name).to_numpy() for name in ("hedge", "fallback")}
+    mine = np.flatnonzero((tried["kind"] == "timeout").to_numpy() | role["hedge"] | role["fallback"])
+    phases = tried["phase"].iloc[mine].astype(object).fillna("attempt")
+    what = np.where(role["hedge"][mine], "hedge", "timeout: " + phases)
     at = tried["at"].to_numpy()[mine]
     won = tried["won"].to_numpy()[mine] == 1
     frame = pd.DataFrame(
         {
-            "model": np.asarray(calls["model"], dtype=object)[at],
-            "what": what[mine],
+            "model": calls["model"].iloc[at].astype(object).to_numpy(),
+            "what": np.where(role["fallback"][mine], "fallback", what),
             "at": at,
             "ok": (calls["status"] == "ok").to_numpy()[at],
             "won": won,

@@ -1,0 +1,26 @@
+"""`lab`: thin verbs over the package. A failure is one sentence on standard error, and exit status 1."""
+
+from __future__ import annotations
+
+import typer
+
+from lab.cli import asking, comparing, record, serving
+
+app = typer.Typer(
+    help="See what your AI API calls do, and decide with evidence.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+for verb in (
+    *(asking.ask, comparing.compare, comparing.evaluate, comparing.gate),
+    *(record.calls, record.trace, record.metrics, record.alerts, record.export, record.prune),
+    *(asking.models, serving.sim, serving.local, serving.playground),
+):
+    app.command("eval" if verb is comparing.evaluate else None)(verb)
+
+
+def main() -> None:
+    """The entry point."""
+    app()

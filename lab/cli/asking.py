@@ -1,0 +1,69 @@
+"""`lab ask`, `lab models`: one call, and what can be called."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lab import display
+from lab.cli.shared import Db, err, out, plainly, printable
+from lab.client import Lab
+
+
+def ask(
+    prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="A LiteLLM model name, local/... or sim/...")],
+    system: Annotated[str | None, typer.Option("-s", "--system", help="A system message.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens the answer may have.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Sampling temperature.")] = None,
+    db: Db = None,
+) -> None:
+    """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
+    said = sys.stdin.read() if prompt == "-" else prompt
+    params = {"max_tokens": max_tokens, "temperature": temperature}
+    with plainly(), Lab(db) as lab:
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": said}] if system else said
+        stream = lab.stream(
+            messages, model=model, **{name: value for name, value in params.items() if value is not None}
+        )
+        wrote = False
+        try:
+            for piece in stream:
+                sys.stdout.write(printable(piece))
+                sys.stdout.flush()
+                wrote = True
+        finally:
+            if wrote:
+                sys.stdout.write("\n")
+        err.print(Text(display.facts(stream.reply), style="dim"))
+
+
+def models(
+    words: Annotated[str, typer.Argument(help="Words in the name, such as 'claude haiku'; or a whole name.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Also those whose key is missing.")] = False,
+) -> None:
+    """The models that can be called: which way each goes, its prices, its context window and whether its key is there.
+
+    Any other name that LiteLLM knows can be called too.
+    """
+    from lab import catalogue  # reads LiteLLM's list, which takes seconds
+
+    with plainly():
+        found = catalogue.listing(words, everything=everything)
+    if not found:
+        err.print(Text(f"no model is known by {words!r}: write provider/model, or see `lab models --all`"))
+        raise typer.Exit(1)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("model", "way", "key", "in $/M", "out $/M", "context"):
+        justify = "left" if name in ("model", "way", "key") else "right"
+        table.add_column(name, no_wrap=True, overflow="fold", justify=justify)
+    for one in found:
+        prices = ("–" if price is None else f"{price * 1e6:.4g}" for price in (one.input, one.output))
+        context = f"{one.context:,}" if one.context else "–"
+        table.add_row(Text(printable(one.model)), one.way, one.key, *prices, context)
+    Console(highlight=False, width=None if out.is_terminal else 160).print(table)

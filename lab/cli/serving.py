@@ -1,0 +1,86 @@
+"""`lab sim`, `lab local`, `lab playground`: what runs until it is stopped."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from lab.cli.shared import Db, err, out, plainly
+from lab.ledger import Ledger
+from lab.settings import default_path, load_env
+
+
+def sim(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port on 127.0.0.1; 0 takes a free one.")] = 8090,
+    seed: Annotated[int, typer.Option(help="The same seed and requests give the same answers and times.")] = 0,
+    speed: Annotated[float, typer.Option(min=0.001, help="Divides every wait: 10 is ten times faster.")] = 1.0,
+    list_: Annotated[bool, typer.Option("--list", help="Print the simulated models and faults, and stop.")] = False,
+) -> None:
+    """Run the simulated provider alone, for any client of OpenAI's, Anthropic's or Gemini's protocol."""
+    from lab.sim.catalogue import MODELS  # the simulation is not the calling side's to import
+    from lab.sim.faults import FAULTS
+
+    if list_:
+        for name, model in MODELS.items():
+            out.print(Text.assemble((f"sim/{name}".ljust(18), "bold"), model.about))
+        out.print(
+            "\nfaults, as in sim/steady+http_500:0.1 (a share) or sim/steady+http_500:0.1x20 (in bursts of about 20):"
+        )
+        for name, fault in FAULTS.items():
+            out.print(Text.assemble((f"+{name}".ljust(18), "bold"), f"{fault.kind.ljust(10)}{fault.about}"))
+        return
+    _refuse_used_port(port)
+    _become([sys.executable, "-m", "lab.sim", "--port", str(port), "--seed", str(seed), "--speed", str(speed)])
+
+
+def local() -> None:
+    """Run the local model alone, for any OpenAI client."""
+    _become([sys.executable, "-m", "lab.local"])
+
+
+def playground(
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port on 127.0.0.1.")] = 8501,
+    headless: Annotated[bool, typer.Option(envvar="HEADLESS", help="Open no browser.")] = False,
+    db: Db = None,
+) -> None:
+    """Open the playground in the browser."""
+    page = Path(__file__).resolve().parents[2] / "playground" / "app.py"
+    if not page.exists() or importlib.util.find_spec("streamlit") is None:
+        err.print("the playground runs from a checkout of the project: `make playground` there")
+        raise typer.Exit(1)
+    _refuse_used_port(port)
+    with plainly():
+        load_env()  # before the folder changes
+    with plainly(), closing(Ledger(db or default_path())) as ledger:  # what is wrong with it is said in the shell
+        os.environ["LAB_DB"] = str(ledger.path)
+    out.print(f"playground: http://127.0.0.1:{port}   ledger: {os.environ['LAB_DB']}")
+    os.chdir(page.parent.parent)  # where .streamlit/config.toml is
+    options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
+    _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
+
+
+def _refuse_used_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as taken:
+            err.print(f"port {port} can't be used: {taken.strerror}. Take another: --port N, or PORT=N make playground")
+            raise typer.Exit(1) from None
+
+
+def _become(command: list[str]) -> None:
+    """Run `command` in this process's place, so that signals reach it."""
+    sys.stdout.flush()
+    if os.name == "posix":
+        os.execv(command[0], command)
+    raise typer.Exit(subprocess.call(command))
