@@ -127,15 +127,16 @@ class _Look:
 
     def __init__(self, book: Ledger, now: float):
         self._book, self._now = book, now
-        self._known: dict[tuple[str, float, float], dict[str, dict[str, Any]]] = {}
+        self._known: dict[Any, dict[str, dict[str, Any]]] = {}
 
     def all(self, rules: Sequence[Rule]) -> list[Alert]:
         return [alert for rule in rules for alert in self._of(rule)]
 
-    def _figures(self, by: str, start: float, end: float) -> dict[str, dict[str, Any]]:
-        key = (by, start, end)
+    def _figures(self, figure: str, by: str, start: float, end: float) -> dict[str, dict[str, Any]]:
+        parts = _NEEDS.get(figure, ("times",))
+        key = (parts, by, start, end)
         if key not in self._known:
-            frame = metrics(self._book, since=start, until=end, by=(by,))
+            frame = metrics(self._book, since=start, until=end, by=(by,), only=parts)
             rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
             self._known[key] = {str(row[by]) if row[by] is not None else "none": row for row in rows}
         return self._known[key]
@@ -146,8 +147,8 @@ class _Look:
         if rule.figure in ("auth", "quota"):
             return self._kind(rule)
         begin = self._now - rule.over
-        recent = self._figures(rule.by, begin, self._now)
-        before = self._figures(rule.by, begin - rule.past, begin) if rule.times is not None else {}
+        recent = self._figures(rule.figure, rule.by, begin, self._now)
+        before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
         check = self._waiting if rule.figure == "waiting" else self._risen
         return [alert for group, row in recent.items() if (alert := check(rule, group, row, before.get(group)))]
 
@@ -214,6 +215,10 @@ class _Look:
         return Alert(name=rule.name, figure=rule.figure, group=group, message=said, **found)
 
 
+_NEEDS = {
+    **{"failed": ("outcomes",), "waiting": ("queue",)},
+    **{"fallback": ("outcomes", "requests"), "invalid": ("outcomes", "requests")},
+}
 _WORDS = {"failed": "failed", "fallback": "answered by a fallback", "invalid": "answers that fail their checks"}
 
 

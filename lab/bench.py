@@ -187,7 +187,38 @@ def listing(book: Ledger) -> pd.DataFrame:
     return frame.astype({"held_out": bool})
 
 
-def gated(book: Ledger, baseline: Any, candidate: Any, margin: float, level: float) -> stats.Verdict:
+def evaluations(book: Ledger) -> pd.DataFrame:
+    """The prompts and models of all experiments that have scores, under the names that `gate` takes."""
+    frame = book.frame(
+        "SELECT experiment, prompt_name AS prompt, prompt_version AS version, model, eval_set, count(*) AS cells"
+        " FROM experiments JOIN cells USING (experiment) WHERE current"
+        " AND json_extract(content, '$.scorers') NOT IN ('{}', '[]') GROUP BY 1, 2, 3, 4"
+        " ORDER BY created_at DESC, place"
+    )
+    names = frame["experiment"] + "/" + frame["prompt"] + "@" + frame["version"].astype(str) + "/" + frame["model"]
+    frame.insert(0, "name", names.astype(object))
+    return frame
+
+
+def changed(book: Ledger, baseline: str, candidate: str) -> pd.DataFrame:
+    """The cases that did not score alike, the worst losses first: columns `case_id`, `repeat`, `before`, `after`
+    (scores), `difference`, `tags`, `call_before`, `call_after`, `text_before`, `text_after`."""
+    frames = []
+    for group in (_group(book, baseline), _group(book, candidate)):
+        cells = Experiment(group.experiment, book).df()
+        mine = (cells["prompt"] == group.prompt) & (cells["version"] == group.version) & (cells["model"] == group.model)
+        frames.append(cells[mine].set_index(["case_id", "repeat"])[["score", "call_id", "text", "tags"]])
+    both = frames[0].join(frames[1].drop(columns="tags"), how="inner", lsuffix="_before", rsuffix="_after")
+    both["difference"] = both["score_after"] - both["score_before"]
+    found = both[both["difference"].abs() > 1e-9].sort_values("difference", kind="stable").reset_index()
+    found = found.rename(columns={"score_before": "before", "score_after": "after"})
+    found = found.rename(columns={"call_id_before": "call_before", "call_id_after": "call_after"})
+    return found["case_id repeat before after difference tags call_before call_after text_before text_after".split()]
+
+
+def gated(
+    book: Ledger, baseline: Any, candidate: Any, margin: float, level: float, *, keep: bool = True
+) -> stats.Verdict:
     """A verdict, kept on the ledger."""
     first, second = _group(book, baseline), _group(book, candidate)
     if (first.scorers or {}) != (second.scorers or {}):
@@ -201,6 +232,8 @@ def gated(book: Ledger, baseline: Any, candidate: Any, margin: float, level: flo
             f"{second.eval_set or 'cases'} ({second.eval_hash}): a gate compares answers to the same cases"
         )
     verdict = stats.gate(first, second, margin, level=level)
+    if not keep:
+        return verdict
     verdicts.put(
         book,
         eval_set=second.eval_set,

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import bench, errors, intake, metrics, stats, tables, versions
+from lab import alerts, archive, bench, errors, intake, metrics, ratings, stats, tables, trace, versions
 from lab.engine import Engine, stand_in
 from lab.evals import EvalSet
 from lab.experiment import Experiment
@@ -74,6 +74,11 @@ class Lab:
     def path(self) -> Path:
         """Where the ledger is."""
         return self._ledger.path
+
+    @property
+    def ledger(self) -> Ledger:
+        """The open ledger, for what reads it: `lab.metrics`, `lab.charts` by way of them."""
+        return self._ledger
 
     def ask(
         self,
@@ -198,6 +203,36 @@ class Lab:
         """The figures to watch, a row a group of calls: see `lab.metrics.metrics` for columns and filters."""
         return metrics.metrics(self._ledger, since, tuple(by), **more)
 
+    def trace(self, call_id: str) -> trace.Trace:
+        """One call from intake to outcome, by its identifier or the beginning of it: in a notebook its timeline, in a
+        terminal the same in characters. Raises `ValueError` where there is none."""
+        return trace.trace(self._ledger, call_id)
+
+    def alerts(self, rules: str | Path | None = None) -> list[alerts.Alert]:
+        """What is wrong now, by the rules of a file: see `lab.alerts.load` for which one."""
+        return alerts.firing(self._ledger, alerts.load(rules, self._ledger.path))
+
+    def export(self, what: str, path: str | Path, **more: Any) -> int:
+        """Write `calls`, `attempts`, `checks` or `scores` to a Parquet, CSV or JSONL file: see `lab.archive.export`."""
+        return archive.export(self._ledger, what, path, **more)
+
+    def prune(self, before: datetime | float, **more: Any) -> archive.Pruned:
+        """Remove calls from before then (a datetime, Unix seconds), or their words: see `lab.archive.prune`."""
+        return archive.prune(self._ledger, before.timestamp() if isinstance(before, datetime) else before, **more)
+
+    def rate(self, one: str, other: str, choice: ratings.Choice, *, user: str | None = None) -> None:
+        """Say which of two calls has the better answer: `a` is the one, `b` the other, or `both`, or `neither`."""
+        ratings.put(self._ledger, one, other, choice, user=user)
+
+    def ratings(self, experiment: str | None = None) -> pd.DataFrame:
+        """Who won the ratings, a row a pair of prompts and models: see `lab.ratings.tally` for the columns."""
+        return ratings.tally(self._ledger, experiment)
+
+    def names(self) -> dict[str, list[str]]:
+        """What calls can be narrowed to: `model`, `prompt` (`name`, `name@2`), `experiment`, `user` and `tag`; at most
+        200 of each."""
+        return tables.names(self._ledger)
+
     def count(self, **filters: Any) -> int:
         """How many calls match: filters as in `calls`."""
         return tables.count(self._ledger, **filters)
@@ -294,10 +329,22 @@ class Lab:
         `cells`, `answered`."""
         return bench.listing(self._ledger)
 
-    def gate(self, baseline: Any, candidate: Any, margin: float = 0.02, *, level: float = 0.95) -> stats.Verdict:
-        """`stats.gate` of two evaluations (or their names), its verdict kept on the ledger: `Fallback(gate=...)` goes
-        by the last one of the eval set, the candidate's model and its version of the prompt."""
-        return bench.gated(self._ledger, baseline, candidate, margin, level)
+    def evaluations(self) -> pd.DataFrame:
+        """What a gate can compare, newest first: columns `name` (`experiment/prompt@version/model`), `experiment`,
+        `prompt`, `version`, `model`, `eval_set`, `cells`."""
+        return bench.evaluations(self._ledger)
+
+    def gate(
+        self, baseline: Any, candidate: Any, margin: float = 0.02, *, level: float = 0.95, keep: bool = True
+    ) -> stats.Verdict:
+        """`stats.gate` of two evaluations (or their names), its verdict kept on the ledger unless `keep=False`:
+        `Fallback(gate=...)` goes by the last one of the eval set, the candidate's model and its version of the
+        prompt."""
+        return bench.gated(self._ledger, baseline, candidate, margin, level, keep=keep)
+
+    def changed(self, baseline: str, candidate: str) -> pd.DataFrame:
+        """The cases of two evaluations, by name, whose answers did not score alike: see `lab.bench.changed`."""
+        return bench.changed(self._ledger, baseline, candidate)
 
     def prompt(self, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
         """A prompt as the ledger has it: this version, the one that `label` points at, or the last one."""

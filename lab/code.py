@@ -8,23 +8,24 @@ from pprint import pformat
 from typing import Any
 
 
-def asking(prompt: str, system: str, models: Sequence[str], params: Mapping[str, Any], ledger: str) -> list[str]:
-    """The cells of a script that asks every model once and draws where the time went."""
-    messages = (
-        [{"role": "system", "content": system}, {"role": "user", "content": prompt}] if system.strip() else prompt
-    )
+def asking(
+    prompts: Sequence[Any], models: Sequence[str], params: Mapping[str, Any], ledger: str | None = None
+) -> list[str]:
+    """The cells of a script that asks every model each of these texts or lists of messages, and lists the calls.
+    `ledger` is its path where it is not the default one."""
     more = "".join(f", {name}={value!r}" for name, value in params.items())
     return [
-        f"from lab import Lab, errors\n\nlab = Lab({ledger!r})\nprompt = {_value(messages)}\nmodels = {_value(list(models))}",
-        "replies = []\nfor model in models:\n    try:\n"
-        f"        stream = lab.stream(prompt, model=model{more})\n        list(stream)\n"
-        "        replies.append(stream.reply)\n        print(repr(stream.reply))\n"
-        "    except errors.LabError as failure:\n        print(model, failure.kind, failure)",
-        'lab.calls(limit=len(models))[["model", "status", "kind", "ttft", "latency", "cost"]]',
+        f"from lab import Lab, errors\n\nlab = {_lab(ledger)}\n"
+        f"prompts = {_value(list(prompts))}\nmodels = {_value(list(models))}",
+        "for prompt in prompts:\n    for model in models:\n        try:\n"
+        f"            stream = lab.stream(prompt, model=model{more})\n            list(stream)\n"
+        "            print(repr(stream.reply))\n"
+        "        except errors.LabError as failure:\n            print(model, failure.kind, failure)",
+        'lab.calls(limit=len(prompts) * len(models))[["model", "status", "kind", "ttft", "latency", "cost"]]',
     ]
 
 
-def comparing(spec: Mapping[str, Any], ledger: str) -> list[str]:
+def comparing(spec: Mapping[str, Any], ledger: str | None = None) -> list[str]:
     """The cells of a script that runs an experiment, and shows its table. `spec` as `lab.jobs.experiment` takes it."""
     prompts = ",\n".join(f"    Prompt({name!r}, {_value(template)})" for name, template in spec["prompts"])
     if spec.get("set"):
@@ -35,11 +36,15 @@ def comparing(spec: Mapping[str, Any], ledger: str) -> list[str]:
     more = {key: spec[key] for key in plain if spec.get(key) is not None} | dict(spec.get("params") or {})
     said = "".join(f"    {key}={_value(value)},\n" for key, value in more.items())
     return [
-        f"from lab import EvalSet, Lab, Prompt\n\nlab = Lab({ledger!r})\nprompts = [\n{prompts},\n]\ncases = {cases}",
-        f"experiment = lab.compare(\n    prompts,\n    {_value(list(spec['models']))},\n    cases,\n{said}    run=False,\n)\n"
-        "print(experiment.plan)",
+        f"from lab import EvalSet, Lab, Prompt\n\nlab = {_lab(ledger)}\nprompts = [\n{prompts},\n]\ncases = {cases}",
+        f"experiment = lab.compare(\n    prompts,\n    {_value(list(spec['models']))},\n    cases,\n{said}"
+        "    run=False,\n)\nprint(experiment.plan)",
         "experiment.run()\nexperiment.table()",
     ]
+
+
+def _lab(ledger: str | None) -> str:
+    return "Lab()" if ledger is None else f"Lab({ledger!r})"
 
 
 def script(cells: Sequence[str]) -> str:

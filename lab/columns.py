@@ -9,9 +9,9 @@ import json
 import sqlite3
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from lab.ledger import Ledger, connect
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 _OPEN: weakref.WeakKeyDictionary[Ledger, Columns] = weakref.WeakKeyDictionary()
 _LOCK = threading.Lock()
 _AT_ONCE = 10
@@ -54,16 +55,34 @@ class Columns:
         self._lock = threading.Lock()
         self._values: dict[tuple[int, str], np.ndarray] = {}
         self._words: dict[str, dict[str, int]] = {}
+        self._eye = connect(path, readonly=True)
+        self._made: tuple[Any, Any] = (None, None)
 
-    def read(self, **wanted: Sequence[str]) -> list[pd.DataFrame]:
-        """DataFrames of these columns, `calls=[...]` and `attempts=[...]`, all of one moment. Texts are categories."""
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What `make` returns; the last result again where the key is the same and the ledger has not changed since.
+        Several figures of one page stand on the same columns."""
+        with self._lock:
+            key = (key, self._eye.execute("PRAGMA data_version").fetchone())
+            known, found = self._made
+        if known != key:
+            found = make()
+            self._made = (key, found)
+        return found
+
+    def read(
+        self, *, since: float | None = None, until: float | None = None, **wanted: Iterable[str]
+    ) -> list[pd.DataFrame]:
+        """DataFrames of these columns, `calls=[...]` and `attempts=[...]`, all of one moment. Texts are categories.
+        Packs that lie outside of `since` and `until` (Unix seconds) are left out; what is read may do so, too."""
         connection = connect(self._path)
         try:
             with self._lock:
                 _pack(connection)
                 connection.execute("BEGIN")
-                there = packs.directory(connection)
-                left = packs.gaps(there, packs.newest(connection))
+                all_ = packs.directory(connection)
+                left = packs.gaps(all_, packs.newest(connection))
+                there = [one for one in all_ if _overlaps(one, since, until)]
+                self._forget({one.pack for one in all_})
                 return [self._frame(connection, name, list(names), there, left) for name, names in wanted.items()]
         except sqlite3.Error as failed:
             raise errors.LedgerError(f"{self._path} can't be read: {failed}") from failed
@@ -75,14 +94,14 @@ class Columns:
         connection: sqlite3.Connection,
         table: str,
         names: list[str],
-        there: list[tuple[int, int, int]],
+        there: list[packs.Pack],
         left: list[tuple[int, int]],
     ) -> pd.DataFrame:
         import pandas as pd  # slow to import, and only readers need it
 
-        self._load(connection, [f"{table}.{name}" for name in names], {pack for pack, _first, _last in there})
+        self._load(connection, [f"{table}.{name}" for name in names], [one.pack for one in there])
         parts: list[tuple[int, dict[str, np.ndarray]]] = [
-            (first, {name: self._values[pack, f"{table}.{name}"] for name in names}) for pack, first, _last in there
+            (one.first, {name: self._values[one.pack, f"{table}.{name}"] for name in names}) for one in there
         ]
         for first, last in left:
             found = packs.select(connection, table, names, first, last)
@@ -97,12 +116,15 @@ class Columns:
             columns[name] = pd.Categorical.from_codes(values, categories=list(words)) if text else values
         return pd.DataFrame(columns, copy=False)
 
-    def _load(self, connection: sqlite3.Connection, names: list[str], there: set[int]) -> None:
-        """Read what is not in memory yet, and forget the packs that are gone."""
+    def _forget(self, there: set[int]) -> None:
+        """Let go of the packs that are gone."""
         for key in [key for key in self._values if key[0] not in there]:
             del self._values[key]
+
+    def _load(self, connection: sqlite3.Connection, names: list[str], there: list[int]) -> None:
+        """Read what is not in memory yet."""
         new = {name for name in names if any((pack, name) not in self._values for pack in there)}
-        missing = [pack for pack in sorted(there) if any((pack, name) not in self._values for name in new)]
+        missing = [pack for pack in there if any((pack, name) not in self._values for name in new)]
         rows = connection.execute(
             "SELECT pack, name, data FROM json_each(?) AS lots CROSS JOIN json_each(?) AS names CROSS JOIN pack_columns"
             " ON pack = lots.value AND name = names.value",
@@ -120,6 +142,12 @@ class Columns:
         return places[column.values]
 
 
+def _overlaps(one: packs.Pack, since: float | None, until: float | None) -> bool:
+    if one.earliest is None or one.latest is None:
+        return True
+    return (since is None or one.latest >= since) and (until is None or one.earliest < until)
+
+
 def _pack(connection: sqlite3.Connection) -> None:
     """Make the packs that are due; a ledger that can't be written now is read as it is."""
     connection.isolation_level = None
@@ -135,7 +163,7 @@ def _pack(connection: sqlite3.Connection) -> None:
 
 def calls(book: Ledger, names: Sequence[str], **filters: Any) -> pd.DataFrame:
     """Columns of the calls that match the `FILTERS`, in the order they came in."""
-    (found,) = of(book).read(calls=dict.fromkeys([*names, *_needs(filters)]))
+    (found,) = of(book).read(calls=dict.fromkeys([*names, *_needs(filters)]), **_span(filters))
     mask = _mask(found, **filters)
     return found if mask is None else found[mask].reset_index(drop=True)
 
@@ -146,7 +174,7 @@ def both(
     """Columns of the calls that match, and of their attempts. Both have the index of their own places; the attempts'
     column `at` is the place of their call in the first frame."""
     wanted = dict.fromkeys(["id", *names, *_needs(filters)])
-    whole, tried = of(book).read(calls=wanted, attempts=dict.fromkeys(["call", *attempts]))
+    whole, tried = of(book).read(calls=wanted, attempts=dict.fromkeys(["call", *attempts]), **_span(filters))
     mask = _mask(whole, **filters)
     if mask is None:
         found = whole
@@ -158,6 +186,10 @@ def both(
     found, tried = whole[mask].reset_index(drop=True), tried[mine].reset_index(drop=True)
     tried["at"] = place[at[mine]]
     return found, tried
+
+
+def _span(filters: Mapping[str, Any]) -> dict[str, float]:
+    return {name: unix(filters[name]) for name in ("since", "until") if filters.get(name) is not None}
 
 
 def _needs(filters: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,9 @@ own. A set that is `held_out` is for gates: whoever tunes a prompt on it has not
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -60,19 +62,33 @@ class EvalSet:
         """
         path = Path(path)
         try:
-            lines = path.read_text(encoding="utf-8-sig").split("\n")
-        except (OSError, UnicodeDecodeError) as odd:
-            reason = getattr(odd, "strerror", None) or "it is not UTF-8 text"
-            raise ValueError(f"{path}: no eval set can be read from it: {reason}") from odd
+            return cls.parse(path.read_bytes(), path.name, where=str(path))
+        except OSError as odd:
+            raise ValueError(f"{path}: no eval set can be read from it: {odd.strerror}") from odd
+
+    @classmethod
+    def parse(cls, data: bytes, name: str, *, where: str = "") -> EvalSet:
+        """The set in the bytes of a file of this name: JSONL, or CSV where the name ends so.
+
+        A CSV has a column `input`, or one for each variable of the prompt, and may have `id` (else the row's number),
+        `expected`, `cluster`, `tags` (words) and `note`. Raises `ValueError` with the lines of what is wrong.
+        """
+        where, stem = where or name, Path(name).stem
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as odd:
+            raise ValueError(f"{where}: no eval set can be read from it: it is not UTF-8 text") from odd
+        if name.lower().endswith(".csv"):
+            return _made(stem, *_of_csv(text), where)
         problems: list[str] = []
         rows: list[tuple[int, Any]] = []
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
                 try:
                     rows.append((number, json.loads(line)))
                 except (ValueError, RecursionError) as odd:
                     problems.append(f"line {number}: not JSON: {odd}")
-        return _made(path.stem, rows, problems, str(path))
+        return _made(stem, rows, problems, where)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any] | Case], name: str = "cases", *, held_out: bool = False) -> EvalSet:
@@ -101,6 +117,27 @@ class EvalSet:
         clusters = len({one.cluster for one in self.cases})
         held = ", held out" if self.held_out else ""
         return f"<EvalSet {self.name}: {len(self)} cases in {clusters} clusters, {self.hash[:8]}{held}>"
+
+
+def _of_csv(text: str) -> tuple[list[tuple[int, Any]], list[str]]:
+    """Rows as a JSONL file would have them, with their lines, and what is wrong."""
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    rows: list[tuple[int, Any]] = []
+    try:
+        for count, row in enumerate(reader, 1):
+            if None in row or None in row.values():
+                return rows, [f"line {reader.line_num}: as many cells as there are columns are wanted"]
+            more = {name: value for name, value in row.items() if name not in FIELDS}
+            made = {name: row[name] for name in ("expected", "cluster", "note") if row.get(name)}
+            if row.get("tags"):
+                made["tags"] = row["tags"].replace(",", " ").split()
+            made |= {"id": row.get("id") or str(count), "input": more or row.get("input")}
+            if more and row.get("input"):
+                return rows, [f"line {reader.line_num}: a column `input`, or columns of variables, not both"]
+            rows.append((reader.line_num, made))
+    except csv.Error as odd:
+        return rows, [f"line {reader.line_num}: not CSV: {odd}"]
+    return rows, []
 
 
 def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: str) -> EvalSet:

@@ -61,7 +61,7 @@ class Jobs:
 
     def __init__(self, lab: Lab):
         self._lab = lab
-        self._book = lab._ledger
+        self._book = lab.ledger
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="lab-jobs", daemon=True)

@@ -46,7 +46,8 @@ _M004 = """
 CREATE TABLE packs (                   -- derived, see lab/packs.py: may be deleted at any time
     pack INTEGER PRIMARY KEY,
     first INTEGER NOT NULL,            -- ids of the calls in it
-    last INTEGER NOT NULL UNIQUE
+    last INTEGER NOT NULL UNIQUE,
+    earliest REAL, latest REAL         -- when these calls began
 );;
 CREATE TABLE pack_columns (
     pack INTEGER NOT NULL REFERENCES packs(pack),

@@ -120,18 +120,30 @@ def decode(data: bytes) -> Column:
     return Column(values, json.loads(data[6:start]) if start > 6 else None)
 
 
-def directory(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
-    """The packs there are: `pack`, and the first and the last id of its calls; in order."""
-    return connection.execute("SELECT pack, first, last FROM packs ORDER BY first").fetchall()
+class Pack(NamedTuple):
+    """One pack: the first and the last id of its calls, and when the earliest and the latest of them began (Unix
+    seconds; None for a pack of nothing)."""
+
+    pack: int
+    first: int
+    last: int
+    earliest: float | None
+    latest: float | None
 
 
-def gaps(packs: Sequence[tuple[int, int, int]], newest: int) -> list[tuple[int, int]]:
+def directory(connection: sqlite3.Connection) -> list[Pack]:
+    """The packs there are, in order."""
+    rows = connection.execute("SELECT pack, first, last, earliest, latest FROM packs ORDER BY first")
+    return [Pack(*row) for row in rows]
+
+
+def gaps(packs: Sequence[Pack], newest: int) -> list[tuple[int, int]]:
     """The ranges of ids that no pack covers, in order."""
     found, at = [], 1
-    for _pack, first, last in packs:
-        if first > at:
-            found.append((at, first - 1))
-        at = last + 1
+    for one in packs:
+        if one.first > at:
+            found.append((at, one.first - 1))
+        at = one.last + 1
     return [*found, (at, newest)] if newest >= at else found
 
 
@@ -158,7 +170,7 @@ def _next(connection: sqlite3.Connection) -> tuple[int, int] | None:
     """The first and the last id of the next pack, if it is time for one."""
     packs = directory(connection)
     for first, last in gaps(packs, newest(connection)):
-        between = bool(packs) and last < packs[-1][2]  # one that was forgotten
+        between = bool(packs) and last < packs[-1].last  # one that was forgotten
         end = _settled(connection, first, last, between)
         if end is not None:
             return first, end
@@ -181,7 +193,11 @@ def _settled(connection: sqlite3.Connection, first: int, last: int, between: boo
 
 
 def _put(connection: sqlite3.Connection, first: int, last: int) -> None:
-    cursor = connection.execute("INSERT INTO packs (first, last) VALUES (?, ?)", (first, last))
+    cursor = connection.execute(
+        "INSERT INTO packs (first, last, earliest, latest) SELECT ?1, ?2, min(started_at), max(started_at) FROM calls"
+        " WHERE id BETWEEN ?1 AND ?2",
+        (first, last),
+    )
     connection.executemany(
         "INSERT INTO pack_columns (pack, name, data) VALUES (?, ?, ?)",
         [

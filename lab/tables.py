@@ -61,13 +61,33 @@ def count(ledger: Ledger, **filters: Any) -> int:
 
 
 def models(ledger: Ledger) -> list[str]:
-    """The models that were called, by name. One step of the index a model, however many calls there are."""
-    rows = ledger.query(
-        "WITH RECURSIVE seen(model) AS (SELECT min(model) FROM calls UNION ALL"
-        " SELECT (SELECT min(model) FROM calls WHERE model > seen.model) FROM seen WHERE seen.model IS NOT NULL)"
-        " SELECT model FROM seen WHERE model IS NOT NULL"
+    """The models that were called, by name."""
+    return _distinct(ledger, "calls", "model", 100_000)
+
+
+def names(ledger: Ledger, most: int = 200) -> dict[str, list[str]]:
+    """What calls can be narrowed to: the first so many models, prompts, experiments, users and tags, by name."""
+    versions = ledger.rows("SELECT name, version FROM prompts ORDER BY name, version DESC LIMIT ?", [most])
+    prompts = dict.fromkeys(one for name, version in versions for one in (name, f"{name}@{version}"))
+    listed = ledger.rows("SELECT experiment FROM experiments ORDER BY created_at DESC LIMIT ?", [most])
+    return {
+        "model": _distinct(ledger, "calls", "model", most),
+        "prompt": list(prompts),
+        "experiment": [row[0] for row in listed],
+        "user": _distinct(ledger, "calls", "user", most),
+        "tag": _distinct(ledger, "call_tags", "tag", most),
+    }
+
+
+def _distinct(ledger: Ledger, table: str, column: str, most: int) -> list[str]:
+    """The values of a column that an index begins with: one step of it a value, however many rows there are."""
+    rows = ledger.rows(
+        f"WITH RECURSIVE seen(one) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL"
+        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > seen.one) FROM seen WHERE seen.one IS NOT NULL"
+        " LIMIT ?) SELECT one FROM seen WHERE one IS NOT NULL",
+        [most],
     )
-    return [row["model"] for row in rows]
+    return [row[0] for row in rows]
 
 
 def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:

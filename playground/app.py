@@ -4,14 +4,21 @@ from pathlib import Path
 
 import streamlit as st
 
-from playground import parts
+from playground import access, filters, parts
 
 st.set_page_config(page_title="lab playground", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 parts.style()
-st.navigation(
-    [
-        st.Page("compare.py", title="Compare", icon=":material/view_column:", default=True),
-        st.Page("calls.py", title="Calls", icon=":material/list:"),
-    ],
-    position="top",
-).run()
+access.guard()
+pages = {
+    "compare": st.Page("compare.py", title="Compare", icon=":material/view_column:", default=True),
+    "tails": st.Page("tails.py", title="Tails", icon=":material/show_chart:"),
+    "cost": st.Page("cost.py", title="Cost", icon=":material/payments:"),
+    "failures": st.Page("failures.py", title="Failures", icon=":material/error:"),
+    "calls": st.Page("calls.py", title="Calls", icon=":material/list:"),
+    "prompts": st.Page("prompts.py", title="Prompts", icon=":material/description:"),
+    "evals": st.Page("evals.py", title="Evals", icon=":material/fact_check:"),
+    "health": st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
+}
+page = st.navigation(list(pages.values()), position="top")
+filters.bar(shown=page.title not in ("Compare", "Prompts"))
+page.run()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any, get_args
 
 import streamlit as st
 
-from lab import Lab, display
+from lab import Lab, display, errors
 from lab.tables import STATUSES
-from playground import parts
+from playground import filters, parts
 
 PAGE = 50
+KINDS = get_args(errors.Kind)
 _COLUMNS = {
     "started_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
     "model": st.column_config.TextColumn("Model", width=130),
@@ -30,13 +32,13 @@ _ATTEMPTS = """
 def page() -> None:
     """Filters, one page of the list, and the call that was opened."""
     lab = parts.get_lab()
-    filters = asked(lab)
-    total = lab.count(**filters)
+    narrow = asked()
+    total = lab.count(**narrow)
     if total:
-        chosen = listing(lab, filters, total)
+        chosen = listing(lab, narrow, total)
         if chosen:
             st.query_params["call"] = chosen
-    elif any(filters.values()):
+    elif any(narrow.values()):
         st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
     else:
         st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
@@ -46,26 +48,26 @@ def page() -> None:
         st.caption("Select a row to open the call.")
 
 
-def asked(lab: Lab) -> dict[str, str | None]:
+def asked() -> dict[str, Any]:
     """The filters; they are in the page's address, so that a view can be sent to a colleague."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search", key="search", bind="query-params", placeholder="words in the prompt or the answer"
         )
-        model = st.selectbox(
-            "Model", lab.models(), index=None, placeholder="all", key="model", bind="query-params", width=240
-        )
         status = st.selectbox(
-            "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=160
+            "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=150
         )
-    return {"search": search, "model": model, "status": status}
+        kind = st.selectbox(
+            "Kind of failure", KINDS, index=None, placeholder="all", key="kind", bind="query-params", width=180
+        )
+    return {**filters.chosen(), "search": search, "status": status, "kind": kind}
 
 
-def listing(lab: Lab, filters: dict[str, str | None], total: int) -> str | None:
+def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
     """One page of calls, fetched as one page; the identifier of the selected one."""
     pages = math.ceil(total / PAGE)
     number = min(pages, st.session_state.get("page") or 1)
-    found = lab.calls(**filters, limit=PAGE, offset=(number - 1) * PAGE)
+    found = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
     found["outcome"] = found["kind"].where(found["kind"].notna(), found["status"])
     for name, source in (("first token", "ttft"), ("total", "latency")):
         found[name] = [display.seconds(None if value != value else value) for value in found[source]]
@@ -80,7 +82,7 @@ def listing(lab: Lab, filters: dict[str, str | None], total: int) -> str | None:
         on_select="rerun",
         selection_mode="single-row",
         height=min(460, 40 + 35 * len(found)),
-        key=f"list-{number}-{filters}",
+        key=f"list-{number}-{[value for name, value in narrow.items() if name != 'since']}",
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -92,38 +94,59 @@ def listing(lab: Lab, filters: dict[str, str | None], total: int) -> str | None:
 
 
 def one(lab: Lab, call_id: str) -> None:
-    """One call: figures, attempts, input, output, configuration."""
-    texts, attempts = lab.texts(call_id), lab.attempts(call_id)
-    if texts is None:
+    """One call: its timeline, attempts, checks, input, output, prompt version, configuration."""
+    try:
+        trace = lab.trace(call_id)
+    except ValueError:
         st.warning(f"No call {call_id} in this ledger.", icon=":material/search_off:")
         return
+    call, said, attempts = trace.call, trace.said, trace.attempts
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Call {call_id}", anchor=False)
+        st.subheader(f"Call {call['call_id']}", anchor=False)
         if st.button("Close", icon=":material/close:"):
             st.query_params.pop("call")
             st.rerun()
+    st.html(trace._repr_html_())
     if attempts.empty:
         st.caption("No request was sent: the call was refused before that.")
     else:
         shown = attempts[_ATTEMPTS].dropna(axis="columns", how="all")
-        st.dataframe(shown.rename(columns=_plain), hide_index=True, key="attempts")
+        parts.table(shown.rename(columns=_plain), "attempts", attempts)
         for error in attempts["error"].dropna():
             st.text(error)
-    if not texts["kept"]:
+    if not trace.checks.empty:
+        checks = trace.checks.drop(columns="parts")
+        parts.table(checks.dropna(axis="columns", how="all"), "checks", checks)
+    words(said)
+    belongs(call)
+    with st.expander("Configuration"):
+        st.json(said["config"] or {})
+
+
+def words(said: dict[str, Any]) -> None:
+    """What was asked and answered, as text and nothing else."""
+    if not said["kept"]:
         st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
-        st.json(texts["digest"] or {}, expanded=2)
+        st.json(said["digest"] or {}, expanded=2)
     left, right = st.columns(2)
     with left.container(border=True):
         st.caption("Input")
-        for message in texts["messages"]:
+        for message in said["messages"]:
             st.caption(str(message.get("role")))
             content = message.get("content")
-            st.text(content if isinstance(content, str) else str(content))
+            parts.text(content if isinstance(content, str) else str(content), f"input-{message.get('role')}")
     with right.container(border=True):
         st.caption("Output")
-        st.text(texts["answer"] if texts["answer"] else "nothing")
-    with st.expander("Configuration"):
-        st.json(texts["config"] or {})
+        parts.text(said["answer"] or "nothing", "output")
+
+
+def belongs(call: dict[str, Any]) -> None:
+    """What it was part of, and for whom."""
+    prompt = None if call["prompt_name"] is None else f"{call['prompt_name']} version {call['prompt_version']}"
+    facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
+    facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
+    facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
+    st.html(parts.facts({name: str(value) for name, value in facts.items() if value is not None}))
 
 
 def _plain(column: str) -> str:

@@ -1,181 +1,20 @@
-"""Compare: one prompt, several models, side by side as they answer."""
+"""Compare: ask once, side by side; over a set of cases; or rate blind what came."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
-
-import pandas as pd
 import streamlit as st
 
-from lab import charts, display, errors
-from lab.model import Reply
-from lab.stream import Stream
-from playground import parts
+from playground import grid, once, rating
 
-PER_ROW = 4
-REFRESH = 0.06  # seconds between two looks at the streams
+MODES = {"Ask once": once.page, "Over a set": grid.page, "Rate blind": rating.page}
 
-
-@dataclass
-class Lane:
-    """One model's column: its stream, and since when it runs."""
-
-    model: str
-    stream: Stream
-    since: float = field(default_factory=time.monotonic)
-
-
-def page() -> None:
-    """The whole page: the question, then the answers, drawn again until all have ended."""
-    lab = parts.get_lab()
-    asked = question()
-    if asked is not None:
-        start(lab, *asked)
-    lanes: list[Lane] = st.session_state.get("lanes", [])
-    if not lanes:
-        st.caption("Pick two or more models and run: the answers stream side by side, and every call is recorded.")
-        return
-    places = layout(lanes)
-    while True:
-        running = [draw(lane, *place) for lane, place in zip(lanes, places, strict=True)]
-        if not any(running):
-            break
-        time.sleep(REFRESH)
-    summary([lane.stream.reply for lane in lanes if answered(lane)])
-
-
-def answered(lane: Lane) -> bool:
-    """Whether a lane ended with a reply, neither failed nor stopped."""
-    return lane.stream.done and lane.stream.error is None and not lane.stream.closed
-
-
-def summary(replies: list[Reply]) -> None:
-    """Where the time went, side by side."""
-    if len(replies) > 1:
-        times = pd.DataFrame([{"model": one.model, "ttft": one.ttft, "latency": one.latency} for one in replies])
-        st.caption("Where the time went")
-        st.altair_chart(charts.timeline(times))
-
-
-def question() -> tuple[str, list[str], dict] | None:
-    """The form; what was asked, if it was just sent."""
-    with st.form("question", border=False):
-        prompt = st.text_area(
-            "Prompt", "What is the capital of France?", height=96, key="prompt", persist_state="session"
-        )
-        offered = parts.models()
-        models = st.multiselect(
-            "Models",
-            offered,
-            default=offered[:3],
-            accept_new_options=True,
-            placeholder="Pick, or type any LiteLLM model name",
-            help="Offered: the local model, simulated ones, and models whose key is in the environment or `.env`.",
-            key="models",
-            persist_state="session",
-        )
-        with st.expander("System message and parameters"):
-            system = st.text_area("System message", height=68, key="system", persist_state="session")
-            left, right = st.columns(2)
-            limit = left.number_input(
-                "Max tokens", 1, 100_000, None, placeholder="the model's own", key="max_tokens", persist_state="session"
-            )
-            heat = right.number_input(
-                "Temperature", 0.0, 2.0, None, 0.1, placeholder="the model's own", key="heat", persist_state="session"
-            )
-        with st.container(horizontal=True):
-            sent = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
-            st.form_submit_button("Stop", icon=":material/stop:", on_click=stop)
-    if not sent:
-        return None
-    params = {"max_tokens": limit, "temperature": heat}
-    messages = [{"role": "system", "content": system}] if system.strip() else []
-    return prompt, models, {"messages": messages, **{key: value for key, value in params.items() if value is not None}}
-
-
-def start(lab: object, prompt: str, models: list[str], params: dict) -> None:
-    """Send the prompt to every model at once."""
-    stop()
-    before = params.pop("messages")
-    st.session_state["lanes"] = lanes = []
-    if not models:
-        st.warning("Pick a model first.", icon=":material/view_column:")
-    for model in dict.fromkeys(models):
-        asked = [*before, {"role": "user", "content": prompt}] if before and prompt.strip() else prompt
-        try:
-            lanes.append(Lane(model, lab.stream(asked, model=model, tags=["playground"], **params)))
-        except errors.LabError as failure:
-            st.warning(str(failure), icon=":material/edit:")
-
-
-def stop() -> None:
-    """Close whatever still runs; what had arrived stays on the page."""
-    for lane in st.session_state.get("lanes", []):
-        lane.stream.close()
-
-
-def layout(lanes: list[Lane]) -> list[tuple]:
-    """A card for each lane, its answer above its figures, in rows of equal columns."""
-    places = []
-    for first in range(0, len(lanes), PER_ROW):
-        row = lanes[first : first + PER_ROW]
-        for lane, column in zip(row, st.columns(len(row)), strict=True):
-            with column.container(border=True):
-                parts.name(lane.model)
-                with st.container(height=200, border=False):
-                    answer = st.empty()
-                places.append((answer, st.empty()))
-    return places
-
-
-def draw(lane: Lane, answer: object, figures: object) -> bool:
-    """One lane as it stands; whether it still runs."""
-    stream = lane.stream
-    running = not stream.done
-    text = stream.text
-    if text:
-        answer.text(text)
-    elif running:
-        answer.caption("waiting for the first token …")
-    else:
-        answer.caption("no answer")
-    rows, bad, why = figures_of(lane, running)
-    figures.html(parts.facts(rows, bad=bad, why=why))
-    return running
-
-
-def figures_of(lane: Lane, running: bool) -> tuple[dict[str, str], tuple[str, ...], str]:
-    """What the call took: labels and values, which of them are bad, and why it failed."""
-    blank = dict.fromkeys(("First token", "Total", "Tokens in → out", "Cost", "Attempts", "Outcome"), "–")
-    if running:
-        return blank | {"Total": f"{time.monotonic() - lane.since:.1f} s", "Outcome": "running"}, (), ""
-    failure = lane.stream.error
-    if isinstance(failure, errors.LabError):
-        kind = failure.kind.replace("_", " ") + (
-            f" ({failure.phase or failure.reason})" if failure.phase or failure.reason else ""
-        )
-        rows = {"Attempts": str(failure.attempts), "Cost": display.dollars(failure.cost), "Outcome": kind}
-        return blank | rows, ("Outcome",), str(failure)
-    if failure is not None:
-        kind = "not recorded" if isinstance(failure, errors.LedgerError) else "error"
-        return blank | {"Outcome": kind}, ("Outcome",), str(failure)
-    if lane.stream.closed:
-        return blank | {"Outcome": "stopped"}, (), ""
-    reply = lane.stream.reply
-    waited = f"Waited {display.seconds(reply.queue)} for a first start: not counted above." if reply.queue > 0.5 else ""
-    return (
-        {
-            "First token": display.seconds(reply.ttft),
-            "Total": display.seconds(reply.latency),
-            "Tokens in → out": f"{reply.usage.input_tokens} → {reply.usage.output_tokens}",
-            "Cost": display.dollars(reply.cost),
-            "Attempts": str(reply.attempts),
-            "Outcome": "ok",
-        },
-        (),
-        waited,
-    )
-
-
-page()
+mode = st.segmented_control(
+    "What to do",
+    list(MODES),
+    default="Ask once",
+    required=True,
+    key="mode",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+MODES[mode]()

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from lab import Lab, catalogue, errors
+from lab import Lab, Prompt, archive, catalogue, code, errors
+from lab.jobs import Jobs
+from lab.settings import default_path
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
 
 _CSS = """
 <style>
@@ -17,6 +25,8 @@ _CSS = """
 .lab-facts .label {opacity: .72}
 .lab-facts .value {text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere}
 .lab-facts .bad {color: light-dark(#b3261e, #ff8a80); font-weight: 600}
+.lab-section {font-weight: 650; font-size: 1.06rem; margin-top: .6rem}
+.st-key-filters {border-bottom: 1px solid rgba(128,128,128,.25); padding-bottom: .7rem}
 .lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere}
 [data-testid="stText"] {overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: plaintext}
 </style>
@@ -61,3 +71,136 @@ def facts(rows: Mapping[str, str], *, bad: tuple[str, ...] = (), why: str = "") 
         for label, value in rows.items()
     )
     return f'<div class="lab-facts">{cells}</div><div class="lab-why">{html.escape(why)}</div>'
+
+
+@st.cache_resource(show_spinner=False)
+def _jobs(_lab: Lab) -> Jobs:
+    return Jobs(_lab)
+
+
+def jobs() -> Jobs:
+    """The one worker of this server."""
+    return _jobs(get_lab())
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def _names(path: str, _lab: Lab) -> dict[str, list[str]]:
+    return _lab.names()
+
+
+def names() -> dict[str, list[str]]:
+    """What there is to choose from, as it was at most 15 seconds ago."""
+    lab = get_lab()
+    return _names(str(lab.path), lab)
+
+
+def plain(name: str) -> str:
+    """A column's name as a person would say it."""
+    return {"prompt_name": "prompt", "prompt_version": "version"}.get(name, name.replace("_", " "))
+
+
+def section(title: str, about: str = "") -> None:
+    """A heading, and a line on how to read what follows."""
+    st.html(f'<div class="lab-section">{html.escape(title)}</div>')
+    if about:
+        st.caption(about)
+
+
+def download(frame: pd.DataFrame, name: str, label: str = "CSV") -> None:
+    """A button that downloads the data; the file is made when it is pressed."""
+    st.download_button(
+        label,
+        lambda: archive.to_csv(frame),
+        f"{name}.csv",
+        "text/csv",
+        key=f"download-{name}",
+        type="tertiary",
+        icon=":material/download:",
+        on_click="ignore",
+        help="The data as CSV, safe to open in a spreadsheet",
+    )
+
+
+def chart(drawn: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, alt_text: str) -> None:
+    """A chart, with its data to download."""
+    st.altair_chart(drawn, key=f"chart-{name}", alt=alt_text)
+    download(frame, name)
+
+
+def table(frame: pd.DataFrame, name: str, data: pd.DataFrame | None = None, **more: Any) -> Any:
+    """A table, with its data (or other `data`, such as the figures behind its texts) to download."""
+    found = st.dataframe(frame, hide_index=True, key=f"table-{name}", **more)
+    download(frame if data is None else data, name)
+    return found
+
+
+def open_call(call_id: str) -> None:
+    """Go to the Calls page, with this call opened."""
+    st.switch_page("calls.py", query_params={"call": call_id})
+
+
+def path() -> str | None:
+    """The ledger's path, where a script has to say it."""
+    found = get_lab().path
+    return None if found == default_path().expanduser().absolute() else str(found)
+
+
+FILES = Path(__file__).resolve().parent.parent / "data" / "prompts"
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def _prompts(path: str, _lab: Lab) -> dict[str, Prompt]:
+    listed = _lab.prompts()
+    found = {
+        f"{name} v{version}": _lab.prompt(name, version=int(version))
+        for name, version in listed[["name", "version"]].head(200).itertuples(index=False)
+    }
+    known = {(one.name, one.hash) for one in found.values()}
+    files = [Prompt.load(one) for one in sorted(FILES.glob("*.md"))]
+    return found | {f"{one.name} (file)": one for one in files if (one.name, one.hash) not in known}
+
+
+def saved_prompts() -> dict[str, Prompt]:
+    """The versions on the ledger, and the files that come with the lab, by name."""
+    lab = get_lab()
+    return _prompts(str(lab.path), lab)
+
+
+LONG = 20_000
+"""Characters of a text that are drawn; the rest is for the download."""
+
+
+def text(said: str, name: str) -> None:
+    """Words of a model or a user, as text alone. Of a very long one the beginning, and all of it to download."""
+    st.text(said[:LONG])
+    if len(said) > LONG:
+        st.caption(f"The first {LONG:,} of {len(said):,} characters.")
+        st.download_button(
+            "All of it",
+            lambda: said,
+            f"{name}.txt",
+            "text/plain",
+            key=f"text-{name}",
+            on_click="ignore",
+            type="tertiary",
+            icon=":material/download:",
+        )
+
+
+def as_code(cells: Sequence[str], name: str) -> None:
+    """What was just done, as Python."""
+    with st.expander("As code, or as a notebook"):
+        st.code(code.script(cells), language="python", wrap_lines=True)
+        with st.container(horizontal=True):
+            for label, ending, data in (
+                ("Script", "py", lambda: code.script(cells)),
+                ("Notebook", "ipynb", lambda: code.notebook(cells, name.replace("-", " ").capitalize())),
+            ):
+                st.download_button(
+                    label,
+                    data,
+                    f"{name}.{ending}",
+                    key=f"{name}-{ending}",
+                    on_click="ignore",
+                    icon=":material/download:",
+                )

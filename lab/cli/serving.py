@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
 import socket
 import subprocess
 import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -48,31 +50,58 @@ def local() -> None:
 
 
 def playground(
-    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port on 127.0.0.1.")] = 8501,
+    port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="The port.")] = 8501,
+    host: Annotated[str, typer.Option(envvar="HOST", help="The address to listen on.")] = "127.0.0.1",
     headless: Annotated[bool, typer.Option(envvar="HEADLESS", help="Open no browser.")] = False,
     db: Db = None,
 ) -> None:
-    """Open the playground in the browser."""
+    """Open the playground in the browser.
+
+    On any address but this machine's own it starts only where something says who may see it: $LAB_PASSWORD, or sign-in
+    ([auth] in .streamlit/secrets.toml, see Streamlit's st.login).
+    """
     page = Path(__file__).resolve().parents[2] / "playground" / "app.py"
     if not page.exists() or importlib.util.find_spec("streamlit") is None:
         err.print("the playground runs from a checkout of the project: `make playground` there")
         raise typer.Exit(1)
-    _refuse_used_port(port)
     with plainly():
         load_env()  # before the folder changes
+    if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in(page.parent.parent):
+        err.print(
+            f"{host} can be reached from other machines: say who may see it by $LAB_PASSWORD, or by [auth] in"
+            " .streamlit/secrets.toml, or take 127.0.0.1"
+        )
+        raise typer.Exit(1)
+    _refuse_used_port(port, host)
     with plainly(), closing(Ledger(db or default_path())) as ledger:  # what is wrong with it is said in the shell
         os.environ["LAB_DB"] = str(ledger.path)
-    out.print(f"playground: http://127.0.0.1:{port}   ledger: {os.environ['LAB_DB']}")
+    out.print(f"playground: http://{host}:{port}   ledger: {os.environ['LAB_DB']}")
     os.chdir(page.parent.parent)  # where .streamlit/config.toml is
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
+    if not _is_loopback(host):
+        options += ["--server.address", host, "--browser.serverAddress", host]
     _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
 
 
-def _refuse_used_port(port: int) -> None:
-    with socket.socket() as probe:
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sign_in(root: Path) -> bool:
+    try:
+        return "auth" in tomllib.loads((root / ".streamlit" / "secrets.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+
+
+def _refuse_used_port(port: int, host: str = "127.0.0.1") -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as taken:
             err.print(f"port {port} can't be used: {taken.strerror}. Take another: --port N, or PORT=N make playground")
             raise typer.Exit(1) from None

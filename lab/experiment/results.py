@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERCENTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
+# The + keeps SQLite from looking a cell's call up among all calls of the experiment.
 _FROM = f"""
     FROM cells
-    LEFT JOIN calls ON calls.cell = cells.cell AND calls.experiment = cells.experiment AND {ANSWERED}
+    LEFT JOIN calls ON calls.cell = cells.cell AND +calls.experiment = cells.experiment AND {ANSWERED}
     LEFT JOIN attempts ON attempts.call_id = calls.call_id AND attempts.won = 1
     LEFT JOIN texts ON texts.id = calls.id
     WHERE cells.experiment = ? AND cells.current = 1

@@ -5,23 +5,26 @@
 same filters: `since`, `until`, `model`, `prompt`, `experiment`, `user`, `tag`.
 """
 
-from lab.metrics.costs import quality, spend, spend_over_time, waste
+from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
 from lab.metrics.faults import failures, failures_over_time, rate_limits
 from lab.metrics.figures import BY, COLUMNS, metrics
-from lab.metrics.readable import readable
+from lab.metrics.readable import money, readable, share
 from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
 from lab.metrics.times import SPANS, binned, parse_span, since_of
 
 __all__ = [
+    "ANSWERS",
     "BY",
     "COLUMNS",
     "SPANS",
+    "WASTE",
     "binned",
     "curves",
     "failures",
     "failures_over_time",
     "left_out",
     "metrics",
+    "money",
     "parse_span",
     "percentiles",
     "phases",
@@ -29,6 +32,7 @@ __all__ = [
     "rate_limits",
     "readable",
     "rescues",
+    "share",
     "since_of",
     "spend",
     "spend_over_time",

@@ -26,12 +26,13 @@ WASTE = {
     "failed": "failed calls",
 }
 _SPEND = "calls cost cost_unknown cost_extra good cost_per_good".split()
+_OUT = ("outcomes", "costs")
 
 
 def spend(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd.DataFrame:
     """What each group cost, dearest first: the columns `by`, then `calls`, `cost` (US dollars, those that are known),
     `cost_unknown` (requests whose cost is not), `cost_extra`, `good`, `cost_per_good`."""
-    found = metrics(book, by=by, **filters)[[*by, *_SPEND]]
+    found = metrics(book, by=by, only=_OUT, **filters)[[*by, *_SPEND]]
     return found.sort_values("cost", ascending=False, ignore_index=True)
 
 

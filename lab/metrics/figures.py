@@ -9,9 +9,9 @@ asked for, and so are replies given again under a key. Percentiles are by neares
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -39,6 +39,8 @@ COLUMNS = (
     *("attempts", *ROLES, *RATES, "rate_limited", "checked", "invalid"),
     *("cost", "cost_unknown", "cost_extra", *(f"cost_{name}" for name in LOST), "good", "cost_per_good"),
 )
+Part = Literal["outcomes", "times", "queue", "requests", "costs"]
+PARTS: tuple[Part, ...] = get_args(Part)
 _CALLS = "started_at ended_at status kind queue cached valid".split()
 _ATTEMPTS = "role status kind latency ttft won cost saturated".split()
 
@@ -49,6 +51,7 @@ def metrics(
     by: Sequence[str] = ("model",),
     *,
     saturated: bool = False,
+    only: Collection[Part] = PARTS,
     **filters: Any,
 ) -> pd.DataFrame:
     """One row a group of calls: the columns `by`, then
@@ -66,21 +69,29 @@ def metrics(
       check failed, no score below 1) and `cost_per_good`.
 
     `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of `lab.columns.FILTERS`, narrow
-    it. `saturated` leaves such attempts in.
+    it. `saturated` leaves such attempts in. `only` some parts of it are quicker: `outcomes`, `times`, `queue`,
+    `requests`, `costs`.
     """
     import pandas as pd  # slow to import, and only readers need it
 
+    wrong = [name for name in only if name not in PARTS]
+    if wrong or not only:
+        raise ValueError(f"only={list(only)!r}: some of {', '.join(PARTS)}")
     calls, tried = columns.both(book, [*_CALLS, *needed(by)], _ATTEMPTS, since=since, **filters)
-    if calls.empty:
-        return pd.DataFrame(columns=[*by, *COLUMNS])
     groups = grouped(calls, by)
     found: dict[str, Any] = {}
-    found |= _outcomes(calls, groups)
-    found |= _times(calls, tried, groups, saturated)
-    found |= _queue(calls, tried, groups)
-    found |= _requests(calls, tried, groups)
-    found |= _costs(book, calls, tried, groups)
-    return pd.concat([groups.keys, pd.DataFrame({name: found[name] for name in COLUMNS})], axis=1)
+    if "outcomes" in only:
+        found |= _outcomes(calls, groups)
+    if "times" in only:
+        found |= _times(calls, tried, groups, saturated)
+    if "queue" in only:
+        found |= _queue(calls, tried, groups)
+    if "requests" in only:
+        found |= _requests(calls, tried, groups)
+    if "costs" in only:
+        found |= _costs(book, calls, tried, groups)
+    figures = pd.DataFrame({name: found[name] for name in COLUMNS if name in found})
+    return pd.concat([groups.keys, figures], axis=1)
 
 
 def _outcomes(calls: pd.DataFrame, groups: Groups) -> dict[str, Any]:
@@ -157,7 +168,7 @@ def _requests(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[
     def count(mask: np.ndarray) -> np.ndarray:
         return np.bincount(code[mask[which]], minlength=groups.many)
 
-    many = groups.count(np.ones(len(calls), dtype=bool))
+    many = np.maximum(1, groups.count(np.ones(len(calls), dtype=bool)))
     found: dict[str, Any] = {"attempts": np.bincount(code, minlength=groups.many)}
     for name, role in ROLES.items():
         found[name] = count((tried["role"] == role).to_numpy())

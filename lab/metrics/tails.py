@@ -29,18 +29,20 @@ _ATTEMPTS = "connect ttft latency won saturated".split()
 def _timed(
     book: Ledger, by: str, filters: dict[str, Any]
 ) -> tuple[pd.DataFrame, pd.DataFrame, Groups, dict[str, np.ndarray]]:
-    calls, tried = columns.both(book, [*_CALLS, *needed((by,))], _ATTEMPTS, **filters)
-    each = answers(calls, tried)
-    each["timed"] = each["answered"] & ~each["saturated"]
-    return calls, tried, grouped(calls, (by,)), each
+    def make() -> Any:
+        calls, tried = columns.both(book, [*_CALLS, *needed((by,))], _ATTEMPTS, **filters)
+        each = answers(calls, tried)
+        each["timed"] = each["answered"] & ~each["saturated"]
+        return calls, tried, grouped(calls, (by,)), each
+
+    return columns.of(book).once(("tails", by, *sorted(filters.items(), key=str)), make)
 
 
 def left_out(book: Ledger, **filters: Any) -> dict[str, int]:
     """How many answers stand behind the times, `answers`, and how many do not: `saturated` and `cached`."""
-    calls, tried = columns.both(book, _CALLS, _ATTEMPTS, **filters)
-    each = answers(calls, tried)
+    calls, _tried, _groups, each = _timed(book, "model", filters)
     return {
-        "answers": int((each["answered"] & ~each["saturated"]).sum()),
+        "answers": int(each["timed"].sum()),
         "saturated": int((each["answered"] & each["saturated"]).sum()),
         "cached": int((calls["cached"] == 1).sum()),
     }

@@ -1,0 +1,161 @@
+"""A million calls: what opening, writing, figures and each page of the playground take, beside ten thousand.
+
+    python benchmarks/pages.py [CALLS ...]      # 10000 1000000; prints the table, writes benchmarks/pages.json
+
+Ledgers are those of `ledgers.py`. A page's first picture is its first chart or table, on the second visit of a server
+that has been up for a while (`first_visit_s` is the first one, with the figures' columns not yet in memory); bytes are
+all that came over the page's websocket. Writing is 3,000 calls through a Lab whose provider answers at once, on a copy
+of the ledger and on an empty one in turn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import common
+import ledgers
+from playwright.sync_api import Page, sync_playwright
+
+from lab import Lab, Policy
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+).split()
+PAGES = ("Tails", "Cost", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
+PICTURE = "[data-testid=stVegaLiteChart] canvas, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"
+COLD = """
+import sys, time
+import pandas
+from lab.ledger import Ledger
+from lab.metrics import metrics
+from pathlib import Path
+book = Ledger(Path(sys.argv[1]))
+start = time.perf_counter()
+metrics(book)
+print(time.perf_counter() - start)
+"""
+
+
+def main() -> None:
+    """Each size in turn; then the ratios."""
+    sizes = [int(one) for one in sys.argv[1:]] or [10_000, 1_000_000]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for calls in sizes:
+            path = Path(folder) / f"{calls}.db"
+            ledgers.make(path, calls)
+            ledgers.pack(path)
+            row = {"calls": calls, "megabytes": path.stat().st_size / 1e6, **figures(path), **pages(path)}
+            rows.append(row | writing(path, Path(folder)))
+            path.unlink()
+    names = list(rows[0])
+    table = [{"what": name, **{f"{row['calls']:,}": row[name] for row in rows}} for name in names if name != "calls"]
+    for line in table:
+        values = [value for key, value in line.items() if key != "what"]
+        line["ratio"] = values[-1] / values[0] if values[0] else float("nan")
+    common.report("pages", table)
+
+
+def figures(path: Path) -> dict[str, float]:
+    """Opening, and the figures: of a process that has just begun, and of one that has them in memory."""
+    cold = [float(subprocess.check_output([sys.executable, "-c", COLD, str(path)])) for _ in range(3)]
+    start = time.perf_counter()
+    lab = Lab(path)
+    opened = time.perf_counter() - start
+    time.sleep(15)  # LiteLLM is being imported in the background, which is not what is measured
+    lab.metrics()
+    again = []
+    for _ in range(5):
+        start = time.perf_counter()
+        lab.metrics()
+        again.append(time.perf_counter() - start)
+    lab.close()
+    return {"open_s": opened, "metrics_first_s": statistics.median(cold), "metrics_s": statistics.median(again)}
+
+
+def writing(path: Path, folder: Path) -> dict[str, float]:
+    """Calls a second, on this ledger and on an empty one in turn: the ratio of the medians."""
+    rates: dict[str, list[float]] = {"this": [], "empty": []}
+    for turn in range(5):
+        for name, target in (("this", path), ("empty", folder / f"empty{turn}.db")):
+            rates[name].append(asyncio.run(_rate(target)))
+    this, empty = (statistics.median(rates[name]) for name in ("this", "empty"))
+    return {"writes_per_s": this, "writes_per_s_empty": empty, "writes_against_empty": this / empty}
+
+
+async def _rate(path: Path, calls: int = 3000) -> float:
+    async with Lab(path, provider=lambda call: "an answer", policy=Policy(retry=None)) as lab:
+        start = time.perf_counter()
+        for first in range(0, calls, 100):
+            await asyncio.gather(*(lab.aask(f"question {first + n}", model="m", tags=["t"]) for n in range(100)))
+        return calls / (time.perf_counter() - start)
+
+
+def pages(path: Path) -> dict[str, float]:
+    """Each page: seconds to the first picture, and megabytes."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {**os.environ, "LAB_DB": str(path), "HEADLESS": "1", "PORT": str(port)}
+    command = [str(Path(sys.executable).parent / "lab"), "playground"]
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+    url, found = f"http://127.0.0.1:{port}", {}
+    try:
+        _up(url)
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            for visit in ("first_visit", "page"):
+                page = browser.new_page(viewport={"width": 1280, "height": 1100})
+                page.goto(url)
+                page.get_by_role("button", name="Run").wait_for(timeout=60_000)
+                time.sleep(15)
+                found |= _walk(page, visit)
+                page.close()
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return found
+
+
+def _walk(page: Page, visit: str) -> dict[str, float]:
+    came = [0]
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    # what is binary comes as base64, a third longer than it was
+    session.on("Network.webSocketFrameReceived", lambda one: came.append(len(one["response"]["payloadData"]) * 3 // 4))
+    found = {}
+    for name in PAGES:
+        came.clear()
+        page.evaluate(f"document.querySelectorAll('{PICTURE}').forEach(one => one.dataset.old = 1)")
+        start = time.perf_counter()
+        page.get_by_role("link", name=name).first.click()
+        new = ", ".join(f"{one.strip()}:not([data-old])" for one in PICTURE.split(","))
+        page.locator(new).first.wait_for(timeout=120_000)
+        found[f"{visit}_{name}_s"] = time.perf_counter() - start
+        page.wait_for_timeout(4000)
+        found[f"{visit}_{name}_MB"] = sum(came) / 1e6
+    return found
+
+
+def _up(url: str) -> None:
+    for _ in range(600):
+        try:
+            urllib.request.urlopen(f"{url}/_stcore/health").close()
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise SystemExit("the playground did not start")
+
+
+if __name__ == "__main__":
+    main()
