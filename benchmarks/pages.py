@@ -3,7 +3,7 @@
     python benchmarks/pages.py [CALLS ...]      # 10000 1000000; prints the table, writes benchmarks/pages.json
 
 Ledgers are those of `ledgers.py`. A page's first picture is its first chart or table, on the second visit of a server
-that has been up for a while (`first_visit_s` is the first one, with the figures' columns not yet in memory); bytes are
+that has been up for a while (`first_visit` is the first one, with the figures' columns not yet in memory, and the browser's cache empty); bytes are
 all that came over the page's websocket. Writing is 3,000 calls through a Lab whose provider answers at once, on a copy
 of the ledger and on an empty one in turn.
 """
@@ -113,8 +113,9 @@ def pages(path: Path) -> dict[str, float]:
         _up(url)
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+            context = browser.new_context(viewport={"width": 1280, "height": 1100})
             for visit in ("first_visit", "page"):
-                page = browser.new_page(viewport={"width": 1280, "height": 1100})
+                page = context.new_page()
                 page.goto(url)
                 page.get_by_role("button", name="Run").wait_for(timeout=60_000)
                 time.sleep(15)
