@@ -3,9 +3,9 @@
     python benchmarks/pages.py [CALLS ...]      # 10000 1000000; prints the table, writes benchmarks/pages.json
 
 Ledgers are those of `ledgers.py`. A page's first picture is its first chart or table, on the second visit of a server
-that has been up for a while (`first_visit` is the first one, with the figures' columns not yet in memory, and the browser's cache empty); bytes are
-all that came over the page's websocket. Writing is 3,000 calls through a Lab whose provider answers at once, on a copy
-of the ledger and on an empty one in turn.
+that has been up for a while (`first_visit` is the first one: the figures' columns are not yet in memory, and the
+browser's cache is empty); bytes are all that came over the page's websocket. Writing is 3,000 calls through a Lab whose
+provider answers at once, on a copy of the ledger and on an empty one in turn.
 """
 
 from __future__ import annotations

@@ -126,6 +126,7 @@ def _vacuum(book: Ledger) -> None:
     connection = sqlite3.connect(book.path, timeout=BUSY, isolation_level=None)
     try:
         connection.execute("VACUUM")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as failed:
         raise errors.LedgerError(f"{book.path}: the space was not given back: {failed}") from failed
     finally:
@@ -231,4 +232,4 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     for place, kind in enumerate(safe.dtypes):
         if kind.kind not in "biufM":
             safe.isetitem(place, safe.iloc[:, place].map(safe_cell, na_action="ignore"))
-    return safe.to_csv(index=False).encode("utf-8", "replace")
+    return safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "replace")

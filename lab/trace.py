@@ -109,7 +109,8 @@ def _outcome(row: dict[str, Any]) -> str:
         return "won"
     kind = row["kind"] if isinstance(row["kind"], str) else None
     detail = next((row[name] for name in ("phase", "reason") if isinstance(row[name], str)), None)
-    status = "" if row["http_status"] != row["http_status"] else f" {row['http_status']:.0f}"
+    known = row["http_status"] is not None and row["http_status"] == row["http_status"]
+    status = f" {row['http_status']:.0f}" if known else ""
     return (kind or row["status"]) + (f" ({detail})" if detail else "") + (status if kind else "")
 
 

@@ -9,13 +9,14 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from lab import display
 from lab.stats.effective import effective, paired
 from lab.stats.proportions import Interval, mcnemar, tango, z
 
 Result = Literal["pass", "fail", "inconclusive"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Verdict:
     """What a gate said. `difference` is the candidate's mean score minus the baseline's over the cases that both have,
     `low` and `high` hold it at the `level`, `needed` is how many cases in all would probably decide it (None where it
@@ -37,6 +38,14 @@ class Verdict:
     p: float | None = None
     left_out: int = 0
     names: tuple[str, str] = ("baseline", "candidate")
+
+    def __repr__(self) -> str:
+        return f"<Verdict {self}>"
+
+    def _repr_html_(self) -> str:
+        return display.verdict_html(
+            self.verdict, str(self).partition(": ")[2], self.difference, self.low, self.high, self.margin
+        )
 
     def __str__(self) -> str:
         more = f"; about {self.needed:,} would" if self.needed else ""

@@ -1,0 +1,37 @@
+"""Rows put on a ledger by hand, for figures whose truth is known."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from lab import Lab
+
+_CALL = {"status": "ok", "model": "m", "streamed": 0, "lane": "interactive", "cost": 0.0}
+_ATTEMPT = {"number": 1, "role": "first", "model": "m", "status": "ok", "won": 0, "cost": 0.0}
+
+
+def put(lab: Lab, call_id: str, *attempts: dict[str, Any], ago: float = 60.0, took: float = 1.0, **call: Any) -> None:
+    """A call that began so many seconds ago, and its attempts; one that won, unless others are given."""
+    began = time.time() - ago
+    row = {"call_id": call_id, "started_at": began, "ended_at": began + took, **_CALL, **call}
+    if row["status"] == "running":
+        row["ended_at"] = None
+    made = attempts or ({"won": int(row["status"] == "ok"), "status": row["status"], "kind": row.get("kind")},)
+    statements = [_insert("calls", row)]
+    for number, one in enumerate(made, 1):
+        base = {**_ATTEMPT, "call_id": call_id, "number": number, "started_at": began, "latency": took}
+        statements.append(_insert("attempts", {**base, "model": row["model"], **one}))
+    if row["status"] == "running" and not attempts:
+        statements.pop()
+    lab.ledger.submit(*statements).result()
+
+
+def many(lab: Lab, name: str, count: int, **more: Any) -> None:
+    """So many of one kind."""
+    for number in range(count):
+        put(lab, f"{name}{number}", **more)
+
+
+def _insert(table: str, row: dict[str, Any]) -> tuple[str, tuple]:
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
