@@ -1,4 +1,4 @@
-"""The columns that figures are made of, packed: 2,000 calls and their attempts in one row a column.
+"""The columns that figures are made of, packed: 5,000 calls and their attempts in one row a column.
 
 SQLite reads rows, and a million of them take seconds; figures want few columns of all of them. So what has settled is
 kept a second time, column by column. It is derived: triggers forget a pack when a row in it changes or goes, and
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-CHUNK = 2000
+CHUNK = 5000
 """Calls in a pack."""
 SETTLED = 60.0
 """Seconds after which a call that has ended is not expected to change."""

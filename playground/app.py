@@ -22,3 +22,4 @@ pages = {
 page = st.navigation(list(pages.values()), position="top")
 filters.bar(shown=page.title not in ("Compare", "Prompts"))
 page.run()
+parts.warm()

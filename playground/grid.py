@@ -67,7 +67,15 @@ def form(lab: Lab) -> None:
         repeats = st.number_input("Repeats", 1, 100, 1, key="grid_repeats", persist_state="session", width=110)
         at_once = st.number_input("At once", 1, 500, 16, key="grid_at_once", persist_state="session", width=110)
         budget = st.number_input(
-            "Budget ($)", 0.0, None, 1.0, 0.5, key="grid_budget", persist_state="session", width=130
+            "Budget ($)",
+            0.0,
+            None,
+            1.0,
+            0.5,
+            key="grid_budget",
+            persist_state="session",
+            width=130,
+            help="0 is no limit",
         )
         limit = st.number_input(
             "Max tokens",
@@ -89,7 +97,7 @@ def form(lab: Lab) -> None:
         st.warning(wrong or "Pick a prompt, a model, and cases.", icon=":material/edit:")
         return
     spec: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
-    spec |= {"concurrency": at_once, "budget": budget, "params": {} if limit is None else {"max_tokens": limit}}
+    spec |= {"concurrency": at_once, "budget": budget or None, "params": {} if limit is None else {"max_tokens": limit}}
     spec |= {"rows": rows} if chosen == UPLOAD else {"set": str(SETS / f"{chosen}.jsonl")}
     try:
         plan = background.experiment(lab, spec).plan

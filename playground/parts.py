@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import streamlit as st
 
-from lab import Lab, Prompt, archive, catalogue, code, errors
+from lab import Lab, Prompt, archive, catalogue, charts, code, errors
 from lab.jobs import Jobs
 from lab.settings import default_path
 
 if TYPE_CHECKING:
     import altair as alt
-    import pandas as pd
 
 _CSS = """
 <style>
@@ -26,6 +26,7 @@ _CSS = """
 .lab-facts .value {text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere}
 .lab-facts .bad {color: light-dark(#b3261e, #ff8a80); font-weight: 600}
 .lab-section {font-weight: 650; font-size: 1.06rem; margin-top: .6rem}
+.st-key-warm {height: 0; overflow: hidden; visibility: hidden}
 .st-key-filters {border-bottom: 1px solid rgba(128,128,128,.25); padding-bottom: .7rem}
 .lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere}
 [data-testid="stText"] {overflow-wrap: anywhere; white-space: pre-wrap; unicode-bidi: plaintext}
@@ -104,6 +105,12 @@ def section(title: str, about: str = "") -> None:
     st.html(f'<div class="lab-section">{html.escape(title)}</div>')
     if about:
         st.caption(about)
+
+
+def warm() -> None:
+    """A chart of nothing that nobody sees: the browser loads what draws charts before it is waited for."""
+    with st.container(key="warm"):
+        st.altair_chart(charts.over_time(pd.DataFrame(columns=["seconds", "what", "value"]), width=1), key="chart-warm")
 
 
 def download(frame: pd.DataFrame, name: str, label: str = "CSV") -> None:

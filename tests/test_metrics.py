@@ -92,6 +92,14 @@ def test_a_column_that_nobody_filled_in_is_one_group(lab: Lab) -> None:
     assert row["cost"] == pytest.approx(1.5)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_packs() -> Iterator[None]:
+    """Packs of 2,000 calls, so that a few thousand calls have several."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packs, "CHUNK", 2000)
+        yield
+
+
 @pytest.fixture(scope="module")
 def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A month of traffic, 5,000 calls: two packs, and 1,000 calls beside them."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +11,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from lab import Lab, errors
-from playground import parts
+from benchmarks import ledgers
+from lab import Lab, Prompt, errors, metrics
+from lab.jobs import Jobs
+from playground import access, parts
 from tests.servers import RawServer, answer
 
 PAGES = Path(parts.__file__).parent
@@ -22,31 +26,50 @@ def fresh_server() -> Iterator[None]:
     st.cache_resource.clear()
     st.cache_data.clear()
     yield
+    for worker in _working:
+        worker.close()
+    _working.clear()
     if "lab" in _opened:
         _opened.pop("lab").close()
     st.cache_resource.clear()
 
 
 _opened: dict[str, Lab] = {}
+_working: list[Jobs] = []
 
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     """The Lab behind the pages, answering from a function."""
     made = _opened["lab"] = Lab(provider=lambda call: f"{call.model} says: {call.messages[-1]['content']}")
-    monkeypatch.setattr(parts, "_open", lambda: made)
+    serve(made, monkeypatch)
     return made
 
 
-def page(name: str) -> AppTest:
-    ran = AppTest.from_file(str(PAGES / name), default_timeout=60).run()
+def serve(made: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pages be those of a server with this Lab."""
+
+    @functools.cache
+    def worker(_lab: Lab) -> Jobs:
+        _working.append(Jobs(made))
+        return _working[-1]
+
+    monkeypatch.setattr(parts, "_open", lambda: made)
+    monkeypatch.setattr(parts, "_jobs", worker)
+
+
+def page(name: str, **state: object) -> AppTest:
+    at = AppTest.from_file(str(PAGES / name), default_timeout=60)
+    for key, value in state.items():
+        at.session_state[key] = value
+    ran = at.run()
     assert not ran.exception
     return ran
 
 
 def shown(at: AppTest) -> str:
     """All that the page says."""
-    kinds = (at.text, at.caption, at.info, at.warning, at.error, at.get("html"))
+    kinds = (at.text, at.caption, at.info, at.warning, at.error, at.get("html"), at.markdown, at.metric)
     return "\n".join(str(getattr(one, "value", None) or one.proto.body) for kind in kinds for one in kind)
 
 
@@ -58,7 +81,7 @@ def test_compare_starts_with_what_to_do_and_the_models_that_need_no_key(lab: Lab
 
 def test_compare_runs_every_model_and_records_each(lab: Lab) -> None:
     at = page("compare.py")
-    at.text_area(key="prompt").set_value("hello")
+    at.text_area(key="question_text").set_value("hello")
     at.button[0].click().run()
     assert not at.exception
     for model in ("local/smollm2", "sim/steady", "sim/heavy-tail"):
@@ -81,7 +104,7 @@ def test_one_model_that_fails_leaves_the_others_alone(lab: Lab, monkeypatch: pyt
 
 def test_an_empty_prompt_is_said_in_one_sentence(lab: Lab) -> None:
     at = page("compare.py")
-    at.text_area(key="prompt").set_value("  ")
+    at.text_area(key="question_text").set_value("  ")
     at.button[0].click().run()
     assert "the prompt is empty: write something to send" in shown(at)
     assert lab.count() == 0
@@ -168,3 +191,149 @@ def test_a_secret_that_a_provider_echoes_is_on_no_page(lab: Lab, server: RawServ
     told = f"{shown(at)}{tables}{[one.value for one in at.json]}{[one.value for one in at.caption]}"
     assert "Incorrect API key provided: [redacted]" in told
     assert secret not in told
+
+
+READING = ("tails.py", "cost.py", "failures.py", "calls.py", "prompts.py", "evals.py", "health.py")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tails.py", "No answer with a time"),
+        ("cost.py", "No call (all calls)"),
+        ("failures.py", "Nothing failed"),
+        ("prompts.py", "No prompt has a version yet"),
+        ("evals.py", "None yet: run one over a set"),
+        ("health.py", "No alert fires"),
+    ],
+)
+def test_an_empty_ledger_says_what_to_do(lab: Lab, name: str, said: str) -> None:
+    at = page(name)
+    assert said in shown(at) + "".join(one.proto.body for one in at.get("badge")) + str(at.main)
+
+
+@pytest.fixture
+def month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """A month of traffic behind the pages."""
+    ledgers.make(tmp_path / "month.db", 3000)
+    with Lab(tmp_path / "month.db") as made:
+        serve(made, monkeypatch)
+        yield made
+
+
+@pytest.mark.parametrize("name", READING)
+def test_each_page_reads_a_month_of_traffic(month: Lab, name: str) -> None:
+    page(name)
+
+
+@pytest.mark.parametrize("name", READING)
+def test_each_page_is_narrowed_to_nothing_without_a_word_of_python(month: Lab, name: str) -> None:
+    page(name, model="nobody's", user="nobody", span="15 min")
+
+
+def test_pages_say_what_notebooks_would(month: Lab) -> None:
+    """The figures on a page are those of `lab.metrics`."""
+    at = page("cost.py")
+    spent = metrics.waste(month.ledger)["cost"].sum()
+    assert at.metric[0].value == metrics.money(spent)
+    left = metrics.left_out(month.ledger)
+    assert f"{left['answers']:,} answers; left out: {left['saturated']} of a saturated client" in shown(
+        page("tails.py")
+    )
+    narrowed = page("tails.py", model="groq/llama")
+    assert f"{metrics.left_out(month.ledger, model='groq/llama')['answers']:,} answers" in shown(narrowed)
+
+
+def test_calls_take_the_filters_that_all_pages_share(month: Lab) -> None:
+    at = page("calls.py", model="groq/llama", tag="de")
+    assert f"of {month.count(model='groq/llama', tag='de'):,} calls" in shown(at)
+
+
+def test_an_experiment_is_planned_then_run_and_found_again(lab: Lab) -> None:
+    """Nothing is asked before Start; another tab finds it; its table is shown."""
+    lab.save(Prompt("sort", "Which label fits? {{ticket}}"))
+    at = page("compare.py", mode="Over a set")
+    at.multiselect(key="grid_prompts").set_value(["sort v1"])
+    at.multiselect(key="grid_models").set_value(["m"])
+    at.selectbox(key="grid_set").set_value("triage")
+    at.number_input(key="grid_budget").set_value(0.0)  # the price of m is not known
+    click(at, "Plan")
+    assert "120 of 120 cells" in shown(at)
+    assert lab.count() == 0
+    click(at, "Start")
+    assert not at.exception
+    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else parts.jobs().listing()["name"][0]
+    end = time.monotonic() + 30
+    while parts.jobs().listing()["state"][0] != "done":
+        assert time.monotonic() < end, parts.jobs().listing().to_string()
+        time.sleep(0.05)
+    other = page("compare.py", mode="Over a set", grid_shown=name)
+    assert any(f"`{name}`" in one.proto.text and "120 of 120" in one.proto.text for one in other.get("progress"))
+    assert other.dataframe[0].value["done"].tolist() == ["120"]
+    assert lab.count() == 120
+
+
+def click(at: AppTest, label: str) -> None:
+    next(one for one in at.button if one.label == label).click().run()
+
+
+def test_a_plan_over_the_budget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Lab(tmp_path / "other.db") as real:
+        serve(real, monkeypatch)
+        at = page("compare.py", mode="Over a set")
+        at.text_area(key="grid_text").set_value("Which label? {{ticket}}")
+        at.multiselect(key="grid_models").set_value(["sim/large"])
+        at.number_input(key="grid_budget").set_value(0.0001)
+        click(at, "Plan")
+        assert "over the budget" in shown(at)
+
+
+def test_ratings_are_kept_and_the_page_does_not_say_whose_they_are(lab: Lab) -> None:
+    lab.compare("say {{n}}", ["model-one", "model-two"], [{"id": "a", "input": "1"}], name="pair", progress=None)
+    at = page("compare.py", mode="Rate blind")
+    assert "0 of 1 pairs rated" in at.get("progress")[0].proto.text
+    texts = "".join(one.value for one in at.text) + "".join(one.value for one in at.caption)
+    assert "model-one" not in texts.replace("model-one says: say 1", "")
+    click(at, "Both are good")
+    assert lab.ratings("pair")["both"].tolist() == [1]
+
+
+def test_a_policy_is_tried_on_a_ledger_of_its_own(lab: Lab) -> None:
+    """Made-up failures are in no figure."""
+    at = page("failures.py")
+    at.slider(key="many").set_value(2)
+    at.slider(key="share").set_value(1.0)
+    at.slider(key="attempts").set_value(1)
+    at.checkbox(key="fallback").set_value(True)
+    click(at, "Run")
+    assert not at.exception
+    assert "2 of 2 calls succeeded, with 4 requests." in shown(at)
+    assert lab.count() == 0
+
+
+def test_a_label_is_moved(lab: Lab) -> None:
+    lab.save(Prompt("sort", "Which? {{ticket}}"))
+    lab.save(Prompt("sort", "Which label? {{ticket}}"))
+    at = page("prompts.py")
+    assert "-Which? {{ticket}}\n+Which label? {{ticket}}" in at.code[0].value
+    at.selectbox(key="version").set_value(1)
+    click(at, "Move")
+    assert lab.prompts("sort").set_index("version").loc[1, "labels"] == ["production"]
+
+
+@pytest.mark.parametrize(
+    ("address", "alone"),
+    [
+        *[
+            ("127.0.0.1", True),
+            ("::1", True),
+            ("localhost", True),
+            ("127.0.0.2", True),
+            ("0.0.0.0", False),
+            ("", False),
+        ],
+        *[("::", False), ("192.168.1.5", False), ("example.org", False), ("127.0.0.1.example.org", False)],
+    ],
+)
+def test_what_is_this_machine_alone(address: str, alone: bool) -> None:
+    assert access.local(address) is alone
