@@ -129,8 +129,15 @@ class Bar:
     notes: tuple[str, ...] = ()
 
 
-PARTS = {"waiting": "#7d8597", "connect": "#9b5de5", "first token": "#e09f3e", "generation": "#2a9d8f"}
-"""The parts of an attempt and their colours, told apart on light and on dark."""
+PARTS = {
+    "waiting": "#7d8597",
+    "connect": "#9b5de5",
+    "first token": "#e09f3e",
+    "generation": "#2a9d8f",
+    "until its end": "#4a7fd6",
+}
+"""The parts of an attempt and their colours, told apart on light and on dark. `until its end` is all of it where no
+first token was seen: an answer that was not streamed, or a failure."""
 
 
 def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
@@ -157,6 +164,7 @@ def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
         f'<span style="margin-right:1em;white-space:nowrap"><span style="display:inline-block;width:.7em;height:.7em;'
         f'border-radius:2px;background:{colour}"></span> {html.escape(name)}</span>'
         for name, colour in PARTS.items()
+        if any(part[0] == name for bar in bars for part in bar.parts)
     )
     grid = "display:grid;grid-template-columns:max-content minmax(8em,3fr) minmax(9em,2fr);gap:.35em .9em"
     table = f'<div style="{grid};align-items:center;margin:.4em 0">{"".join(rows)}</div>' if rows else ""
@@ -168,9 +176,10 @@ def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
 
 
 def timeline_text(bars: Sequence[Bar], width: int = 48) -> list[str]:
-    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `#` the rest."""
+    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `#` generates, `=` until its end
+    where no first token was seen."""
     end = max([part[2] for bar in bars for part in bar.parts], default=0.0) or 1.0
-    signs = dict(zip(PARTS, ".-~#", strict=True))
+    signs = dict(zip(PARTS, ".-~#=", strict=True))
     lines = []
     for bar in bars:
         drawn = [" "] * width

@@ -12,7 +12,7 @@ from lab.ledger import Ledger
 if TYPE_CHECKING:
     import pandas as pd
 
-WAIT, CONNECT, FIRST, REST = "waiting", "connect", "first token", "generation"
+WAIT, CONNECT, FIRST, REST, WHOLE = "waiting", "connect", "first token", "generation", "until its end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,9 @@ def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) ->
         wait = float(row["wait"] or 0.0) if row["number"] > 1 else float(queue or 0.0)
         parts = [(WAIT, max(0.0, sent - wait), max(0.0, sent))] if wait > 0 else []
         at = sent = max(0.0, sent)
-        for part, until in ((CONNECT, row["connect"]), (FIRST, row["ttft"]), (REST, row["latency"])):
+        seen = row["ttft"] is not None and row["ttft"] == row["ttft"]
+        last = REST if seen else WHOLE
+        for part, until in ((CONNECT, row["connect"]), (FIRST, row["ttft"]), (last, row["latency"])):
             if until == until and until is not None and sent + until > at:
                 parts.append((part, at, sent + until))
                 at = sent + until

@@ -17,7 +17,7 @@ FLOORS = [
     {"child", "checks", "scorers", "wire", "payload", "migrations", "packs", "rows", "ledger", "loop", "provider"},
     {"policies"},
     {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
-    {"columns", "tables", "charts", "metrics", "trace", "alerts", "webhook", "archive", "ratings"},
+    {"columns", "tables", "charts", "metrics", "trace", "alerts", "webhook", "archive", "ratings", "rehearsal"},
     {"experiment"},
     {"bench", "report"},
     {"client"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from lab import display
@@ -28,7 +28,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Policy:
     """How a call is bounded and recovered. `None` for a part turns it off."""
 
@@ -46,6 +46,9 @@ class Policy:
             value = getattr(self, name)
             if value is not None and not isinstance(value, kind):
                 raise TypeError(f"Policy({name}={value!r}): a {kind.__name__}(...), or None to turn it off")
+
+    def __repr__(self) -> str:
+        return f"Policy({', '.join(f'{name}={_said(value)}' for name, value in _changed(self))})"
 
     def content(self) -> dict[str, Any]:
         """The policy as plain JSON values, as the ledger keeps it."""
@@ -122,6 +125,22 @@ class Policy:
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()
+
+
+def _changed(one: Any) -> list[tuple[str, Any]]:
+    """The fields that are not as they are by default."""
+    found = []
+    for part in fields(one):
+        usual = part.default if part.default_factory is MISSING else part.default_factory()
+        if getattr(one, part.name) != usual:
+            found.append((part.name, getattr(one, part.name)))
+    return found
+
+
+def _said(value: Any) -> str:
+    if not is_dataclass(value):
+        return repr(value)
+    return f"{type(value).__name__}({', '.join(f'{name}={one!r}' for name, one in _changed(value))})"
 
 
 class Explanation(str):
