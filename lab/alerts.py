@@ -146,20 +146,40 @@ class _Look:
             return self._spent(rule)
         if rule.figure in ("auth", "quota"):
             return self._kind(rule)
+        if rule.figure == "waiting":
+            return self._waiting(rule)
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
-        check = self._waiting if rule.figure == "waiting" else self._risen
-        return [alert for group, row in recent.items() if (alert := check(rule, group, row, before.get(group)))]
+        found = (self._risen(rule, group, row, before.get(group)) for group, row in recent.items())
+        return [alert for alert in found if alert is not None]
 
-    def _waiting(self, rule: Rule, group: str, row: Mapping[str, Any], _before: Any) -> Alert | None:
-        oldest = row["oldest_waiting"]
-        if not row["waiting"] or row["waiting"] < rule.least or oldest is None or oldest <= (rule.above or 0.0):
-            return None
-        said = (
-            f"{group}: {row['waiting']:,} calls wait for their first request, the oldest for {display.seconds(oldest)}"
+    def _waiting(self, rule: Rule) -> list[Alert]:
+        """Of calls that wait, however long already: those that a dead process left are too old for `over` some time."""
+        rows = self._grouped(
+            rule,
+            "count(*) AS n, ? - min(started_at) AS oldest",
+            "status = 'running' AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.call_id = calls.call_id)",
+            [self._now],
         )
-        return self._alert(rule, group, oldest, rule.above or 0.0, None, row["waiting"], said)
+        found = []
+        for row in rows:
+            if row["n"] >= rule.least and row["oldest"] > (rule.above or 0.0):
+                wait = display.seconds(row["oldest"])
+                said = f"{row['name']}: {row['n']:,} calls wait for their first request, the oldest for {wait}"
+                found.append(self._alert(rule, row["name"], row["oldest"], rule.above or 0.0, None, row["n"], said))
+        return found
+
+    def _grouped(self, rule: Rule, figures: str, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows of calls in the rule's time, by what it is looked at by."""
+        name, tags = f"calls.{rule.by}", ""
+        if rule.by == "tag":
+            name, tags = "call_tags.tag", " JOIN call_tags ON call_tags.id = calls.id"
+        return self._book.query(
+            f"SELECT coalesce({name}, 'none') AS name, {figures} FROM calls{tags}"
+            f" WHERE {where} AND started_at >= ? AND started_at < ? GROUP BY 1 ORDER BY 2 DESC",
+            [*values, self._now - rule.over, self._now],
+        )
 
     def _risen(self, rule: Rule, group: str, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> Alert | None:
         value, low, _high, n = _measured(rule.figure, row)
@@ -182,12 +202,8 @@ class _Look:
         return self._alert(rule, group, value, limit, past, n, said)
 
     def _kind(self, rule: Rule) -> list[Alert]:
-        name = rule.by if rule.by != "tag" else "model"
-        rows = self._book.query(
-            f"SELECT {name} AS name, count(*) AS n, max(error) AS error FROM calls INDEXED BY calls_kind"
-            f" WHERE kind = ? AND status = 'failed' AND started_at >= ? AND started_at < ? GROUP BY {name}",
-            [rule.figure, self._now - rule.over, self._now],
-        )
+        where = "kind = ? AND status = 'failed'"
+        rows = self._grouped(rule, "count(*) AS n, max(error) AS error", where, [rule.figure])
         found = []
         for row in rows:
             if row["n"] > (rule.above or 0) and row["n"] >= rule.least:
@@ -216,7 +232,7 @@ class _Look:
 
 
 _NEEDS = {
-    **{"failed": ("outcomes",), "waiting": ("queue",)},
+    "failed": ("outcomes",),
     **{"fallback": ("outcomes", "requests"), "invalid": ("outcomes", "requests")},
 }
 _WORDS = {"failed": "failed", "fallback": "answered by a fallback", "invalid": "answers that fail their checks"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import secrets
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lab import errors, tables
 from lab.display import safe_cell
 from lab.ledger import BUSY, Ledger, connect
+from lab.packs import ABANDONED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 _BATCH = 2000
 _FLAGS = frozenset(
-    "cost_estimated cached hedged fell_back streamed won usage_estimated saturated passed broken".split()
+    "cost_estimated cached hedged fell_back streamed valid won usage_estimated saturated passed broken".split()
 )
 _OF = {  # what can be exported: its columns, and where they come from
     "calls": (
@@ -75,28 +76,48 @@ def prune(
     """Remove calls that began before `before` (Unix seconds), with their attempts, words, checks and scores; or, with
     `words_only`, what was asked and answered alone.
 
-    Calls of experiments are the evidence of a decision: they stay unless `experiments`. What still runs stays. In small
-    lots, so that those who write don't wait. `vacuum` gives the space back to the disk: it needs as much again, and
+    Calls of experiments are the evidence of a decision: they stay unless `experiments`. What still runs stays, and
+    what a killed process left running goes. Keys go with the replies that were stored under them. In small lots, so
+    that those who write don't wait. `vacuum` gives the space back to the disk: it needs as much again, and
     nobody may be writing.
     """
-    mine = "started_at < ? AND status <> 'running'" + ("" if experiments else " AND experiment IS NULL")
-    mine += " AND id IN (SELECT id FROM texts WHERE kept)" if words_only else ""
+    mine = f"started_at < ? AND (status <> 'running' OR started_at < unixepoch() - {ABANDONED})"
+    mine += "" if experiments else " AND experiment IS NULL"
+    mine += f" AND {_WORDS}" if words_only else ""
     (found,) = book.rows(f"SELECT count(*) FROM calls WHERE {mine}", [before])
     (old,) = book.rows("SELECT count(*) FROM calls WHERE started_at < ? AND experiment IS NOT NULL", [before])
     said = {"kept": 0 if experiments else old[0], "words_only": words_only}
     if dry_run:
         return Pruned(calls=found[0], done=False, **said)
-    gone = 0
-    while lot := book.transact(lambda db: _lot(db, mine, before, words_only)).result():
+    gone, last = 0, 0
+    while True:
+        after = last
+        lot, last = book.transact(lambda db: _lot(db, mine, before, words_only, after)).result()  # noqa: B023
         gone += lot
+        if lot < _BATCH:
+            break
+    book.submit(
+        ("DELETE FROM jobs WHERE updated_at < ? AND state IN ('done', 'failed', 'stopped')", (before,))
+    ).result()
+    if not words_only:
+        book.submit(("DELETE FROM configs WHERE config NOT IN (SELECT config FROM calls WHERE config IS NOT NULL)", ()))
     if vacuum:
         _vacuum(book)
     return Pruned(calls=gone, done=True, **said)
 
 
-def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool) -> int:
-    found = db.execute(f"SELECT id, call_id FROM calls WHERE {mine} LIMIT {_BATCH}", (before,)).fetchall()
+_WORDS = """EXISTS (SELECT 1 FROM texts WHERE texts.id = calls.id
+    AND (kept OR answer IS NOT NULL OR tool_calls IS NOT NULL OR messages <> '[]'))"""
+
+
+def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, after: int) -> tuple[int, int]:
+    """Remove one lot of calls whose ids come after `after`; how many, and the last id."""
+    found = db.execute(
+        f"SELECT id, call_id FROM calls WHERE {mine} AND id > ? ORDER BY id LIMIT {_BATCH}", (before, after)
+    ).fetchall()
     ids, calls = [(row[0],) for row in found], [(row[1],) for row in found]
+    last = ids[-1][0] if ids else after
+    db.executemany("DELETE FROM keys WHERE call_id = ?", calls)  # a reply without its words is none
     if words_only:
         db.executemany(
             "INSERT INTO texts_fts (texts_fts, rowid, prompt, answer) SELECT 'delete', id, prompt, answer FROM texts"
@@ -108,17 +129,18 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool) -> 
             " WHERE id = ?",
             ids,
         )
-        db.executemany("UPDATE attempts SET body = NULL WHERE call_id = ?", calls)
-        return len(found)
+        db.executemany("UPDATE calls SET error = NULL WHERE id = ?", ids)
+        for change in ("attempts SET body = NULL, error = NULL", "checks SET message = NULL, parts = NULL"):
+            db.executemany(f"UPDATE {change} WHERE call_id = ?", calls)
+        db.executemany("UPDATE scores SET message = NULL WHERE call_id = ?", calls)
+        return len(found), last
     for table in ("attempts", "checks", "scores"):
         db.executemany(f"DELETE FROM {table} WHERE call_id = ?", calls)
-    db.executemany("DELETE FROM ratings WHERE call_a = ?1 OR call_b = ?1", calls)
-    db.executemany("DELETE FROM keys WHERE call_id = ?", calls)
+    if db.execute("SELECT 1 FROM ratings LIMIT 1").fetchone():
+        db.executemany("DELETE FROM ratings WHERE call_a = ?1 OR call_b = ?1", calls)
     db.executemany("DELETE FROM texts WHERE id = ?", ids)
     db.executemany("DELETE FROM calls WHERE id = ?", ids)
-    if found and len(found) < _BATCH:
-        db.execute("DELETE FROM configs WHERE config NOT IN (SELECT config FROM calls WHERE config IS NOT NULL)")
-    return len(found)
+    return len(found), last
 
 
 def _vacuum(book: Ledger) -> None:
@@ -152,18 +174,18 @@ def export(book: Ledger, what: str, path: str | Path, *, format: Format | None =
     sql = f"SELECT {said} {source.format(where=where)}"
     book.flush()
     connection = connect(book.path, readonly=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
+        part.touch(exist_ok=False)
         rows = _lots(connection.execute(sql, values))
         write = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl}[chosen]
-        count = write(Path(part), names, rows, _types(connection, what))
+        count = write(part, names, rows, _types(connection, what))
         os.replace(part, path)
     except sqlite3.Error as failed:
         raise errors.LedgerError(f"{book.path} can't be read: {failed}") from failed
     finally:
         connection.close()
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return count
 
 
@@ -188,17 +210,22 @@ def _parquet(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ..
 
     arrow = {"INTEGER": pa.int64(), "REAL": pa.float64()}
     kinds = [pa.bool_() if name in _FLAGS else arrow.get(types.get(name, "TEXT"), pa.string()) for name in names]
-    kinds = [pa.float64() if name == "elapsed" else kind for name, kind in zip(names, kinds, strict=True)]
+    special = {"elapsed": pa.float64(), "tags": pa.list_(pa.string())}
+    kinds = [special.get(name, kind) for name, kind in zip(names, kinds, strict=True)]
     schema, count = pa.schema(list(zip(names, kinds, strict=True))), 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for lot in lots:
-            columns = [
-                pa.array([None if one is None else bool(one) for one in values] if kind == pa.bool_() else values, kind)
-                for values, kind in zip(zip(*lot, strict=True), kinds, strict=True)
-            ]
+            lists = zip(zip(*lot, strict=True), kinds, strict=True)
+            columns = [pa.array([_arrow(one, kind) for one in values], kind) for values, kind in lists]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             count += len(lot)
     return count
+
+
+def _arrow(value: Any, kind: Any) -> Any:
+    if value is None:
+        return None
+    return bool(value) if kind == "bool" else tables.tags(value) if str(kind).startswith("list") else value
 
 
 def _csv(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ...]]], _types: dict[str, str]) -> int:
@@ -220,7 +247,7 @@ def _jsonl(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ...]
                 pairs = zip(names, row, strict=True)
                 said = {name: bool(one) if name in _FLAGS and one is not None else one for name, one in pairs}
                 if "tags" in said:
-                    said["tags"] = json.loads(said["tags"])
+                    said["tags"] = tables.tags(said["tags"])
                 file.write(json.dumps(said, ensure_ascii=False) + "\n")
             count += len(lot)
     return count

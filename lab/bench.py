@@ -16,6 +16,7 @@ from lab.ledger import Ledger
 from lab.loop import Loop
 from lab.model import Call, Reply
 from lab.policies import Budget, Limit, Policy
+from lab.rows import ANSWERED
 from lab.scorers import Scorer, as_scorer
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def listing(book: Ledger) -> pd.DataFrame:
         "SELECT experiment, created_at, eval_set, held_out, (SELECT count(*) FROM cells WHERE cells.experiment ="
         " experiments.experiment AND current) AS cells, (SELECT count(DISTINCT calls.cell) FROM calls JOIN cells ON"
         " cells.experiment = calls.experiment AND cells.cell = calls.cell AND current WHERE calls.experiment ="
-        f" experiments.experiment AND {store.ANSWERED}) AS answered FROM experiments ORDER BY created_at DESC"
+        f" experiments.experiment AND {ANSWERED}) AS answered FROM experiments ORDER BY created_at DESC"
     )
     frame["created_at"] = pd.to_datetime(frame["created_at"], unit="s", utc=True)
     return frame.astype({"held_out": bool})
@@ -268,7 +269,7 @@ def _group(book: Ledger, given: Any) -> Group:
         return opened(book, name).group()
     said, _, model = rest.partition("/")
     prompt, marked, version = said.partition("@")
-    if marked and not version.isdigit():
+    if marked and not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise ValueError(f"{given!r}: {version!r} is no version: write name/prompt@2/model")
     found = opened(book, name).group(
         prompt=prompt or None, version=int(version) if version else None, model=model or None

@@ -80,6 +80,12 @@ class Lab:
         """The open ledger, for what reads it: `lab.metrics`, `lab.charts` by way of them."""
         return self._ledger
 
+    @property
+    def keeps_words(self) -> bool:
+        """Whether prompts and answers are written down as they are."""
+        payload = self._engine.payload
+        return payload.keep == "all" and payload.redact is None
+
     def ask(
         self,
         prompt: Asked,

@@ -34,7 +34,8 @@ def of(book: Ledger) -> Columns:
         found = _OPEN.get(book)
         if found is None:
             found = _OPEN[book] = Columns(book.path)
-        return found
+    book.settle()  # what this process has submitted is seen
+    return found
 
 
 FILTERS = ("since", "until", "model", "prompt", "experiment", "user", "tag")
@@ -76,8 +77,8 @@ class Columns:
         Packs that lie outside of `since` and `until` (Unix seconds) are left out; what is read may do so, too."""
         connection = connect(self._path)
         try:
+            _pack(connection)
             with self._lock:
-                _pack(connection)
                 connection.execute("BEGIN")
                 all_ = packs.directory(connection)
                 left = packs.gaps(all_, packs.newest(connection))
@@ -151,6 +152,7 @@ def _overlaps(one: packs.Pack, since: float | None, until: float | None) -> bool
 def _pack(connection: sqlite3.Connection) -> None:
     """Make the packs that are due; a ledger that can't be written now is read as it is."""
     connection.isolation_level = None
+    connection.execute("PRAGMA busy_timeout = 50")  # whoever writes goes first: it is read from its rows, then
     try:
         while packs.due(connection):
             connection.execute("BEGIN IMMEDIATE")
@@ -229,7 +231,8 @@ def _mask(
 def named_version(prompt: str) -> tuple[str, int | None]:
     """`triage@2` as a name and a version; the version is None where none is given."""
     name, marked, version = prompt.rpartition("@")
-    return (name, int(version)) if marked and version.isdigit() else (prompt, None)
+    known = marked and version.isascii() and version.isdecimal() and len(version) < 10
+    return (name, int(version)) if known else (prompt, None)
 
 
 def unix(moment: datetime | float) -> float:

@@ -176,8 +176,8 @@ def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
 
 
 def timeline_text(bars: Sequence[Bar], width: int = 48) -> list[str]:
-    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `#` generates, `=` until its end
-    where no first token was seen."""
+    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `#` generates, `=`
+    until its end where no first token was seen."""
     end = max([part[2] for bar in bars for part in bar.parts], default=0.0) or 1.0
     signs = dict(zip(PARTS, ".-~#=", strict=True))
     lines = []

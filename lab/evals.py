@@ -121,9 +121,13 @@ class EvalSet:
 
 def _of_csv(text: str) -> tuple[list[tuple[int, Any]], list[str]]:
     """Rows as a JSONL file would have them, with their lines, and what is wrong."""
-    reader = csv.DictReader(io.StringIO(text), strict=True)
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     rows: list[tuple[int, Any]] = []
     try:
+        names = reader.fieldnames or []
+        if twice := [name for name in names if names.count(name) > 1]:
+            return rows, [f"line 1: two columns are called {twice[0]!r}"]
         for count, row in enumerate(reader, 1):
             if None in row or None in row.values():
                 return rows, [f"line {reader.line_num}: as many cells as there are columns are wanted"]
@@ -131,7 +135,7 @@ def _of_csv(text: str) -> tuple[list[tuple[int, Any]], list[str]]:
             made = {name: row[name] for name in ("expected", "cluster", "note") if row.get(name)}
             if row.get("tags"):
                 made["tags"] = row["tags"].replace(",", " ").split()
-            made |= {"id": row.get("id") or str(count), "input": more or row.get("input")}
+            made |= {"id": row["id"] if "id" in row else str(count), "input": more or row.get("input")}
             if more and row.get("input"):
                 return rows, [f"line {reader.line_num}: a column `input`, or columns of variables, not both"]
             rows.append((reader.line_num, made))

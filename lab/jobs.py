@@ -1,12 +1,14 @@
 """Experiments in the background: a row each on the ledger, and one worker a process.
 
 What was started in a browser goes on when the tab is closed, and is found again. Nothing but names and JSON is kept, so
-that whoever comes next can go on where a killed process stopped; nobody does so, and spends money, unasked.
+that whoever comes next can go on where a killed process stopped; nobody does so, and spends money, unasked. Where a Lab
+does not keep words, or redacts them, those of an experiment are kept until it is done, and no longer.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
 import sqlite3
 import threading
 import time
@@ -45,6 +47,11 @@ def experiment(lab: Lab, spec: Mapping[str, Any]) -> Experiment:
     unknown = set(spec) - set(_SPEC)
     if unknown:
         raise errors.InvalidRequestError(f"{', '.join(sorted(unknown))}: one of {', '.join(_SPEC)}")
+    secret = {"api_key", "extra_headers"} & set(spec.get("params") or {})
+    if secret:
+        raise errors.InvalidRequestError(
+            f"{', '.join(sorted(secret))}: what runs in the background is written down: put keys into the environment"
+        )
     try:
         prompts = [Prompt(name, template) for name, template in spec["prompts"]]
         rows = spec.get("rows")
@@ -79,10 +86,12 @@ class Jobs:
         def decide(db: sqlite3.Connection) -> None:
             now = time.time()
             if _state(db, made.name, now) == "running":
+                db.execute("UPDATE jobs SET again = stop, stop = 0 WHERE name = ?", (made.name,))
                 return
             db.execute(
                 "INSERT INTO jobs (name, spec, state, asked_at, updated_at, total) VALUES (?, ?, 'waiting', ?, ?, ?)"
-                " ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, state = 'waiting', stop = 0, message = NULL,"
+                " ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, state = 'waiting', stop = 0, again = 0,"
+                " message = NULL,"
                 " asked_at = excluded.asked_at, updated_at = excluded.updated_at, total = excluded.total",
                 (made.name, said, now, now, total),
             )
@@ -94,8 +103,10 @@ class Jobs:
     def resume(self, name: str) -> None:
         """Put one in line again that was stopped or interrupted. Raises `ValueError` where there is none."""
         rows = self._book.rows("SELECT spec FROM jobs WHERE name = ?", [name])
-        if not rows:
-            raise ValueError(f"no experiment {name!r} was started in the background on this ledger")
+        if not rows or rows[0][0] == "{}":
+            raise ValueError(
+                f"no experiment {name!r} was started in the background on this ledger, or its words are gone"
+            )
         self.start(json.loads(rows[0][0]))
 
     def stop(self, name: str) -> None:
@@ -125,8 +136,8 @@ class Jobs:
         return frame.astype({"stop": bool})
 
     def spec(self, name: str) -> dict[str, Any] | None:
-        """What it was started with."""
-        rows = self._book.rows("SELECT spec FROM jobs WHERE name = ?", [name])
+        """What it was started with; None where that is not known, or not kept."""
+        rows = self._book.rows("SELECT spec FROM jobs WHERE name = ? AND spec <> '{}'", [name])
         return json.loads(rows[0][0]) if rows else None
 
     def close(self) -> None:
@@ -140,59 +151,84 @@ class Jobs:
             try:
                 found = self._book.transact(_claim).result()
             except errors.LedgerError:
-                found = None  # closed, or can't be written now: looked at again in a moment
+                found = None  # it can't be written now: looked at again in a moment
             if found is None:
                 self._wake.wait(2 * BEAT)
                 self._wake.clear()
                 continue
             self._run(*found)
 
-    def _run(self, name: str, spec: str) -> None:
-        beat = 0.0
+    def _run(self, name: str, spec: str, token: str) -> None:
+        beat, over = 0.0, threading.Event()
+        alive = threading.Thread(target=self._beat, args=(name, token, over), name="lab-jobs-alive", daemon=True)
+        alive.start()
 
         def look(progress: Progress) -> None:
             nonlocal beat
             if time.monotonic() < beat + BEAT and progress.ended is None:
                 return
             beat = time.monotonic()
-            self._say(name, progress)
+            self._say(name, token, progress)
             if self._closing or self._book.rows("SELECT 1 FROM jobs WHERE name = ? AND stop", [name]):
                 raise Stopped
 
-        made = None
+        made, state, why = None, "failed", None
         try:
             made = experiment(self._lab, json.loads(spec))
             made.run(look)
-            stopped = made.progress.stopped if made.progress else None
             left = made.progress.total - made.progress.done if made.progress else 0
-            why = stopped or (
-                f"{left:,} cells have no answer: {made.progress.first}" if left and made.progress else None
-            )
-            self._say(name, made.progress, "stopped" if left else "done", why)
+            state, why = ("stopped" if left else "done"), made.progress.stopped if made.progress else None
+            if left and why is None and made.progress:
+                why = f"{left:,} cells have no answer: {made.progress.first}"
         except Stopped:
-            self._say(name, made.progress if made else None, "interrupted" if self._closing else "stopped")
+            state = "interrupted" if self._closing else "stopped"
+        except errors.BusyError as elsewhere:  # a script runs it, or a process that died a moment ago: in line again
+            state, why = "waiting", str(elsewhere)
+            self._wake.wait(2 * BEAT)
         except (errors.LabError, errors.LedgerError, ValueError) as failure:
-            self._say(name, made.progress if made else None, "failed", str(failure))
+            why = str(failure)
         except Exception as bug:  # the next in line must not wait for ever behind it
-            self._say(name, made.progress if made else None, "failed", f"{type(bug).__name__}: {bug}")
+            why = f"{type(bug).__name__}: {bug}"
+        finally:
+            over.set()
+            alive.join()
+        self._say(name, token, made.progress if made else None, state, why)
+        if state == "done" and not self._lab.keeps_words:
+            self._book.submit(("UPDATE jobs SET spec = '{}' WHERE name = ?", (name,)))
 
-    def _say(self, name: str, progress: Progress | None, state: str | None = None, message: str | None = None) -> None:
+    def _beat(self, name: str, token: str, over: threading.Event) -> None:
+        """Say that it is alive, however long planning and scoring take."""
+        while not over.wait(BEAT):
+            self._book.submit(
+                ("UPDATE jobs SET updated_at = ? WHERE name = ? AND worker = ?", (time.time(), name, token))
+            )
+
+    def _say(
+        self, name: str, token: str, progress: Progress | None, state: str | None = None, message: str | None = None
+    ) -> None:
+        """How it stands; nothing where another worker has it by now."""
         values: dict[str, Any] = {"updated_at": time.time(), "message": message}
         if progress is not None:
             left = None if progress.ended else progress.left
             values |= {"done": progress.done, "total": progress.total, "failed": progress.failed}
             values |= {"cost": progress.cost, "seconds_left": left}
-        if state is not None:
-            values |= {"state": state, "stop": 0}
         said = ", ".join(f"{key} = ?" for key in values)
-        self._book.submit((f"UPDATE jobs SET {said} WHERE name = ?", (*values.values(), name)))
+        more: tuple[Any, ...] = ()
+        if state is not None:  # stopped, and meanwhile asked to go on
+            said += ", state = CASE WHEN again AND ? = 'stopped' THEN 'waiting' ELSE ? END, stop = 0, again = 0"
+            more = (state, state)
+        sql = f"UPDATE jobs SET {said} WHERE name = ? AND worker = ?"
+        self._book.submit((sql, (*values.values(), *more, name, token)))
 
 
-def _claim(db: sqlite3.Connection) -> tuple[str, str] | None:
+def _claim(db: sqlite3.Connection) -> tuple[str, str, str] | None:
     row = db.execute("SELECT name, spec FROM jobs WHERE state = 'waiting' ORDER BY asked_at LIMIT 1").fetchone()
-    if row is not None:
-        db.execute("UPDATE jobs SET state = 'running', updated_at = ? WHERE name = ?", (time.time(), row[0]))
-    return row
+    if row is None:
+        return None
+    token = secrets.token_hex(8)
+    sql = "UPDATE jobs SET state = 'running', updated_at = ?, worker = ? WHERE name = ?"
+    db.execute(sql, (time.time(), token, row[0]))
+    return (*row, token)
 
 
 def _state(db: sqlite3.Connection, name: str, now: float) -> str | None:

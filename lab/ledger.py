@@ -130,7 +130,7 @@ class Ledger:
 
     def query(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """Rows of a SELECT, as dictionaries. Reads only; sees what this process has submitted so far."""
-        self._settle()
+        self.settle()
         db = Database(connect(self.path, readonly=True))
         try:
             return list(db.query(sql, values))
@@ -141,7 +141,7 @@ class Ledger:
 
     def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT, as tuples: the quickest way to many of them."""
-        self._settle()
+        self.settle()
         connection = connect(self.path, readonly=True)
         try:
             return connection.execute(sql, values).fetchall()
@@ -154,7 +154,7 @@ class Ledger:
         """Rows of a SELECT, as a DataFrame."""
         import pandas as pd  # slow to import, and only readers need it
 
-        self._settle()
+        self.settle()
         connection = connect(self.path, readonly=True)
         try:
             return pd.read_sql_query(sql, connection, params=values or None)
@@ -163,7 +163,7 @@ class Ledger:
         finally:
             connection.close()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Let what this process has submitted be seen; a closed ledger, or one of another process, can be read too."""
         if not self._closed and os.getpid() == self._pid:
             self.flush()
@@ -200,12 +200,13 @@ class Ledger:
 
 
 def _pack(connection: sqlite3.Connection) -> None:
-    """Pack one lot of older calls. Derived, so what can't be written now (a full disk) is made when it is read."""
+    """Pack one lot of older calls. Derived, so what can't be written now (a full disk) or packed (a value that some
+    other tool put there) is left to whoever reads, who will hear of it; the writer must go on."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         packs.pack(connection, most=1)
         connection.execute("COMMIT")
-    except sqlite3.Error:
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
         if connection.in_transaction:
             connection.execute("ROLLBACK")
 

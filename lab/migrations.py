@@ -44,7 +44,7 @@ def m004_packs_tags_views_jobs_ratings(db: Database) -> None:
 
 _M004 = """
 CREATE TABLE packs (                   -- derived, see lab/packs.py: may be deleted at any time
-    pack INTEGER PRIMARY KEY,
+    pack INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used again: what is in memory is known by it
     first INTEGER NOT NULL,            -- ids of the calls in it
     last INTEGER NOT NULL UNIQUE,
     earliest REAL, latest REAL         -- when these calls began
@@ -57,6 +57,9 @@ CREATE TABLE pack_columns (
 ) WITHOUT ROWID;;
 CREATE TRIGGER packs_gone AFTER DELETE ON packs BEGIN
     DELETE FROM pack_columns WHERE pack = old.pack;
+END;;
+CREATE TRIGGER packs_call_added AFTER INSERT ON calls WHEN new.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= new.id;   -- all calls were removed, and ids begin again
 END;;
 CREATE TRIGGER packs_call_changed AFTER UPDATE ON calls WHEN old.id <= (SELECT max(last) FROM packs) BEGIN
     DELETE FROM packs WHERE last >= old.id AND first <= old.id;
@@ -92,12 +95,15 @@ CREATE INDEX calls_user ON calls(user, started_at) WHERE user IS NOT NULL;;
 CREATE INDEX calls_experiment ON calls(experiment, started_at) WHERE experiment IS NOT NULL;;
 CREATE INDEX calls_status ON calls(status, started_at);;
 CREATE INDEX calls_kind ON calls(kind, started_at) WHERE kind IS NOT NULL;;
+CREATE INDEX keys_call ON keys(call_id);;
 CREATE INDEX calls_prompt ON calls(prompt_name, prompt_version, started_at) WHERE prompt_name IS NOT NULL;;
 CREATE TABLE jobs (
     name TEXT PRIMARY KEY,             -- the experiment's
     spec TEXT NOT NULL,                -- JSON: what is asked of whom, by names and values
     state TEXT NOT NULL,               -- waiting, running, stopped, done, failed
     stop INTEGER NOT NULL DEFAULT 0,   -- somebody has asked it to stop
+    again INTEGER NOT NULL DEFAULT 0,  -- and then to go on
+    worker TEXT,                       -- who runs it
     asked_at REAL NOT NULL,
     updated_at REAL NOT NULL,
     done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,

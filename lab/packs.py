@@ -52,7 +52,7 @@ CALLS = {
 }
 ATTEMPTS = {
     "call": WHOLE,
-    "number": FLAG,
+    "number": WHOLE,
     "role": TEXT,
     "model": TEXT,
     "way": TEXT,
@@ -60,6 +60,7 @@ ATTEMPTS = {
     "status": TEXT,
     "kind": TEXT,
     "phase": TEXT,
+    "reason": TEXT,
     "http_status": NUMBER,
     "retry_after": NUMBER,
     "wait": NUMBER,

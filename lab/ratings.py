@@ -50,8 +50,8 @@ def waiting(book: Ledger, experiment: str, *, seed: int = 0) -> tuple[Pair | Non
     seed."""
     rows = book.rows(
         "SELECT cells.case_id, cells.repeat, cells.prompt_name, cells.prompt_version, cells.model, max(calls.call_id)"
-        " FROM cells JOIN calls ON calls.experiment = cells.experiment AND calls.cell = cells.cell"
-        " AND calls.status = 'ok' JOIN texts ON texts.id = calls.id AND texts.answer IS NOT NULL"
+        " FROM cells JOIN calls ON +calls.experiment = cells.experiment AND calls.cell = cells.cell"
+        " AND +calls.status = 'ok' JOIN texts ON texts.id = calls.id AND texts.answer IS NOT NULL"
         " WHERE cells.experiment = ? AND cells.current GROUP BY cells.cell ORDER BY cells.place",
         [experiment],
     )

@@ -11,6 +11,15 @@ from lab.model import Attempt, Call, Checked, Usage
 from lab.payload import Clean
 
 Statement = tuple[str, Sequence[Any]]
+UNANSWERED = ("budget", "busy", "auth", "quota")
+"""Kinds of failure that say nothing of the question: such a cell is asked again."""
+_KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
+ANSWERED = (
+    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
+    " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
+)
+"""What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
+bug, not an answer."""
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
     config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -41,7 +50,7 @@ def begin_call(
                 call.prompt_version,
                 config,
                 clean.text(call.user) if call.user else call.user,
-                json.dumps(clean.deep(call.tags)),
+                json.dumps([tag.encode("utf-8", "replace").decode() for tag in clean.deep(call.tags)]),
                 call.lane,
                 call.experiment,
                 call.cell,

@@ -50,7 +50,7 @@ def one(ledger: Ledger, call_id: str) -> dict[str, Any]:
     rows = ledger.query(f"SELECT {names} FROM calls WHERE call_id = ?", [call_id])
     if not rows:
         raise ValueError(f"no call {call_id!r} on this ledger")
-    return {**rows[0], "tags": json.loads(rows[0]["tags"])}
+    return {**rows[0], "tags": tags(rows[0]["tags"])}
 
 
 def count(ledger: Ledger, **filters: Any) -> int:
@@ -160,6 +160,9 @@ def filtered(
         )
         if value is not None
     ]
+    others = (search, model, kind, prompt, user, tag, experiment)
+    if status == "ok" and any(one is not None for one in others):  # most calls are: its index finds nothing quickly
+        terms = [("+calls.status = ?" if term == "calls.status = ?" else term, value) for term, value in terms]
     if tag is not None:
         terms.append(("calls.id IN (SELECT id FROM call_tags WHERE tag = ?)", tag))
     if prompt is not None:
@@ -190,5 +193,10 @@ def _typed(frame: pd.DataFrame, flags: tuple[str, ...]) -> pd.DataFrame:
     for name in flags:
         frame[name] = frame[name].astype(bool)
     if "tags" in frame:
-        frame["tags"] = frame["tags"].map(json.loads)
+        frame["tags"] = frame["tags"].map(tags)
     return frame
+
+
+def tags(said: str) -> list[str]:
+    """Tags as the ledger has them; a lone surrogate, which JSON can hold and nothing else, becomes a question mark."""
+    return [tag.encode("utf-8", "replace").decode() for tag in json.loads(said)]

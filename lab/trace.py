@@ -32,7 +32,7 @@ class Trace:
         call = self.call
         outcome = call["status"] if call["kind"] is None else f"{call['status']}: {call['kind']}"
         detail = call["phase"] or call["reason"]
-        parts = [call["model"], outcome + (f" ({detail})" if detail else "")]
+        parts = [display.shorten(call["model"], 80), outcome + (f" ({detail})" if detail else "")]
         if call["elapsed"] is not None:
             parts.append(f"{display.seconds(call['elapsed'])} in all")
         many = len(self.attempts)

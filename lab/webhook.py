@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import http.client
 import json
 import time
 import urllib.error
@@ -37,8 +38,12 @@ def post(
     tell a repetition. Tried again after a broken connection, a 429 or a 5xx. Raises `ConnectionError`, which names the
     host alone (a webhook's address is often a secret), and `ValueError` for an address that is none."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("the webhook's address: http:// or https:// and a host")
+    try:
+        odd = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
+    except ValueError:  # a port that is none
+        odd = True
+    if odd or not url.isascii() or not url.isprintable() or " " in url:
+        raise ValueError("the webhook's address: http:// or https:// and a host, without spaces")
     data = json.dumps(body, ensure_ascii=False).encode()
     for tried, wait in enumerate((*waits, None), 1):
         headers = {"Content-Type": "application/json", "User-Agent": "lab-alerts", "webhook-id": message_id}
@@ -51,8 +56,8 @@ def post(
         except urllib.error.HTTPError as failed:
             why, again = f"status {failed.code}", failed.code == 429 or failed.code >= 500
             failed.close()
-        except (OSError, ValueError) as failed:
-            why, again = type(getattr(failed, "reason", failed)).__name__, not isinstance(failed, ValueError)
+        except (OSError, http.client.HTTPException) as failed:  # cut, reset, late, or no HTTP at all
+            why, again = type(getattr(failed, "reason", failed)).__name__, True
         if not again or wait is None:
             raise ConnectionError(f"the webhook at {parts.hostname} was not told, after {tried} tries: {why}")
         sleep(wait)

@@ -14,15 +14,22 @@ WAIT = 1.0
 """Seconds that a wrong password costs."""
 
 
-def guard() -> None:
-    """Draw a sign-in, and stop, unless the reader may go on."""
+def known() -> bool:
+    """Whether the reader may go on as things are."""
     if local(str(st.get_option("server.address") or "")):
+        return True
+    if sign_in():
+        return bool(st.user.is_logged_in)
+    return bool(st.session_state.get("_let_in")) and bool(os.environ.get(PASSWORD))
+
+
+def guard() -> None:
+    """Draw a sign-in, and stop, unless the reader may go on. The password is asked for once a tab."""
+    if known():
         return
     if sign_in():
-        if not st.user.is_logged_in:
-            st.button("Sign in", type="primary", on_click=st.login)
-            st.stop()
-        return
+        st.button("Sign in", type="primary", on_click=st.login)
+        st.stop()
     word = os.environ.get(PASSWORD, "")
     if not word:
         st.error(
@@ -31,8 +38,7 @@ def guard() -> None:
             icon=":material/lock:",
         )
         st.stop()
-    if not st.session_state.get("_let_in"):
-        _ask(word)
+    _ask(word)
 
 
 def local(address: str) -> bool:

@@ -8,7 +8,6 @@ from playground import access, filters, parts
 
 st.set_page_config(page_title="lab playground", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 parts.style()
-access.guard()
 pages = {
     "compare": st.Page("compare.py", title="Compare", icon=":material/view_column:", default=True),
     "tails": st.Page("tails.py", title="Tails", icon=":material/show_chart:"),
@@ -19,7 +18,8 @@ pages = {
     "evals": st.Page("evals.py", title="Evals", icon=":material/fact_check:"),
     "health": st.Page("health.py", title="Health", icon=":material/monitor_heart:"),
 }
-page = st.navigation(list(pages.values()), position="top")
+page = st.navigation(list(pages.values()), position="top" if access.known() else "hidden")
+access.guard()
 filters.bar(shown=page.title not in ("Compare", "Prompts"))
-page.run()
+parts.run(page)
 parts.warm()

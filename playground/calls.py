@@ -74,6 +74,7 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
     found["cost"] = [display.dollars(None if value != value else value) for value in found["cost"]]
     for name in ("prompt", "answer"):
         found[name] = [display.shorten(text, 160) if isinstance(text, str) else "" for text in found[name]]
+    view = [value for name, value in narrow.items() if name != "since"]
     event = st.dataframe(
         found,
         column_order=list(_COLUMNS),
@@ -82,11 +83,11 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
         on_select="rerun",
         selection_mode="single-row",
         height=min(460, 40 + 35 * len(found)),
-        key=f"list-{number}-{[value for name, value in narrow.items() if name != 'since']}",
+        key=f"list-{st.session_state.get('closed', 0)}-{number}-{view}",
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{first:,} to {first + len(found) - 1:,} of {total:,} calls in {lab.path.name}")
+        st.caption(f"{first:,} to {first + len(found) - 1:,} of {total:,} calls in {parts.said(lab.path.name)}")
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
     rows = event.selection.rows
@@ -98,13 +99,14 @@ def one(lab: Lab, call_id: str) -> None:
     try:
         trace = lab.trace(call_id)
     except ValueError:
-        st.warning(f"No call {call_id} in this ledger.", icon=":material/search_off:")
+        st.warning(f"No call {parts.said(call_id)} in this ledger.", icon=":material/search_off:")
         return
     call, said, attempts = trace.call, trace.said, trace.attempts
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Call {call['call_id']}", anchor=False)
+        st.subheader(f"Call {parts.said(call['call_id'])}", anchor=False)
         if st.button("Close", icon=":material/close:"):
-            st.query_params.pop("call")
+            st.query_params.pop("call", None)
+            st.session_state["closed"] = st.session_state.get("closed", 0) + 1  # the list forgets what was selected
             st.rerun()
     st.html(trace._repr_html_())
     if attempts.empty:
@@ -131,10 +133,10 @@ def words(said: dict[str, Any]) -> None:
     left, right = st.columns(2)
     with left.container(border=True):
         st.caption("Input")
-        for message in said["messages"]:
-            st.caption(str(message.get("role")))
+        for number, message in enumerate(said["messages"], 1):
+            st.caption(parts.said(message.get("role")))
             content = message.get("content")
-            parts.text(content if isinstance(content, str) else str(content), f"input-{message.get('role')}")
+            parts.text(content if isinstance(content, str) else str(content), f"input-{number}")
     with right.container(border=True):
         st.caption("Output")
         parts.text(said["answer"] or "nothing", "output")

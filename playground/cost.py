@@ -27,7 +27,7 @@ def page() -> None:
     name = st.selectbox("By", list(BY), key="cost_by", bind="query-params", width=180)
     spend = metrics.spend(book, BY[name], **narrow)
     if spend.empty:
-        st.info(f"No call ({filters.said()}). Run some on the Compare page, or clear a filter.")
+        st.info(f"No call ({filters.words()}). Run some on the Compare page, or clear a filter.")
         return
     waste = metrics.waste(book, BY[name][0], **narrow)
     if name != "tag":  # a call with two tags would count twice

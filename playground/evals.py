@@ -66,12 +66,12 @@ def gate(lab: Lab) -> None:
         after = st.selectbox("Candidate", others, key="after", bind="query-params", width=420)
         margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=130)
     if after is None:
-        st.caption(f"No other evaluation was asked the cases of {before}.")
+        st.caption(f"No other evaluation was asked the cases of {parts.said(before)}.")
         return
     try:
         verdict = lab.gate(before, after, margin / 100, keep=False)
     except ValueError as odd:
-        st.info(str(odd), icon=":material/compare_arrows:")
+        st.info(parts.said(odd), icon=":material/compare_arrows:")
         return
     if not verdict.n:
         st.info("No case was answered by both.", icon=":material/compare_arrows:")
@@ -115,7 +115,7 @@ def changes(lab: Lab, before: str, after: str) -> None:
     event = parts.table(shown, "changed", found, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
         row = found.iloc[rows[0]]
-        st.caption(f"case {row['case_id']}")
+        st.caption(f"case {parts.said(row['case_id'])}")
         question = (lab.texts(row["call_after"]) or {}).get("prompt")
         st.text(question or "")
         for column, name in zip(st.columns(2), ("before", "after"), strict=True):

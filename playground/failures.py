@@ -21,7 +21,7 @@ def page() -> None:
     lab, narrow = parts.get_lab(), filters.chosen()
     found = metrics.failures(lab.ledger, **narrow)
     if found.empty:
-        st.info(f"Nothing failed ({filters.said()}).", icon=":material/check:")
+        st.info(f"Nothing failed ({filters.words()}).", icon=":material/check:")
     else:
         kinds(lab, found, narrow)
     limits(metrics.rate_limits(lab.ledger, **narrow))

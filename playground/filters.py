@@ -1,4 +1,5 @@
-"""What the pages are narrowed to. It is in the address, the same on every page, so that a view can be sent on."""
+"""What the pages are narrowed to. It is in the address of each page that reads the record, and goes along from one to
+the next, so that a view can be sent on."""
 
 from __future__ import annotations
 
@@ -49,8 +50,8 @@ def chosen(*but: str) -> dict[str, Any]:
     return {**found, "since": metrics.since_of(span)}
 
 
-def said() -> str:
-    """The filters in words."""
+def words() -> str:
+    """The filters in words, for a place that reads Markdown."""
     parts_ = [f"last {st.session_state['span']}"] if st.session_state.get("span") else []
     parts_ += [f"{key} {st.session_state[key]}" for key in _LABELS if st.session_state.get(key)]
-    return ", ".join(parts_) or "all calls"
+    return ", ".join(parts.said(one) for one in parts_) or "all calls"

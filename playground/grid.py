@@ -94,7 +94,7 @@ def form(lab: Lab) -> None:
     prompts = [[saved[name].name, [dict(one) for one in saved[name].messages]] for name in picked]
     prompts += [[named.strip(), written]] if written.strip() else []
     if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
-        st.warning(wrong or "Pick a prompt, a model, and cases.", icon=":material/edit:")
+        st.warning(parts.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
         return
     spec: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
     spec |= {"concurrency": at_once, "budget": budget or None, "params": {} if limit is None else {"max_tokens": limit}}
@@ -102,7 +102,7 @@ def form(lab: Lab) -> None:
     try:
         plan = background.experiment(lab, spec).plan
     except (errors.LabError, ValueError) as odd:
-        st.warning(str(odd), icon=":material/edit:")
+        st.warning(parts.said(odd), icon=":material/edit:")
         return
     st.session_state["plan"] = (spec, plan)
 
@@ -146,7 +146,7 @@ def planned(lab: Lab) -> None:
         try:
             st.session_state["grid_shown"] = parts.jobs().start(spec)
         except (errors.LabError, ValueError) as odd:
-            st.warning(str(odd), icon=":material/edit:")
+            st.warning(parts.said(odd), icon=":material/edit:")
             return
         del st.session_state["plan"]
         st.rerun()
@@ -178,9 +178,10 @@ def listed(active: bool) -> None:
             )
             failed = f", {row['failed']:,} failed" if row["failed"] else ""
             cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
-            said = f"{row['state']}: {cells}, {display.dollars(row['cost'])}{left}"
+            state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
+            said = f"{state}: {cells}, {display.dollars(row['cost'])}{left}"
             share = row["done"] / row["total"] if row["total"] else 0.0
-            st.progress(min(1.0, share), text=f"`{row['name']}` · {said}", width=640)
+            st.progress(min(1.0, share), text=f"{parts.said(row['name'])} · {parts.said(said)}", width=640)
             name = row["name"]
             if row["state"] in ACTIVE:
                 st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
@@ -190,7 +191,7 @@ def listed(active: bool) -> None:
                 st.session_state["grid_shown"] = name
                 st.rerun()
         if row["message"]:
-            st.caption(display.shorten(row["message"], 300))
+            st.caption(parts.said(display.shorten(row["message"], 300)))
     if active and not found["state"].isin(ACTIVE).any():
         st.rerun()
 
@@ -200,7 +201,7 @@ def again(name: str) -> None:
     try:
         parts.jobs().resume(name)
     except (errors.LabError, ValueError) as odd:
-        st.toast(str(odd))
+        st.toast(parts.said(odd))
 
 
 def results(lab: Lab) -> None:

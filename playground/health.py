@@ -31,9 +31,9 @@ def figures() -> None:
     found = metrics.metrics(lab.ledger, by=("model",), **narrow)
     now = f"{datetime.now(UTC):%H:%M:%S} UTC"
     if found.empty:
-        st.caption(f"{now}: no call in the last {span} ({filters.said()}).")
+        st.caption(f"{now}: no call in the last {span} ({filters.words()}).")
         return
-    st.caption(f"{now}: the last {span}; {filters.said()}. Looked at again every {EVERY} seconds.")
+    st.caption(f"{now}: the last {span}; {filters.words()}. Looked at again every {EVERY} seconds.")
     tiles(whole, found)
     parts.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
     shown = metrics.readable(found)
@@ -55,10 +55,10 @@ def watch(lab: Lab) -> None:
     """What fires, or that nothing does."""
     found, wrong = firing(str(lab.path), lab)
     if wrong:
-        st.warning(f"The alerts' rules can't be used: {wrong}", icon=":material/rule:")
+        st.warning(f"The alerts' rules can't be used: {parts.said(wrong)}", icon=":material/rule:")
     for one in found:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.badge(one.name, icon=":material/notifications_active:", color="red")
+            st.badge(parts.said(one.name), icon=":material/notifications_active:", color="red")
             st.text(one.message)
     if not found and not wrong:
         st.badge("No alert fires", icon=":material/check:", color="green")
@@ -73,7 +73,7 @@ def tiles(whole: pd.DataFrame, found: pd.DataFrame) -> None:
     cells[1].metric("Success", f"{good:.1%}" if ended else "–")
     slow = found.loc[found["elapsed_p95"].idxmax()] if found["elapsed_p95"].notna().any() else None
     said = "too few" if slow is None else display.seconds(slow["elapsed_p95"])
-    cells[2].metric("Slowest model's p95", said, help=None if slow is None else str(slow["model"]))
+    cells[2].metric("Slowest model's p95", said, help=None if slow is None else parts.said(slow["model"]))
     cells[3].metric("Spent", metrics.money(found["cost"].fillna(0).sum()), help="As far as prices are known")
     cells = st.columns(4)
     oldest = whole["oldest_waiting"].max()

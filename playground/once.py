@@ -122,7 +122,7 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
         try:
             asked.append((name, prompt.fill(**{one: values[one] for one in prompt.variables})))
         except errors.InvalidRequestError as odd:
-            st.warning(str(odd), icon=":material/edit:")
+            st.warning(parts.said(odd), icon=":material/edit:")
     return asked, models, params
 
 
@@ -140,7 +140,7 @@ def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: 
             try:
                 lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
             except errors.LabError as failure:
-                st.warning(str(failure), icon=":material/edit:")
+                st.warning(parts.said(failure), icon=":material/edit:")
     said = [list(one.messages) if isinstance(one, Filled) else one for _name, one in asked]
     st.session_state["asked"] = (said, list(dict.fromkeys(models)), params)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import logging
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from lab.settings import default_path
 
 if TYPE_CHECKING:
     import altair as alt
+    from streamlit.navigation.page import StreamlitPage
 
 _CSS = """
 <style>
@@ -26,6 +29,8 @@ _CSS = """
 .lab-facts .value {text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere}
 .lab-facts .bad {color: light-dark(#b3261e, #ff8a80); font-weight: 600}
 .lab-section {font-weight: 650; font-size: 1.06rem; margin-top: .6rem}
+[data-testid="stCaptionContainer"] {color: light-dark(#5d656d, #a7afb6); opacity: 1}
+[data-testid="stCaptionContainer"] * {color: inherit}
 .st-key-warm {height: 0; overflow: hidden; visibility: hidden}
 .st-key-filters {border-bottom: 1px solid rgba(128,128,128,.25); padding-bottom: .7rem}
 .lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere}
@@ -49,7 +54,7 @@ def get_lab() -> Lab:
     try:
         return _open()
     except errors.LedgerError as failure:
-        st.error(str(failure), icon=":material/database_off:")
+        st.error(said(failure), icon=":material/database_off:")
         st.stop()
 
 
@@ -101,10 +106,19 @@ def plain(name: str) -> str:
 
 
 def section(title: str, about: str = "") -> None:
-    """A heading, and a line on how to read what follows."""
+    """A heading, and a line on how to read what follows. `about` is Markdown."""
     st.html(f'<div class="lab-section">{html.escape(title)}</div>')
     if about:
         st.caption(about)
+
+
+def run(page: StreamlitPage) -> None:
+    """Draw the page. An error is on the server's log, and on the page a sentence."""
+    try:
+        page.run()
+    except Exception:
+        logging.getLogger("playground").exception("the page %s", page.title)
+        st.error("This page met an error of its own. What it was is in the server's log.", icon=":material/bug_report:")
 
 
 def warm() -> None:
@@ -175,6 +189,12 @@ def saved_prompts() -> dict[str, Prompt]:
 
 LONG = 20_000
 """Characters of a text that are drawn; the rest is for the download."""
+
+
+def said(value: object) -> str:
+    """Words for a place that reads Markdown, so that nothing of them is markup: no picture, no link, no colour."""
+    plain = " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain.encode("utf-8", "replace").decode())
 
 
 def text(said: str, name: str) -> None:

@@ -93,9 +93,9 @@ def labels(lab: Lab, name: str, numbers: list[int]) -> None:
         try:
             lab.label(name, label, version=version)
         except ValueError as odd:
-            st.warning(str(odd))
+            st.warning(parts.said(odd))
         else:
-            st.toast(f"{label} points at version {version} now")
+            st.toast(f"{parts.said(label)} points at version {version} now")
             st.rerun()
 
 

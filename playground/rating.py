@@ -33,7 +33,7 @@ def page() -> None:
         st.success("Every pair is rated.")
     else:
         shown(lab, pair, who.strip() or None)
-    with st.expander("Who wins (shows the names)"):
+    if st.toggle("Who wins (shows the names: whoever still rates had better not look)", key="show-tally"):
         tally(lab, name)
 
 

@@ -28,7 +28,7 @@ def page() -> None:
         by = st.selectbox("A line for each", BY, key="tail_by", bind="query-params", width=180, format_func=parts.plain)
     curves = metrics.curves(book, measure, by, **narrow)
     if curves.empty:
-        st.info(f"No answer with a time ({filters.said()}). Run some on the Compare page, or clear a filter.")
+        st.info(f"No answer with a time ({filters.words()}). Run some on the Compare page, or clear a filter.")
         return
     st.caption(counted(metrics.left_out(book, **narrow)))
     left, right = st.columns(2)

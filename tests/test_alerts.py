@@ -61,6 +61,13 @@ def test_one_refused_key_is_enough(lab: Lab) -> None:
     assert lab.alerts()[0].message == "m: 1 calls failed (auth) in 1 h: 401 from the provider"
 
 
+def test_by_tag_and_by_nobody(lab: Lab, tmp_path: Path) -> None:
+    text = '[[alert]]\nname = "k"\nfigure = "auth"\nabove = 0\nleast = 1\nby = "{}"\n'
+    put(lab, "a", status="failed", kind="auth", tags='["de", "web"]')
+    assert sorted(one.group for one in lab.alerts(rules(tmp_path, text.format("tag")))) == ["de", "web"]
+    assert [one.group for one in lab.alerts(rules(tmp_path, text.format("user")))] == ["none"]
+
+
 def test_a_stalled_queue(lab: Lab) -> None:
     """A call with no request yet, for longer than half a minute; not one that a killed process left behind."""
     put(lab, "w", status="running", ago=20)
@@ -68,8 +75,10 @@ def test_a_stalled_queue(lab: Lab) -> None:
     put(lab, "x", status="running", ago=200)
     fired(lab, "stalled queue")
     assert lab.alerts()[0].n == 2
+    put(lab, "long", status="running", ago=1000, model="other")
+    assert [one.group for one in lab.alerts()] == ["m", "other"], "the longer the worse"
     put(lab, "gone", status="running", ago=4000, model="of a killed process")
-    assert len(lab.alerts()) == 1
+    assert len(lab.alerts()) == 2
 
 
 def test_latency_is_held_against_the_models_own_past(lab: Lab) -> None:

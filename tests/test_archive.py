@@ -72,11 +72,31 @@ def test_space_is_given_back(month: Lab) -> None:
     assert month.path.stat().st_size < size / 2
 
 
-def test_what_still_runs_stays(lab: Lab) -> None:
+def test_what_still_runs_stays_and_what_a_killed_process_left_goes(lab: Lab) -> None:
     put(lab, "old", ago=90 * DAY)
-    put(lab, "running", ago=90 * DAY, status="running")
-    assert lab.prune(time.time() - DAY).calls == 1
+    put(lab, "abandoned", ago=90 * DAY, status="running")
+    put(lab, "running", ago=60, status="running")
+    assert lab.prune(time.time()).calls == 2
     assert lab.calls()["call_id"].tolist() == ["running"]
+
+
+def test_a_key_goes_with_its_reply_and_words_that_only_a_key_kept_go_too(tmp_path: Path) -> None:
+    """What was pruned is never handed out again as an empty answer."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: "a secret answer", keep="hashes") as lab:
+        lab.ask("q", model="m", key="k")
+        assert lab.prune(time.time() + 1, words_only=True).calls == 1
+        assert lab.ledger.rows("SELECT answer FROM texts") == [(None,)]
+        again = lab.ask("q", model="m", key="k")
+        assert (again.text, again.cached) == ("a secret answer", False)
+
+
+def test_a_file_that_an_export_writes_can_be_read_by_others(month: Lab, tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    month.export("calls", tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    assert set(found["valid"].dropna()) <= {True, False}
+    assert sorted({tag for tags in found["tags"] for tag in tags}) == ["de", "en", "nightly", "web"]
 
 
 @pytest.mark.parametrize("ending", archive.FORMATS)

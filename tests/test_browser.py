@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from lab import Lab
+from tests.browsing import Watched, chromium, contrast, playground
 from tests.servers import DONE, END, STREAM, RawServer, chunk
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-).split()
-
-if CHROMIUM is None and not os.environ.get("CI"):
-    pytest.skip(
-        "NO BROWSER TEST WAS RUN: there is no chromium here. Install it (Debian: apt install chromium).",
-        allow_module_level=True,
-    )
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src='https://outside.invalid/pixel.png' onerror='document.title=1'>\n"
@@ -38,12 +21,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    assert CHROMIUM, "CI must not leave the browser tests out: chromium is missing"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
@@ -54,38 +33,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def url(ledger: Path) -> Iterator[str]:
-    """A playground on a free port, with a ledger of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    folder = ledger.parent
-    env = {**os.environ, "LAB_DB": str(ledger), "HEADLESS": "1", "PORT": str(port)}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "lab"), "playground"], env=env, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health").close()
-            break
-        except OSError:
-            assert server.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
-    yield address
-    server.terminate()
-    server.wait()
-
-
-class Watched:
-    """A page, and all that it complained of or asked for."""
-
-    def __init__(self, page: Page, home: str):
-        self.page = page
-        self.complaints: list[str] = []
-        self.outside: list[str] = []
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
-        page.on("request", lambda sent: sent.url.startswith((home, "data:", "blob:")) or self.outside.append(sent.url))
+    with playground(ledger) as address:
+        yield address
 
 
 @pytest.fixture(params=["light", "dark"])
@@ -168,17 +117,7 @@ def test_text_can_be_read_in_this_theme(watched: Watched) -> None:
     colours = bad.evaluate(
         "node => [getComputedStyle(node).color, getComputedStyle(document.querySelector('.stApp')).backgroundColor]"
     )
-    assert _contrast(*colours) >= 4.5, colours
-
-
-def _contrast(one: str, other: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [float(part) / 255 for part in colour.split("(")[1].rstrip(")").split(",")[:3]]
-        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
-    return (high + 0.05) / (low + 0.05)
+    assert contrast(*colours) >= 4.5, colours
 
 
 def test_a_hostile_answer_is_only_text(watched: Watched, ledger: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,30 @@ def test_what_is_no_scorer_is_refused() -> None:
         with pytest.raises(ValueError, match="scorer"):
             as_scorer(wrong)
     assert Schema.of(Order).name == "Order"
+
+
+def test_a_csv_is_read_as_its_jsonl_would_be(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text('input,expected,cluster,tags\n"a ""quoted"", cell",x,k,"hard, long"\nb,y,,\n')
+    found = EvalSet.load(tmp_path / "s.csv")
+    assert [case.input for case in found] == ['a "quoted", cell', "b"]
+    assert found.cases[0].tags == ("hard", "long")
+    assert [case.id for case in found] == ["1", "2"]
+    variables = EvalSet.parse(b"id,question,context\nq1,why,because\n", "v.csv")
+    assert variables.cases[0].input == {"question": "why", "context": "because"}
+    EvalSet.parse(b"input\n" + b"x" * 300_000 + b"\n", "long.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,a\n1,2\n", "line 1: two columns are called 'a'"),
+        ("input,x\na\n", "line 2: as many cells"),
+        ("input,x\na,b\n", "not both"),
+        ("id,input\n,a\n", "'id' must be a text"),
+        ('input\n"a\n', "not CSV"),
+        ("", "it has no case"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_said(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        EvalSet.parse(text.encode(), "bad.csv")

@@ -153,3 +153,43 @@ def test_what_would_cost_too_much_is_not_put_in_line(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="no experiment 'x' was started"):
             work.resume("x")
         work.close()
+
+
+def test_stopped_and_at_once_gone_on_with_it_goes_on(lab: Lab, gate: Gate) -> None:
+    work = Jobs(lab)
+    name = work.start(spec(models=["m"], concurrency=1))
+    until(lambda: gate.asked == 1)
+    work.stop(name)
+    work.resume(name)
+    gate.open.set()
+    until(lambda: state(work, name) == "done")
+    work.close()
+
+
+def test_keys_are_not_written_down_and_words_no_longer_than_needed(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab.db", provider=lambda call: "billing", keep="hashes") as quiet:
+        work = Jobs(quiet)
+        with pytest.raises(errors.InvalidRequestError, match="api_key: what runs in the background is written down"):
+            work.start(spec(models=["m"], params={"api_key": "planted"}))
+        name = work.start(spec(models=["m"]))
+        until(lambda: state(work, name) == "done")
+        until(lambda: work.spec(name) is None)
+        with pytest.raises(ValueError, match="its words are gone"):
+            work.resume(name)
+        work.close()
+
+
+def test_one_that_a_script_is_running_waits_for_it(lab: Lab, gate: Gate) -> None:
+    """The lease is the script's: nothing is paid twice, and nothing is called failed."""
+    work = Jobs(lab)
+    made = jobs.experiment(lab, spec(models=["m"], concurrency=1))
+    script = threading.Thread(target=made.run, args=(None,))
+    script.start()
+    until(lambda: gate.asked == 1)
+    name = work.start(spec(models=["m"], concurrency=1))
+    until(lambda: "is being run by another process" in str(work.listing()["message"][0]))
+    gate.open.set()
+    script.join()
+    until(lambda: state(work, name) == "done")
+    assert gate.asked == 3
+    work.close()

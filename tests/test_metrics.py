@@ -262,6 +262,75 @@ def test_what_is_young_is_not_packed_and_what_is_abandoned_does_not_hold_it_up(t
     assert packs.pack(db) == 1
 
 
+def test_a_pack_that_is_made_again_is_read_again(tmp_path: Path) -> None:
+    """In one process: a change forgets the only pack, the next reading makes it anew, and must not know it already."""
+    ledgers.make(tmp_path / "lab.db", 2000)
+    with Lab(tmp_path / "lab.db") as lab:
+        before = lab.metrics()["failed"].sum()
+        db = connect(lab.path)
+        db.execute("UPDATE calls SET status = 'failed', kind = 'auth' WHERE id <= 1000 AND status = 'ok'")
+        db.commit()
+        assert lab.metrics()["failed"].sum() > before + 900
+        db.execute("DELETE FROM calls")
+        db.commit()
+        assert lab.metrics().empty
+        db.execute(
+            "INSERT INTO calls (call_id, started_at, status, model, streamed, lane) VALUES ('n', 1, 'ok', 'm', 0, 'x')"
+        )
+        db.commit()
+        assert lab.metrics()["calls"].tolist() == [1], "ids begin again, inside of what was a pack"
+
+
+def test_what_this_process_has_just_submitted_is_seen(lab: Lab) -> None:
+    lab.ledger.submit(("UPDATE calls SET status = 'failed' WHERE call_id <> 'bad'", ()))
+    assert lab.metrics()["failed"].tolist() == [102]
+
+
+def test_many_attempts_and_odd_values_stop_no_writer(tmp_path: Path) -> None:
+    ledgers.make(tmp_path / "lab.db", 2500)
+    db = connect(tmp_path / "lab.db")
+    db.execute(
+        "INSERT INTO attempts (call_id, number, role, model, started_at, status)"
+        " SELECT call_id, 40000, 'retry', 'm', 1, 'failed' FROM calls WHERE id = 3"
+    )
+    db.commit()
+    with Lab(tmp_path / "lab.db") as lab:
+        assert lab.metrics()["attempts"].sum() == len(lab.attempts(limit=None))
+
+
+def test_a_tag_given_twice_counts_once_and_a_surrogate_is_no_end_of_it(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as lab:
+        lab.ask("x", model="m", tags=["a", "a", "\ud800"])
+        assert lab.metrics(by=("tag",))["calls"].tolist() == [1, 1]
+        assert lab.calls()["tags"][0] == ["a", "a", "?"]
+        old = "UPDATE calls SET tags = ?"
+        lab.ledger.submit((old, ('["\\ud800"]',))).result()
+        assert lab.metrics(by=("tag",))["tag"].tolist() == ["?"]
+
+
+def test_quality_is_what_the_experiments_own_summary_says(tmp_path: Path) -> None:
+    """Of cells asked several times and of clusters the interval is as wide; cells of an earlier plan are left out."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes" if "1" in call.messages[0]["content"] else "no") as lab:
+        cases = [{"id": str(n), "input": str(n), "expected": "yes", "cluster": f"k{n // 2}"} for n in range(20)]
+        for some in (cases, cases[:10]):
+            lab.compare("say {{n}}", "m", some, name="e", scorers=["exact"], repeats=4, progress=None)
+            (found,) = metrics.quality(lab.ledger).to_dict("records")
+            summary = lab.experiment("e").summary().iloc[0]
+            assert found["n"] == summary["done"]
+            assert [found["score"], found["low"], found["high"]] == pytest.approx(
+                [summary["score"], summary["score_low"], summary["score_high"]]
+            )
+
+
+def test_unknown_costs_are_no_zero(lab: Lab) -> None:
+    lab._ledger.submit(
+        _call("x", "ok"), _attempt("x", 1, cost=None), _attempt("x", 2, role="hedge", cost=None)
+    ).result()
+    row = metrics.spend(lab.ledger).iloc[0]
+    assert (row["cost"], row["cost_unknown"]) == (pytest.approx(1.5), 2)
+    assert metrics.rescues(lab.ledger)["cost"].isna().all()
+
+
 def test_values_come_out_of_a_pack_as_they_went_in() -> None:
     numbers = packs.Column(np.array([0.1, math.nan, 1e-300]))
     assert packs.decode(packs.encode(numbers)).values.tolist()[::2] == [0.1, 1e-300]
@@ -325,6 +394,8 @@ def test_failures_are_told_from_those_that_were_recovered(month: Lab) -> None:
     assert found["calls"].sum() == (calls["status"] == "failed").sum()
     tried = month.attempts(limit=None).merge(calls[["call_id", "status"]], on="call_id", suffixes=("", "_call"))
     assert found["recovered"].sum() == ((tried["status"] == "failed") & (tried["status_call"] == "ok")).sum()
+    with pytest.raises(ValueError, match="the kind is a column of its own"):
+        metrics.failures(month.ledger, by=("kind",))
     over = metrics.failures_over_time(month._ledger)
     assert over["calls"].sum() == found["calls"].sum()
     assert metrics.rate_limits(month._ledger)["requests"].sum() == (tried["kind"] == "rate_limit").sum()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -337,3 +339,49 @@ def test_a_label_is_moved(lab: Lab) -> None:
 )
 def test_what_is_this_machine_alone(address: str, alone: bool) -> None:
     assert access.local(address) is alone
+
+
+def test_what_is_said_is_never_markup() -> None:
+    """Whatever a place that reads Markdown is told goes through `parts.said`, or is a number or a fixed text."""
+    told = {"info", "warning", "error", "success", "caption", "toast", "progress", "markdown", "badge", "subheader"}
+    for path in PAGES.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in told):
+                continue
+            texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("text", "help"))]
+            for text in texts:
+                loose = [one.value for one in ast.walk(text) if isinstance(one, ast.FormattedValue) and not _safe(one)]
+                assert loose == [], f"{path.name}:{node.lineno}: {ast.unparse(text)}"
+                assert not (isinstance(text, ast.Call) and ast.unparse(text.func) == "str"), (
+                    f"{path.name}:{node.lineno}"
+                )
+
+
+def _safe(value: ast.FormattedValue) -> bool:
+    """Formatted as a number, said safely, or one of the page's own words."""
+    source = ast.unparse(value.value)
+    own = ("span", "now", "EVERY", "LONG", "choice", "'baseline'", "len(", "share", "good", "requests")
+    return value.format_spec is not None or source.startswith(("parts.said(", "filters.words()", *own))
+
+
+@pytest.mark.parametrize("text", ["![i](https://x)", ":red[x] $x$ `c`", "# head", "<b>", "www.example.org", "a\nb\x00"])
+def test_said_has_no_markup_left(text: str) -> None:
+    shown_ = parts.said(text)
+    assert not re.search(r"(?<!\\\\)[!-/:-@\[\]^-`{-~]", re.sub(r"\\\\.", "", shown_))
+    assert "\n" not in shown_
+
+
+def test_two_long_messages_of_one_role_are_both_there(lab: Lab) -> None:
+    long = [{"role": "user", "content": "a" * 30_000}, {"role": "assistant", "content": "b" * 30_000}]
+    reply = lab.ask([*long, {"role": "user", "content": "c" * 30_000}], model="m")
+    at = AppTest.from_file(str(PAGES / "calls.py"), default_timeout=60)
+    at.query_params["call"] = reply.call_id
+    at.run()
+    assert not at.exception
+    assert "The first 20,000 of 30,000 characters" in shown(at)
+
+
+@pytest.mark.parametrize("prompt", ["a@99999999999999999999", "a@²", "@", "a@-1"])
+def test_an_odd_version_in_the_address_is_no_error(month: Lab, prompt: str) -> None:
+    for name in READING:
+        page(name, prompt=prompt)

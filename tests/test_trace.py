@@ -20,7 +20,7 @@ def test_a_timeline_is_that_of_the_record(lab: Lab) -> None:
     times = trace.df()
     assert (times["end"] >= times["start"]).all()
     second = times[times["attempt"] == "2 fallback"]
-    answered = second[second["part"].isin(["connect", "first token", "generation"])]
+    answered = second[second["part"].isin(["connect", "first token", "generation", "until its end"])]
     assert answered["end"].max() - answered["start"].min() == pytest.approx(reply.latency, abs=1e-6)
     assert trace.head.startswith("sim/steady+http_500 · ok · ")
     assert "2 attempts" in trace.head

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from lab.webhook import post, signature
+from tests.servers import END, RawServer
 
 KEY = base64.b64encode(b"a secret of twenty-four b").decode()
 
@@ -99,7 +100,17 @@ def test_when_nobody_is_there() -> None:
         post("http://127.0.0.1:9/token", {}, message_id="m", waits=(1, 1), sleep=lambda _: None)
 
 
-@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "ftp://host/x", "http://", "nonsense"])
+def test_what_answers_without_being_http_is_tried_again() -> None:
+    with RawServer() as server:
+        server.plays(b"garbage\r\n\r\n", END)
+        with pytest.raises(ConnectionError, match="was not told, after 2 tries"):
+            post(server.url, {}, message_id="m", waits=(1,), sleep=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:abc/x", "http://host/a b", "", "file:///etc/passwd", "ftp://host/x", "http://", "nonsense"],
+)
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ValueError, match="http:// or https://"):
         post(url, {}, message_id="m")

@@ -16,5 +16,5 @@ LABELS = alt.Axis(labelLimit=320, ticks=False, domain=False)
 def colours(field: str, names: list[str]) -> alt.Color:
     """The colour of each of `names`, in their order; a legend above the chart."""
     scale = alt.Scale(domain=names, range=[GROUPS[place % len(GROUPS)] for place in range(len(names))])
-    legend = alt.Legend(orient="top", labelLimit=320, columns=3) if len(names) > 3 else alt.Legend(orient="top")
+    legend = alt.Legend(orient="top", labelLimit=160, columns=2 if len(names) > 2 else 0)
     return alt.Color(f"{field}:N", title=None, scale=scale, legend=legend)

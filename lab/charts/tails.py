@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from lab.charts.shared import GREY, LABELS, LOG, colours
+from lab.charts.shared import GREY, LOG, colours
 from lab.display import PARTS as COLOURS_OF
 
 WAITING, ANSWERING = "until the first token", "from there to the end"
@@ -149,18 +149,18 @@ def phases(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     parts = list(frame["part"].drop_duplicates())
     named = {**COLOURS_OF, "queue": COLOURS_OF["waiting"], "earlier attempts": "#e5566d"}
     scale = alt.Scale(domain=parts, range=[named.get(part, GREY) for part in parts])
-    data = frame.assign(rank=frame["part"].map(parts.index))
+    data = frame.assign(rank=frame["part"].map(parts.index), bar=frame["group"] + ", " + frame["calls"])
+    kinds = list(frame["calls"].drop_duplicates())
+    order = [f"{group}, {kind}" for group in frame["group"].drop_duplicates() for kind in kinds]
     return (
         alt.Chart(data)
-        .mark_bar(height={"band": 0.7})
+        .mark_bar(height={"band": 0.72})
         .encode(
             x=alt.X("sum(seconds):Q", title="seconds, on average"),
-            y=alt.Y("calls:N", title=None, sort=["all"], axis=LABELS),
-            row=alt.Row("group:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelLimit=220)),
-            color=alt.Color("part:N", title=None, scale=scale, legend=alt.Legend(orient="top")),
+            y=alt.Y("bar:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+            color=alt.Color("part:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=3)),
             order="rank:Q",
             tooltip=["group:N", "calls:N", "part:N", alt.Tooltip("seconds:Q", format=".3f")],
         )
-        .properties(width=width if isinstance(width, int) else 760, height=alt.Step(20), bounds="flush")
-        .configure_facet(spacing=6)
+        .properties(width=width, height=alt.Step(22))
     )

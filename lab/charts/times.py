@@ -69,12 +69,17 @@ def stacked(
 ) -> alt.Chart:
     """A sum over time, a colour a group: columns `start` (UTC), `seconds` (the bins' width), `value` and `group` (by
     their names). The largest group lies below."""
-    names = list(frame.groupby(group)[value].sum().sort_values(ascending=False).index)
-    data = frame.assign(
-        start=frame["start"].dt.tz_convert(None),
-        end=(frame["start"] + pd.to_timedelta(frame["seconds"], unit="s")).dt.tz_convert(None),
-        rank=frame[group].map(names.index),
-    ).sort_values(["start", "rank"])
+    names = list(frame.groupby(group, observed=True)[value].sum().sort_values(ascending=False).index)
+    places = {name: place for place, name in enumerate(names)}
+    data = (
+        frame.astype({group: object})
+        .assign(
+            start=frame["start"].dt.tz_convert(None),
+            end=(frame["start"] + pd.to_timedelta(frame["seconds"], unit="s")).dt.tz_convert(None),
+            rank=frame[group].astype(object).map(places),
+        )
+        .sort_values(["start", "rank"])
+    )
     data["top"] = data.groupby("start")[value].cumsum()
     data["bottom"] = data["top"] - data[value]
     return (

@@ -20,7 +20,7 @@ from lab import alerts as watching
 from lab import archive, display, tables
 from lab import metrics as figures
 from lab import trace as traces
-from lab.cli.shared import Db, err, missing, out, plainly, print_frame, printable
+from lab.cli.shared import Db, err, existing, missing, out, plainly, print_frame, printable
 from lab.ledger import Ledger
 from lab.settings import default_path
 from lab.webhook import post as posted
@@ -61,7 +61,7 @@ def trace(
     db: Db = None,
 ) -> None:
     """One call from intake to outcome: its attempts, when each part of them was, and what the checks found."""
-    with plainly(), closing(Ledger(db or default_path())) as ledger:
+    with plainly(), closing(existing(db)) as ledger:
         found = traces.trace(ledger, call_id)
         out.print(Text(printable(str(found))))
         if words:
@@ -79,7 +79,7 @@ def metrics(
     db: Db = None,
 ) -> None:
     """The figures to watch, a row a group: success, the tail, retries and hedges, cost. Intervals are in brackets."""
-    with plainly(), closing(Ledger(db or default_path())) as ledger:
+    with plainly(), closing(existing(db)) as ledger:
         filters = {"model": model, "experiment": experiment, "user": user, "tag": tag}
         groups = tuple(by or ["model"])
         found = figures.metrics(ledger, figures.since_of(since), groups, **filters)
@@ -113,7 +113,7 @@ def alerts(
     """What is wrong now, by rules over the figures. Exit status 0 where nothing is, 1 where an alert fires, 2 where
     that can't be told, or the webhook was not reached."""
     try:
-        with plainly(), closing(Ledger(db or default_path())) as ledger:
+        with plainly(), closing(existing(db)) as ledger:
             found = watching.firing(ledger, watching.load(rules, ledger.path))
     except typer.Exit:
         raise typer.Exit(2) from None
@@ -145,7 +145,7 @@ def export(
     db: Db = None,
 ) -> None:
     """Write a part of the record to a file, oldest first. The CSV is safe to open in a spreadsheet."""
-    with plainly(), closing(Ledger(db or default_path())) as ledger:
+    with plainly(), closing(existing(db)) as ledger:
         filters = {"model": model, "experiment": experiment, "user": user, "tag": tag}
         try:
             many = archive.export(ledger, what, path, since=figures.since_of(since), **filters)
@@ -165,7 +165,7 @@ def prune(
     db: Db = None,
 ) -> None:
     """Remove what has grown old. Calls of experiments are evidence, and stay unless you say otherwise."""
-    with plainly(), closing(Ledger(db or default_path())) as ledger:
+    with plainly(), closing(existing(db)) as ledger:
         before = time.time() - figures.parse_span(older_than)
         more = {"words_only": words, "experiments": experiments, "dry_run": dry_run, "vacuum": vacuum}
         out.print(Text(str(archive.prune(ledger, before, **more))))

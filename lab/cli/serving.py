@@ -68,18 +68,20 @@ def playground(
         load_env()  # before the folder changes
     if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in(page.parent.parent):
         err.print(
-            f"{host} can be reached from other machines: say who may see it by $LAB_PASSWORD, or by [auth] in"
-            " .streamlit/secrets.toml, or take 127.0.0.1"
+            Text(
+                f"{host} can be reached from other machines: say who may see it by $LAB_PASSWORD, or by [auth] in"
+                " .streamlit/secrets.toml, or take 127.0.0.1"
+            )
         )
         raise typer.Exit(1)
     _refuse_used_port(port, host)
     with plainly(), closing(Ledger(db or default_path())) as ledger:  # what is wrong with it is said in the shell
         os.environ["LAB_DB"] = str(ledger.path)
-    out.print(f"playground: http://{host}:{port}   ledger: {os.environ['LAB_DB']}")
+    shown = f"[{host}]" if ":" in host else host
+    out.print(Text(f"playground: http://{shown}:{port}   ledger: {os.environ['LAB_DB']}"))
     os.chdir(page.parent.parent)  # where .streamlit/config.toml is
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
-    if not _is_loopback(host):
-        options += ["--server.address", host, "--browser.serverAddress", host]
+    options += ["--server.address", host, "--browser.serverAddress", host]
     _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
 
 
@@ -103,7 +105,9 @@ def _refuse_used_port(port: int, host: str = "127.0.0.1") -> None:
         try:
             probe.bind((host, port))
         except OSError as taken:
-            err.print(f"port {port} can't be used: {taken.strerror}. Take another: --port N, or PORT=N make playground")
+            err.print(
+                Text(f"port {port} can't be used: {taken.strerror}. Take another: --port N, or PORT=N make playground")
+            )
             raise typer.Exit(1) from None
 
 

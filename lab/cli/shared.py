@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lab import errors
+from lab.ledger import Ledger
+from lab.settings import default_path
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,3 +66,11 @@ def missing(value: object) -> bool:
 def printable(text: str) -> str:
     """Without the control characters by which an answer could drive the terminal."""
     return "".join(one for one in text if one in "\n\t" or (one.isprintable() or one == "\u00a0"))
+
+
+def existing(db: Path | None) -> Ledger:
+    """The ledger to be read. Raises `ValueError` where there is none: a mistyped path must not be an empty answer."""
+    path = Path(db or default_path()).expanduser()
+    if not path.exists():
+        raise ValueError(f"there is no ledger at {path}")
+    return Ledger(path)

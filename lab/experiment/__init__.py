@@ -76,7 +76,7 @@ class Experiment:
             before = len(grid.cells) - len(left)
             now = self.progress = Progress(total=len(grid.cells), known=before, done=before)
             if grid.whole:
-                grid.submit(self._rescored(grid)).result()
+                _wait(grid.submit(self._rescored(grid)), lease.renew)
             concurrency = self.plan.concurrency if self.plan else 8
             asking = run(
                 shuffled(left, grid.seed),
@@ -206,7 +206,7 @@ def _estimate(book: Ledger, model: str, left: Sequence[Cell], price: Any, params
     sent = sum(_size(cell) for cell in mine)
     (past,) = book.query(
         "SELECT count(*) AS n, avg(output_tokens) AS tokens, avg(latency) AS seconds FROM (SELECT output_tokens,"
-        " latency FROM calls WHERE model = ? AND status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
+        " latency FROM calls WHERE model = ? AND +status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
         [model],
     )
     limit = params.get("max_completion_tokens") or params.get("max_tokens")

@@ -16,8 +16,8 @@ import numpy as np
 
 from lab import stats
 from lab.experiment import store
-from lab.experiment.store import ANSWERED
 from lab.ledger import Ledger
+from lab.rows import ANSWERED
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,6 +13,7 @@ from lab.experiment import store
 from lab.experiment.plan import Cell
 from lab.ledger import Ledger
 from lab.model import Reply
+from lab.rows import UNANSWERED
 from lab.scorers import Scorer, scored
 
 Ask = Callable[[Cell], Awaitable[Reply]]
@@ -93,7 +94,7 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
             progress.failed += 1
             progress.first = progress.first or str(failure)
             progress.cost += failure.cost or 0.0
-            answered = failure.kind not in store.UNANSWERED and not any(one.broken for one in failure.checks)
+            answered = failure.kind not in UNANSWERED and not any(one.broken for one in failure.checks)
             progress.done += answered
             continue
         finally:

@@ -14,19 +14,10 @@ from lab import errors
 from lab.evals import EvalSet
 from lab.experiment.plan import Cell
 from lab.ledger import Ledger
-from lab.rows import Statement
+from lab.rows import ANSWERED, Statement
 
 LEASE = 15.0
 """Seconds after which a run that does not say it is alive is taken for dead."""
-UNANSWERED = ("budget", "busy", "auth", "quota")
-"""Kinds of failure that say nothing of the question: such a cell is asked again."""
-_KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
-ANSWERED = (
-    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
-    " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
-)
-"""What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
-bug, not an answer."""
 
 
 def put(
@@ -95,7 +86,7 @@ def unscored(book: Ledger, name: str, scorers: Sequence[str]) -> list[dict[str, 
             "SELECT calls.call_id, cells.case_id, texts.answer AS text, ? AS scorer FROM calls"
             " JOIN cells ON cells.experiment = calls.experiment AND cells.cell = calls.cell AND cells.current"
             " JOIN texts ON texts.id = calls.id LEFT JOIN scores ON scores.call_id = calls.call_id AND scorer = ?"
-            " WHERE calls.experiment = ? AND calls.status = 'ok' AND texts.answer IS NOT NULL"
+            " WHERE calls.experiment = ? AND +calls.status = 'ok' AND texts.answer IS NOT NULL"
             " AND scores.score IS NULL",
             [scorer, scorer, name],
         )
@@ -141,6 +132,7 @@ class Lease:
     def __init__(self, book: Ledger, name: str):
         self._book, self._key, self._token = book, f"experiment: {name}", secrets.token_hex(8)
         self._name = name
+        self._said = 0.0
 
     def take(self) -> None:
         """Claim it. Raises `BusyError` while another process has it."""
@@ -165,7 +157,10 @@ class Lease:
             )
 
     def renew(self) -> None:
-        """Say that it is alive."""
+        """Say that it is alive, if it has not just done so."""
+        if time.monotonic() < self._said + LEASE / 10:
+            return
+        self._said = time.monotonic()
         until = (time.time() + LEASE, self._key, self._token)
         self._book.submit(("UPDATE keys SET expires_at = ? WHERE key = ? AND call_id = ?", until))
 

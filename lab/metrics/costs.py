@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from lab.ledger import Ledger
 from lab.metrics.figures import LOST, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
+from lab.rows import ANSWERED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,14 +25,21 @@ WASTE = {
     "repairs": "did not pass",
     "failed": "failed calls",
 }
-_SPEND = "calls cost cost_unknown cost_extra good cost_per_good".split()
+_SPEND = "calls cost_known cost_unknown cost_extra good cost_per_good".split()
 _OUT = ("outcomes", "costs")
+_ANSWERS = f"""
+    SELECT max(calls.id) AS id, eval_hash || ' ' || cluster AS cluster, CASE WHEN calls.status = 'failed' THEN 0.0
+        ELSE (SELECT avg(score) FROM scores WHERE scores.call_id = calls.call_id) END AS score
+    FROM experiments JOIN cells ON cells.experiment = experiments.experiment AND cells.current
+    CROSS JOIN calls ON calls.cell = cells.cell AND +calls.experiment = cells.experiment AND {ANSWERED}
+    WHERE json_extract(content, '$.scorers') NOT IN ('{{}}', '[]') GROUP BY cells.experiment, cells.cell
+"""
 
 
 def spend(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd.DataFrame:
     """What each group cost, dearest first: the columns `by`, then `calls`, `cost` (US dollars, those that are known),
     `cost_unknown` (requests whose cost is not), `cost_extra`, `good`, `cost_per_good`."""
-    found = metrics(book, by=by, only=_OUT, **filters)[[*by, *_SPEND]]
+    found = metrics(book, by=by, only=_OUT, **filters)[[*by, *_SPEND]].rename(columns={"cost_known": "cost"})
     return found.sort_values("cost", ascending=False, ignore_index=True)
 
 
@@ -81,28 +88,17 @@ def waste(book: Ledger, by: str = "model", **filters: Any) -> pd.DataFrame:
 def quality(book: Ledger, **filters: Any) -> pd.DataFrame:
     """Quality against cost, a row a prompt version and model of experiments with scores: columns `name`, `prompt`,
     `version`, `model`, `n` (calls), `score`, `low`, `high` (its interval), `cost` (US dollars a call; None where one
-    is unknown). A call that failed scores 0."""
+    is unknown). As in an experiment's own summary: of each cell the last answer counts, a failed call scores 0, and the
+    interval knows which cases go together."""
     import pandas as pd  # slow to import, and only readers need it
 
-    names = "prompt_name prompt_version model experiment status kind cost".split()
-    calls = columns.calls(book, ["id", *names], **filters)
-    scores = book.rows(
-        "SELECT calls.id, avg(score) FROM scores CROSS JOIN calls ON calls.call_id = scores.call_id GROUP BY calls.id"
-    )
-    score = np.full(len(calls), math.nan)
-    if scores:
-        ids, values = np.array(scores, dtype=float).T
-        place = np.searchsorted(calls["id"].to_numpy(), ids)
-        here = place < len(calls)
-        here[here] = calls["id"].to_numpy()[place[here]] == ids[here]
-        score[place[here]] = values[here]
-    scored = calls["experiment"].isin(calls["experiment"][~np.isnan(score)].unique()).to_numpy()
-    failed = (calls["status"] == "failed") & ~calls["kind"].isin(["budget", "busy", "auth", "quota"])
-    score[scored & failed.to_numpy() & calls["kind"].notna().to_numpy()] = 0.0
-    known = calls[~np.isnan(score)].assign(score=score[~np.isnan(score)])
+    calls = columns.calls(book, ["id", "prompt_name", "prompt_version", "model", "cost"], **filters)
+    answers = book.frame(_ANSWERS)
+    known = calls.merge(answers, on="id")
+    known = known[known["score"].notna()]
     rows = []
     for (prompt, version, model), found in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
-        interval = stats.share(found["score"].to_numpy())
+        interval = stats.share(found["score"].to_numpy(), found["cluster"].tolist())
         rows.append(
             {
                 "name": f"{prompt} v{version:.0f} · {model}",

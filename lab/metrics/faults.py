@@ -19,24 +19,30 @@ if TYPE_CHECKING:
 def failures(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd.DataFrame:
     """Failures by kind: the columns `by`, `kind`, `detail` (a timeout's phase, a content failure's reason), `calls`
     that ended so, `requests` that failed so in calls that ended well (`recovered`). Most calls first."""
+    if "kind" in by:
+        raise ValueError("by=(..., 'kind'): the kind is a column of its own already")
     names = ["status", "kind", "phase", "reason", *needed(by)]
-    calls, tried = columns.both(book, names, ["status", "kind", "phase"], **filters)
+    calls, tried = columns.both(book, names, ["status", "kind", "phase", "reason"], **filters)
     groups = grouped(calls, by)
     ended = (calls["status"] == "failed").to_numpy()
-    detail = calls["phase"].astype(object).where(calls["phase"].notna(), calls["reason"].astype(object))
+    detail = _detail(calls)
     mine = ended[groups.at]
     final = _counted(groups.keys, groups.code[mine], calls["kind"].iloc[groups.at[mine]], detail.iloc[groups.at[mine]])
     which, code = groups.of_attempts(tried["at"].to_numpy())
     ok = (calls["status"] == "ok").to_numpy()[tried["at"].to_numpy()]
     saved = (ok & (tried["status"] == "failed").to_numpy())[which]
     rows = np.arange(len(tried))[which][saved]
-    recovered = _counted(groups.keys, code[saved], tried["kind"].iloc[rows], tried["phase"].astype(object).iloc[rows])
+    recovered = _counted(groups.keys, code[saved], tried["kind"].iloc[rows], _detail(tried).iloc[rows])
     keys = [*by, "kind", "detail"]
     found = final.rename(columns={"n": "calls"}).merge(recovered.rename(columns={"n": "recovered"}), "outer", on=keys)
     found[["calls", "recovered"]] = found[["calls", "recovered"]].fillna(0).astype(int)
     return found.sort_values(
         ["calls", "recovered", *keys], ascending=[False, False] + [True] * len(keys), ignore_index=True
     )
+
+
+def _detail(frame: pd.DataFrame) -> pd.Series:
+    return frame["phase"].astype(object).where(frame["phase"].notna(), frame["reason"].astype(object))
 
 
 def _counted(keys: pd.DataFrame, code: np.ndarray, kind: pd.Series, detail: pd.Series) -> pd.DataFrame:
@@ -80,6 +86,7 @@ def rate_limits(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame
     tried = tried.assign(start=start)[tried["kind"] == "rate_limit"]
     by_time = tried.groupby(["start", "model"], as_index=False, observed=True)
     found = by_time.agg(requests=("at", "size"), longest=("retry_after", "max"))
+    found["model"] = found["model"].astype(object)
     found["start"] = pd.to_datetime(found["start"], unit="s", utc=True)
     found.insert(1, "seconds", width)
     return found

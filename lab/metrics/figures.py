@@ -37,7 +37,7 @@ COLUMNS = (
     *(f"{name}{end}" for name in _NAMES for end in ("", "_low", "_high")),
     *("queue_p50", "queue_p95", "running", "waiting", "oldest_waiting", "abandoned"),
     *("attempts", *ROLES, *RATES, "rate_limited", "checked", "invalid"),
-    *("cost", "cost_unknown", "cost_extra", *(f"cost_{name}" for name in LOST), "good", "cost_per_good"),
+    *("cost", "cost_known", "cost_unknown", "cost_extra", *(f"cost_{name}" for name in LOST), "good", "cost_per_good"),
 )
 Part = Literal["outcomes", "times", "queue", "requests", "costs"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -63,10 +63,10 @@ def metrics(
       request, `oldest_waiting` (seconds), `abandoned` (begun over 15 minutes ago and never ended: a killed process);
     - `attempts` (requests), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `retry_rate` and so on (share of
       calls with one), `rate_limited` (requests told 429), `checked` (calls), `invalid` (share of these);
-    - `cost` (US dollars; None where one is unknown; `cost_unknown` says of how many requests), `cost_extra` (of
-      requests that did not answer), of it `cost_hedges` (cancelled losers), `cost_retries`,
-      `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that failed); `good` (ok, no
-      check failed, no score below 1) and `cost_per_good`.
+    - `cost` (US dollars; None where one is unknown: `cost_known` is the sum of the others, `cost_unknown` how many
+      requests it is unknown of), `cost_extra` (of requests that did not answer), of it `cost_hedges` (cancelled
+      losers), `cost_retries`, `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that
+      failed); `good` (ok, no check failed, no score below 1) and `cost_per_good`.
 
     `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of `lab.columns.FILTERS`, narrow
     it. `saturated` leaves such attempts in. `only` some parts of it are quicker: `outcomes`, `times`, `queue`,
@@ -205,6 +205,7 @@ def _costs(book: Ledger, calls: pd.DataFrame, tried: pd.DataFrame, groups: Group
 
     found: dict[str, Any] = {
         "cost": total(np.ones(len(tried), dtype=bool)),
+        "cost_known": total(~np.isnan(cost)),
         "cost_unknown": np.bincount(code[np.isnan(cost)[which]], minlength=groups.many),
         "cost_extra": total(where > 0),
         **{f"cost_{name}": total(where == place) for place, name in enumerate(LOST, 1)},

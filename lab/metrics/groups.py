@@ -143,7 +143,7 @@ def _tags(tags: pd.Series) -> tuple[np.ndarray, pd.Series]:
     """Each call once a tag; once, without one, where it has none."""
     import pandas as pd  # slow to import, and only readers need it
 
-    lists = [json.loads(said) or [None] for said in tags.cat.categories]
+    lists = [list(dict.fromkeys(map(clean, json.loads(said)))) or [None] for said in tags.cat.categories]
     known = {tag: place for place, tag in enumerate(dict.fromkeys(tag for found in lists for tag in found))}
     codes = tags.cat.codes.to_numpy()
     count = np.array([len(found) for found in lists], dtype=np.int64)[codes] if lists else np.empty(0, np.int64)
@@ -156,6 +156,11 @@ def _tags(tags: pd.Series) -> tuple[np.ndarray, pd.Series]:
     named = [word for word in words if word is not None]
     order = np.array([named.index(word) if word is not None else -1 for word in words], dtype=np.int64)
     return at, pd.Series(pd.Categorical.from_codes(order[place] if len(place) else [], categories=named))
+
+
+def clean(tag: str) -> str:
+    """A tag without lone surrogates, which JSON can hold and nothing else."""
+    return tag.encode("utf-8", "replace").decode()
 
 
 def _moments(started: np.ndarray, seconds: int) -> pd.Series:

@@ -172,7 +172,7 @@ def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, *
 
 def rescues(book: Ledger, **filters: Any) -> pd.DataFrame:
     """What hedges, timeouts and fallbacks did: columns `model`, `what`, `requests`, `calls` with one, of these `ok` in
-    the end, `won` (requests that answered), `cost` (US dollars of those that did not)."""
+    the end, `won` (requests that answered), `cost` (US dollars of those that did not; None where one is unknown)."""
     import pandas as pd  # slow to import, and only readers need it
 
     names = "role kind phase won cost".split()
@@ -201,7 +201,7 @@ def rescues(book: Ledger, **filters: Any) -> pd.DataFrame:
             "calls": found["at"].nunique(),
             "ok": int(found.drop_duplicates("at")["ok"].sum()),
             "won": int(found["won"].sum()),
-            "cost": found["cost"].sum(),
+            "cost": found["cost"].sum(skipna=False),
         }
         for (model, said), found in frame.groupby(["model", "what"])
     ]
