@@ -17,6 +17,7 @@ SETS = Path(__file__).resolve().parent.parent / "data" / "evals"
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
 ACTIVE = ("waiting", "running")
+OVER = ("stopped", "interrupted", "failed")
 
 
 def page() -> None:
@@ -185,8 +186,9 @@ def listed(active: bool) -> None:
             name = row["name"]
             if row["state"] in ACTIVE:
                 st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
-            elif row["state"] in ("stopped", "interrupted", "failed"):
-                st.button("Go on", key=f"resume-{name}", on_click=again, args=(name,))
+            elif row["state"] in OVER and st.button("Go on", key=f"resume-{name}"):
+                again(name)
+                st.rerun()  # the whole page: it looks again by itself from now on
             if st.button("Show", key=f"show-{name}"):
                 st.session_state["grid_shown"] = name
                 st.rerun()

@@ -31,6 +31,10 @@ _CSS = """
 .lab-section {font-weight: 650; font-size: 1.06rem; margin-top: .6rem}
 [data-testid="stCaptionContainer"] {color: light-dark(#5d656d, #a7afb6); opacity: 1}
 [data-testid="stCaptionContainer"] * {color: inherit}
+[data-testid="stMultiSelect"] [data-tag], [data-testid="stMultiSelect"] [data-tag] * {color: light-dark(#fff, #101417)}
+[data-testid="stBaseButton-primary"], [data-testid="stBaseButton-primary"] *,
+[data-testid="stBaseButton-primaryFormSubmit"], [data-testid="stBaseButton-primaryFormSubmit"] * {
+    color: light-dark(#fff, #101417)}
 .st-key-warm {height: 0; overflow: hidden; visibility: hidden}
 .st-key-filters {border-bottom: 1px solid rgba(128,128,128,.25); padding-bottom: .7rem}
 .lab-why {font-size: .88rem; margin-top: .5rem; overflow-wrap: anywhere}

@@ -179,17 +179,17 @@ def test_keys_are_not_written_down_and_words_no_longer_than_needed(tmp_path: Pat
         work.close()
 
 
-def test_one_that_a_script_is_running_waits_for_it(lab: Lab, gate: Gate) -> None:
+def test_one_that_a_script_is_running_waits_for_it(lab: Lab, gate: Gate, tmp_path: Path) -> None:
     """The lease is the script's: nothing is paid twice, and nothing is called failed."""
     work = Jobs(lab)
-    made = jobs.experiment(lab, spec(models=["m"], concurrency=1))
-    script = threading.Thread(target=made.run, args=(None,))
-    script.start()
-    until(lambda: gate.asked == 1)
-    name = work.start(spec(models=["m"], concurrency=1))
-    until(lambda: "is being run by another process" in str(work.listing()["message"][0]))
-    gate.open.set()
-    script.join()
+    with Lab(tmp_path / "lab.db", provider=gate) as other:
+        script = threading.Thread(target=jobs.experiment(other, spec(models=["m"], concurrency=1)).run, args=(None,))
+        script.start()
+        until(lambda: gate.asked == 1)
+        name = work.start(spec(models=["m"], concurrency=1))
+        until(lambda: "is being run by another process" in str(work.listing()["message"][0]))
+        gate.open.set()
+        script.join()
     until(lambda: state(work, name) == "done")
     assert gate.asked == 3
     work.close()

@@ -27,7 +27,7 @@ PAGES = {  # what each has when it is drawn to its end
     "Calls": "calls in pages.db",
     "Prompts": "Labels",
     "Evals": "Eval sets",
-    "Health": "Times leave out",
+    "Health": "UTC: ",
     "Compare": "Saved prompts",
 }
 SECRETS = {"OPENAI_API_KEY": "planted-secret-4c7f", "ANTHROPIC_API_KEY": "planted-secret-9a1b"}
@@ -94,6 +94,7 @@ def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
     for name in PAGES:
         visit(page, name)
         assert page.get_by_test_id("stException").count() == 0, name
+        assert page.get_by_text("This page met an error").count() == 0, name
         for width in (1280, 800):
             page.set_viewport_size({"width": width, "height": 1000})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
@@ -204,7 +205,7 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
     page = browser.new_page(viewport={"width": 1280, "height": 1200})
     page.goto(f"{url}/?mode=Over+a+set")
     for box, option in (("Prompts", "triage (file)"), ("Models", "sim/medium"), ("Cases", "triage")):
-        page.get_by_role("combobox", name=box).click()
+        page.get_by_role("combobox", name=box).fill(option)
         page.get_by_role("option", name=option, exact=True).click()
         page.keyboard.press("Escape")
         expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)

@@ -1,6 +1,6 @@
 """Take the README's pictures of the playground, in both themes: `make screenshots`.
 
-Starts a playground on a ledger of its own and drives Debian's Chromium.
+Starts playgrounds on ledgers of their own and drives Debian's Chromium.
 """
 
 from __future__ import annotations
@@ -13,9 +13,13 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from lab import rehearsal
 
 HERE = Path(__file__).parent
 FLAGS = (
@@ -32,9 +36,20 @@ def compare(page: Page, url: str) -> None:
     page.get_by_text("Where the time went").click()
 
 
+def reading(name: str, mark: str) -> Callable[[Page, str], None]:
+    """A page of the record, drawn to its end."""
+
+    def draw(page: Page, url: str) -> None:
+        page.goto(f"{url}/{name}")
+        page.get_by_text(mark).first.wait_for(timeout=60_000)
+        page.mouse.move(0, 0)
+
+    return draw
+
+
 def calls(page: Page, url: str) -> None:
     """The list, with one call opened."""
-    page.goto(f"{url}/calls")
+    page.goto(f"{url}/calls?user=importer")
     page.get_by_text("calls in lab.db").wait_for(timeout=60_000)
     box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
     assert box is not None
@@ -43,31 +58,61 @@ def calls(page: Page, url: str) -> None:
     page.mouse.move(0, 0)
 
 
+READING = (
+    ("tails", reading("tails", "What hedges, timeouts"), 1180),
+    ("cost", reading("cost", "Quality against cost"), 1180),
+    ("calls", calls, 980),
+)
+
+
 def main() -> None:
-    """Both pages in both themes."""
-    with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-        probe.close()
-        env = {**os.environ, "LAB_DB": f"{folder}/lab.db", "HEADLESS": "1", "PORT": str(port)}
-        server = subprocess.Popen([str(Path(sys.executable).parent / "lab"), "playground"], env=env)
-        url = f"http://127.0.0.1:{port}"
-        _wait(url)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+    """Compare on a ledger of its own; the others on a made-up day with an incident; in both themes."""
+    with tempfile.TemporaryDirectory() as folder:
+        with playground(Path(folder) / "new" / "lab.db") as url, chromium() as browser:
             warm = browser.new_page()
             compare(warm, url)  # the first start of the models is not what the picture is of
-            for theme in ("light", "dark"):
-                for name, draw, height in (("compare", compare, 1080), ("calls", calls, 860)):
-                    page = browser.new_page(
-                        viewport={"width": 1280, "height": height}, color_scheme=theme, device_scale_factor=1.25
-                    )
-                    draw(page, url)
-                    time.sleep(1.5)  # charts fade in
-                    page.screenshot(path=HERE / f"{name}-{theme}.png")
-                    page.close()
-            browser.close()
-        server.terminate()
-        server.wait()
+            shoot(browser, url, (("compare", compare, 1080),))
+        path = Path(folder) / "day" / "lab.db"
+        path.parent.mkdir()
+        rehearsal.write(path, 12_000, days=1, incident=rehearsal.Incident())
+        with playground(path) as url, chromium() as browser:
+            shoot(browser, url, READING)
+
+
+def shoot(browser: Browser, url: str, pages: Sequence[tuple[str, Callable[[Page, str], None], int]]) -> None:
+    """Each page in both themes."""
+    for theme in ("light", "dark"):
+        for name, draw, height in pages:
+            page = browser.new_page(
+                viewport={"width": 1280, "height": height}, color_scheme=theme, device_scale_factor=1.25
+            )
+            draw(page, url)
+            time.sleep(3)  # charts fade in
+            page.screenshot(path=HERE / f"{name}-{theme}.png")
+            page.close()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def playground(ledger: Path) -> Iterator[str]:
+    """A playground on a free port; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    env = {**os.environ, "LAB_DB": str(ledger), "HEADLESS": "1", "PORT": str(port)}
+    server = subprocess.Popen([str(Path(sys.executable).parent / "lab"), "playground"], env=env)
+    url = f"http://127.0.0.1:{port}"
+    _wait(url)
+    yield url
+    server.terminate()
+    server.wait()
 
 
 def _wait(url: str) -> None:
