@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from lab import Lab, cli
+from lab.cli import shared
 from tests.servers import DONE, END, STREAM, RawServer, chunk
 
 LAB = str(Path(sys.executable).parent / "lab")
@@ -64,7 +65,7 @@ def test_an_answer_can_not_drive_the_terminal(server: RawServer, capsys: pytest.
     server.plays(STREAM, chunk("\x1b[2J\x1b]0;owned\x07plain\u202e"), chunk(finish="stop"), DONE, END)
     with Lab() as lab:
         for piece in lab.stream("\x1b[31mred", model="openai/m", api_base=server.url, api_key="k"):
-            assert cli._printable(piece) == "[2J]0;ownedplain"
+            assert shared.printable(piece) == "[2J]0;ownedplain"
     code, out, _ = run("calls")
     assert code == 0
     assert "\x1b" not in out

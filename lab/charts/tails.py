@@ -116,7 +116,7 @@ def curves(frame: pd.DataFrame, title: str = "seconds", width: int | str = "cont
     base = alt.Chart(marks).encode(y="left:Q")
     rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color=GREY)
     labels = base.mark_text(align="left", dx=4, dy=-6, color=GREY).encode(x=alt.value(0), text="name:N")
-    return (rules + labels + lines).properties(width=width, height=360)
+    return (rules + labels + lines).properties(width=width, height=430)
 
 
 def ladder(frame: pd.DataFrame, title: str = "seconds", width: int | str = "container") -> alt.LayerChart:
@@ -140,7 +140,7 @@ def ladder(frame: pd.DataFrame, title: str = "seconds", width: int | str = "cont
         y=alt.Y("low:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=axis), y2="high:Q"
     )
     dots = base.mark_circle(size=70, opacity=1).encode(y="seconds:Q")
-    return (spans + dots).properties(width=width, height=360)
+    return (spans + dots).properties(width=width, height=430)
 
 
 def phases(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
