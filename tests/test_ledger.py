@@ -247,3 +247,24 @@ def test_a_killed_process_loses_no_returned_reply(tmp_path: Path) -> None:
         rows = lab.calls(limit=None)
         assert set(returned) <= set(rows[rows["status"] == "ok"]["call_id"])
         assert lab._ledger.query("PRAGMA integrity_check") == [{"integrity_check": "ok"}]
+
+
+def test_a_ledger_of_an_earlier_lab_is_upgraded_with_what_is_in_it(tmp_path: Path) -> None:
+    """As the third migration left it: tags become a table, figures are there, nothing is lost."""
+    db = Database(tmp_path / "old.db")
+    migrations.apply(db, stop_before="m004_packs_tags_views_jobs_ratings")
+    db.execute(
+        "INSERT INTO calls (call_id, started_at, ended_at, status, model, streamed, lane, tags, user)"
+        " VALUES ('old', 1, 2, 'ok', 'm', 0, 'batch', '[\"a\", \"b\"]', 'u')"
+    )
+    db.execute(
+        "INSERT INTO attempts (call_id, number, role, model, started_at, status, won, latency, cost)"
+        " VALUES ('old', 1, 'first', 'm', 1, 'ok', 1, 1.0, 0.5)"
+    )
+    db.conn.commit()
+    db.close()
+    with Lab(tmp_path / "old.db") as lab:
+        assert lab.calls(tag="b")["call_id"].tolist() == ["old"]
+        assert lab.metrics(by=("tag",))["cost"].tolist() == [0.5, 0.5]
+        assert lab.calls(user="u")["tags"][0] == ["a", "b"]
+        lab.ledger.rows("SELECT * FROM latency_by_model")

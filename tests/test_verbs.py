@@ -1,0 +1,115 @@
+"""The verbs that read the record: what they print, what they refuse, and the exit status a build or a cron job sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from benchmarks import ledgers
+from lab import Lab, cli
+from tests.rows import many, put
+from tests.servers import END, RawServer, answer
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(cli.app, list(words))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> str:
+    """A month of traffic."""
+    ledgers.make(tmp_path / "month.db", 1500)
+    return str(tmp_path / "month.db")
+
+
+def test_metrics_is_a_row_a_group_and_says_what_is_left_out(db: str) -> None:
+    code, out, _ = run("metrics", "--by", "model", "--db", db)
+    assert code == 0
+    assert "groq/llama" in out
+    assert "times leave out" in out
+    code, out, _ = run("metrics", "--csv", "--by", "prompt_name", "--by", "prompt_version", "--db", db)
+    assert out.startswith("prompt_name,prompt_version,calls,ended,failed,success,")
+    assert run("metrics", "--user", "nobody", "--db", db)[1].startswith("no call matches")
+    assert run("metrics", "--by", "colour", "--db", db)[2].startswith("usage: by=('colour',): one or more of model")
+
+
+def test_one_call_is_traced(db: str) -> None:
+    with Lab(db) as lab:
+        call = lab.calls(limit=1)["call_id"][0]
+    code, out, _ = run("trace", call, "--words", "--db", db)
+    assert code == 0
+    assert out.startswith(f"call {call}\n")
+    assert run("trace", "nothing-like-it", "--db", db)[2].startswith("usage: no call 'nothing-like-it'")
+
+
+def test_export_and_prune(db: str, tmp_path: Path) -> None:
+    code, out, _ = run("export", "calls", str(tmp_path / "c.parquet"), "--model", "groq/llama", "--db", db)
+    assert code == 0
+    found = pd.read_parquet(tmp_path / "c.parquet")
+    assert out == f"{len(found):,} calls in {tmp_path / 'c.parquet'}\n"
+    assert set(found["model"]) == {"groq/llama"}
+    nowhere = str(tmp_path / "none" / "c.csv")
+    assert run("export", "calls", nowhere, "--db", db)[2].startswith(f"usage: {nowhere} can't be written")
+    assert "would be removed" in run("prune", "--older-than", "20 d", "--dry-run", "--db", db)[1]
+    assert "calls removed" in run("prune", "--older-than", "20 d", "--db", db)[1]
+    assert run("prune", "--older-than", "soon", "--db", db)[0] == 1
+
+
+def test_a_ledger_that_is_not_there_is_no_empty_answer(tmp_path: Path) -> None:
+    """And is not made."""
+    path = tmp_path / "typo" / "lab.db"
+    for words in (["metrics"], ["trace", "abc"], ["export", "calls", "x.csv"], ["prune", "--older-than", "1 d"]):
+        code, _, err = run(*words, "--db", str(path))
+        assert (code, err) == (1, f"usage: there is no ledger at {path}\n")
+    assert run("alerts", "--db", str(path))[0] == 2
+    assert not path.parent.exists()
+
+
+def test_alerts_tell_a_cron_job(lab: Lab, tmp_path: Path) -> None:
+    """0 where nothing fires, 1 where something does, 2 where that can't be told."""
+    assert run("alerts", "--db", str(lab.path))[:2] == (0, "nothing fires\n")
+    put(lab, "a", status="failed", kind="auth", error="401")
+    code, out, _ = run("alerts", "--db", str(lab.path))
+    assert (code, out) == (1, "keys refused: m: 1 calls failed (auth) in 1 h: 401\n")
+    (tmp_path / "bad.toml").write_text("[[alert]")
+    code, _, err = run("alerts", "--rules", str(tmp_path / "bad.toml"), "--db", str(lab.path))
+    assert code == 2
+    assert "is no TOML" in err
+
+
+def test_alerts_are_posted(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_WEBHOOK_SECRET", "planted-webhook-secret")
+    many(lab, "a", 3, status="failed", kind="quota")
+    with RawServer() as server:
+        server.plays(answer({}), END)
+        code, _, err = run("alerts", "--webhook", f"{server.url}/token", "--db", str(lab.path))
+        assert (code, err) == (1, "")
+        (came,) = server.received
+    assert {key.lower(): value for key, value in came.headers.items()}["webhook-signature"].startswith("v1,")
+    assert came.body["alerts"][0]["name"] == "account or billing limit"
+    assert "planted-webhook-secret" not in f"{came.headers} {came.body}"
+    code, _, err = run("alerts", "--webhook", "http://127.0.0.1:abc/token", "--db", str(lab.path))
+    assert code == 2
+    assert "token" not in err
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "example.org"])
+def test_the_playground_starts_on_no_other_address_without_a_password(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("lab.cli.serving._become", started.append)
+    monkeypatch.setattr("lab.cli.serving._refuse_used_port", lambda *_: None)
+    monkeypatch.setattr("os.chdir", lambda _: None)
+    monkeypatch.delenv("LAB_PASSWORD", raising=False)
+    code, _, err = run("playground", "--host", host, "--db", str(tmp_path / "lab.db"))
+    assert (code, started) == (1, [])
+    assert "by [auth] in" in err
+    monkeypatch.setenv("LAB_PASSWORD", "x")
+    assert run("playground", "--host", host, "--db", str(tmp_path / "lab.db"))[0] == 0
+    assert started[0][started[0].index("--server.address") + 1] == host
