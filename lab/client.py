@@ -204,10 +204,10 @@ class Lab:
         return tables.attempts(self._ledger, call_id, limit=limit)
 
     def metrics(
-        self, since: datetime | float | None = None, by: Sequence[str] = ("model",), **more: Any
+        self, since: datetime | float | None = None, by: str | Sequence[str] = ("model",), **more: Any
     ) -> pd.DataFrame:
         """The figures to watch, a row a group of calls: see `lab.metrics.metrics` for columns and filters."""
-        return metrics.metrics(self._ledger, since, tuple(by), **more)
+        return metrics.metrics(self._ledger, since, (by,) if isinstance(by, str) else tuple(by), **more)
 
     def trace(self, call_id: str) -> trace.Trace:
         """One call from intake to outcome, by its identifier or the beginning of it: in a notebook its timeline, in a

@@ -58,6 +58,7 @@ class Columns:
         self._words: dict[str, dict[str, int]] = {}
         self._eye = connect(path, readonly=True)
         self._made: tuple[Any, Any] = (None, None)
+        weakref.finalize(self, self._eye.close)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` returns; the last result again where the key is the same and the ledger has not changed since.

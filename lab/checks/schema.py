@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, get_origin
+from typing import Any
 from urllib.parse import unquote
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
@@ -215,8 +215,3 @@ def _is_strict(part: dict[str, Any]) -> bool:
     named = part.get("properties")
     closed = part.get("additionalProperties") is False and isinstance(named, dict)
     return closed and set(part.get("required") or ()) == set(named)
-
-
-def is_schema(given: Any) -> bool:
-    """Whether `given` looks like what `Schema.of` takes."""
-    return isinstance(given, Schema | Mapping | type) or get_origin(given) is not None
