@@ -37,7 +37,7 @@ SECRETS = {"OPENAI_API_KEY": "planted-secret-4c7f", "ANTHROPIC_API_KEY": "plante
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month of traffic; then hostile words wherever words can be, the last call among them."""
     path = tmp_path_factory.mktemp("pages") / "pages.db"
-    ledgers.make(path, 3000)
+    ledgers.make(path, 1500)
     with Lab(path, provider=lambda call: HOSTILE) as lab:
         cases = [{"id": f"{n} {LINE}", "input": HOSTILE, "expected": "x"} for n in range(3)]
         prompt = Prompt("hostile", HOSTILE.replace("$x^2$", "{{x}}"))
@@ -115,7 +115,8 @@ _TEXTS = """() => {
     while (walker.nextNode()) {
         const node = walker.currentNode, box = node.parentElement;
         const seen_ = node.textContent.trim() && box.checkVisibility({visibilityProperty: true});
-        if (!seen_ || box.closest('svg, [disabled], [data-testid=stIconMaterial], textarea, .vega-embed')) continue;
+        const apart = 'svg, [disabled], [data-testid=stIconMaterial], textarea, .vega-embed, [data-testid=stSlider]';
+        if (!seen_ || box.closest(apart)) continue;
         let backs = [], alpha = 1;
         for (let at = box; at; at = at.parentElement) {
             const colour = parse(getComputedStyle(at).backgroundColor);
@@ -163,7 +164,7 @@ def test_a_view_can_be_sent_to_a_colleague(browser: Browser, url: str) -> None:
             expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
     expect(page.get_by_text(re.compile(r"of \d+ calls in pages\.db"))).to_be_visible(timeout=30_000)
     seen = page.get_by_text(re.compile(r"of \d+ calls in pages\.db")).inner_text()
-    assert "of 3,0" not in seen
+    assert "of 1,5" not in seen
     other = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
     other.goto(page.url)
     expect(other.get_by_text(seen)).to_be_visible(timeout=60_000)
@@ -209,7 +210,7 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
         page.get_by_role("option", name=option, exact=True).click()
         page.keyboard.press("Escape")
         expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
-    page.get_by_role("spinbutton", name="At once").fill("4")  # slowly enough to be stopped on the way
+    page.get_by_role("spinbutton", name="At once").fill("6")  # slowly enough to be stopped on the way
     page.get_by_role("spinbutton", name="At once").press("Enter")
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_text("120 of 120 cells")).to_be_visible(timeout=60_000)
