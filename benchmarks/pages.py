@@ -11,26 +11,20 @@ provider answers at once, on a copy of the ledger and on an empty one in turn.
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from pathlib import Path
 
 import common
 import ledgers
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from lab import Lab, Policy
+from playground.driven import chromium, playground
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-).split()
 PAGES = ("Tails", "Cost", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
 PICTURE = "[data-testid=stVegaLiteChart] canvas, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"
 COLD = """
@@ -103,28 +97,16 @@ async def _rate(path: Path, calls: int = 3000) -> float:
 
 def pages(path: Path) -> dict[str, float]:
     """Each page: seconds to the first picture, and megabytes."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    env = {**os.environ, "LAB_DB": str(path), "HEADLESS": "1", "PORT": str(port)}
-    command = [str(Path(sys.executable).parent / "lab"), "playground"]
-    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
-    url, found = f"http://127.0.0.1:{port}", {}
-    try:
-        _up(url)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            context = browser.new_context(viewport={"width": 1280, "height": 1100})
-            for visit in ("first_visit", "page"):
-                page = context.new_page()
-                page.goto(url)
-                page.get_by_role("button", name="Run").wait_for(timeout=60_000)
-                time.sleep(15)
-                found |= _walk(page, visit)
-                page.close()
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait()
+    found: dict[str, float] = {}
+    with playground(path) as url, chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 1100})
+        for visit in ("first_visit", "page"):
+            page = context.new_page()
+            page.goto(url)
+            page.get_by_role("button", name="Run").wait_for(timeout=60_000)
+            time.sleep(15)
+            found |= _walk(page, visit)
+            page.close()
     return found
 
 
@@ -146,16 +128,6 @@ def _walk(page: Page, visit: str) -> dict[str, float]:
         page.wait_for_timeout(4000)
         found[f"{visit}_{name}_MB"] = sum(came) / 1e6
     return found
-
-
-def _up(url: str) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{url}/_stcore/health").close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the playground did not start")
 
 
 if __name__ == "__main__":

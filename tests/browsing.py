@@ -1,67 +1,21 @@
-"""A real Chromium, and a playground for it to look at."""
+"""What a page in a real Chromium complained of and asked for, and whether its text can be read."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-).split()
+from playground.driven import CHROMIUM
 
 if CHROMIUM is None and not os.environ.get("CI"):
     pytest.skip(
         "NO BROWSER TEST WAS RUN: there is no chromium here. Install it (Debian: apt install chromium).",
         allow_module_level=True,
     )
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    assert CHROMIUM, "CI must not leave the browser tests out: chromium is missing"
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield made
-        made.close()
-
-
-@contextmanager
-def playground(ledger: Path, **more: str) -> Iterator[str]:
-    """A playground on a free port, with this ledger, and `more` in its environment; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    folder = ledger.parent
-    env = {**os.environ, "LAB_DB": str(ledger), "HEADLESS": "1", "PORT": str(port), **more}
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            [str(Path(sys.executable).parent / "lab"), "playground"], env=env, stdout=log, stderr=log
-        )
-    address = f"http://127.0.0.1:{port}"
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health").close()
-            break
-        except OSError:
-            assert server.poll() is None, (folder / "log").read_text()
-            time.sleep(0.1)
-    try:
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
 
 
 class Watched:
@@ -86,3 +40,17 @@ def contrast(one: str, other: str) -> float:
 
     high, low = sorted((luminance(one), luminance(other)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+@contextmanager
+def watching(browser: Browser, url: str, theme: str, height: int = 1100) -> Iterator[Watched]:
+    """The playground's first page in this theme; quiet to the end."""
+    page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme=theme)
+    seen = Watched(page, url)
+    page.goto(url)
+    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
+    yield seen
+    assert page.get_by_test_id("stException").count() == 0
+    assert seen.complaints == []
+    assert seen.outside == []
+    page.close()

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from lab import Lab
-from tests.browsing import Watched, chromium, contrast, playground
+from playground.driven import chromium, playground
+from tests.browsing import Watched, contrast, watching
 from tests.servers import DONE, END, STREAM, RawServer, chunk
 
 HOSTILE = (
@@ -39,16 +40,9 @@ def url(ledger: Path) -> Iterator[str]:
 
 @pytest.fixture(params=["light", "dark"])
 def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """The Compare page, opened in each theme; quiet to the end."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1100}, color_scheme=request.param)
-    seen = Watched(page, url)
-    page.goto(url)
-    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
-    yield seen
-    assert page.get_by_test_id("stException").count() == 0
-    assert seen.complaints == []
-    assert seen.outside == []
-    page.close()
+    """The playground in each theme; quiet to the end."""
+    with watching(browser, url, request.param) as seen:
+        yield seen
 
 
 def _pick(page: Page, *models: str) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Error, Page, expect
 
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors
-from tests.browsing import Watched, chromium, contrast, playground
+from playground.driven import chromium, playground
+from tests.browsing import Watched, contrast, watching
 
 MARKUP = "<script>document.title='owned'</script><img src='https://outside.invalid/p.png' onerror='document.title=1'>"
 HOSTILE = (
@@ -69,15 +70,8 @@ def url(ledger: Path) -> Iterator[str]:
 @pytest.fixture(params=["light", "dark"])
 def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
     """The playground in each theme; quiet to the end."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=request.param)
-    seen = Watched(page, url)
-    page.goto(url)
-    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
-    yield seen
-    assert page.get_by_test_id("stException").count() == 0
-    assert seen.complaints == []
-    assert seen.outside == []
-    page.close()
+    with watching(browser, url, request.param) as seen:
+        yield seen
 
 
 def visit(page: Page, name: str) -> None:
@@ -197,7 +191,7 @@ def test_keys_stay_on_the_server(browser: Browser, url: str) -> None:
 def _body(sent: object) -> bytes:
     try:
         return sent.body()
-    except Exception:  # a redirect, or one that the page no longer waits for, has none
+    except Error:  # a redirect, or one that the page no longer waits for, has none
         return b""
 
 

@@ -5,26 +5,17 @@ Starts playgrounds on ledgers of their own and drives Debian's Chromium.
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from lab import rehearsal
+from playground.driven import chromium, playground
 
 HERE = Path(__file__).parent
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
-).split()
 
 
 def compare(page: Page, url: str) -> None:
@@ -68,7 +59,9 @@ READING = (
 def main() -> None:
     """Compare on a ledger of its own; the others on a made-up day with an incident; in both themes."""
     with tempfile.TemporaryDirectory() as folder:
-        with playground(Path(folder) / "new" / "lab.db") as url, chromium() as browser:
+        new = Path(folder) / "new" / "lab.db"
+        new.parent.mkdir()
+        with playground(new) as url, chromium() as browser:
             warm = browser.new_page()
             compare(warm, url)  # the first start of the models is not what the picture is of
             shoot(browser, url, (("compare", compare, 1080),))
@@ -90,39 +83,6 @@ def shoot(browser: Browser, url: str, pages: Sequence[tuple[str, Callable[[Page,
             time.sleep(3)  # charts fade in
             page.screenshot(path=HERE / f"{name}-{theme}.png")
             page.close()
-
-
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, without a window."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def playground(ledger: Path) -> Iterator[str]:
-    """A playground on a free port; its address."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    env = {**os.environ, "LAB_DB": str(ledger), "HEADLESS": "1", "PORT": str(port)}
-    server = subprocess.Popen([str(Path(sys.executable).parent / "lab"), "playground"], env=env)
-    url = f"http://127.0.0.1:{port}"
-    _wait(url)
-    yield url
-    server.terminate()
-    server.wait()
-
-
-def _wait(url: str) -> None:
-    for _ in range(600):
-        try:
-            urllib.request.urlopen(f"{url}/_stcore/health").close()
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit("the playground did not start")
 
 
 if __name__ == "__main__":
