@@ -400,3 +400,23 @@ def test_two_long_messages_of_one_role_are_both_there(lab: Lab) -> None:
 def test_an_odd_version_in_the_address_is_no_error(month: Lab, prompt: str) -> None:
     for name in READING:
         page(name, prompt=prompt)
+
+
+def test_a_page_that_fails_is_a_sentence_and_on_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Not a traceback, and no offer to send it anywhere; what Streamlit itself raises goes on up."""
+
+    def script() -> None:
+        from types import SimpleNamespace
+
+        from playground import parts
+
+        def fail() -> None:
+            raise RuntimeError("a planted mistake")
+
+        parts.run(SimpleNamespace(title="Broken", run=fail))
+
+    at = AppTest.from_function(script, default_timeout=60).run()
+    assert not at.exception
+    assert "This page met an error of its own" in at.error[0].value
+    assert "planted" not in at.error[0].value
+    assert "a planted mistake" in caplog.text
