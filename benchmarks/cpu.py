@@ -20,8 +20,9 @@ from typing import Any
 
 import common
 
-from lab import Lab, child
-from lab.provider import load
+from lab import Lab
+from lab.provider import child
+from lab.provider.loading import load
 
 ROUNDS = 3
 CALLS = {1: 300, 50: 1000}

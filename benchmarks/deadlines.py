@@ -14,8 +14,9 @@ import tempfile
 
 import common
 
-from lab import Lab, Limit, Policy, Retry, Timeout, child, errors
-from lab.provider import load
+from lab import Lab, Limit, Policy, Retry, Timeout, errors
+from lab.provider import child
+from lab.provider.loading import load
 
 TOTAL, AT_ONCE = 1.0, 20
 LONG = Timeout(connect=None, first_token=None, idle=None, attempt=None, total=TOTAL)

@@ -18,8 +18,9 @@ import time
 import aiohttp
 import common
 
-from lab import Lab, child
-from lab.provider import load
+from lab import Lab
+from lab.provider import child
+from lab.provider.loading import load
 
 CELLS, AT_ONCE, ROUNDS = 2000, 100, 3
 

@@ -16,8 +16,9 @@ import tempfile
 import aiohttp
 import common
 
-from lab import Lab, Limit, Policy, child
-from lab.provider import load
+from lab import Lab, Limit, Policy
+from lab.provider import child
+from lab.provider.loading import load
 
 STREAMS, ROUNDS = 50, 20
 BODY = {

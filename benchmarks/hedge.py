@@ -16,8 +16,9 @@ import urllib.request
 
 import common
 
-from lab import Hedge, Lab, Policy, Retry, child
-from lab.provider import load
+from lab import Hedge, Lab, Policy, Retry
+from lab.provider import child
+from lab.provider.loading import load
 
 CALLS, TURN, AT_ONCE = 5000, 500, 10
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import common
 
-from lab import child
+from lab.provider import child
 
 ROUNDS, AT_ONCE = 50, 20
 VICTIM = """

@@ -1,4 +1,4 @@
-"""A ledger of as many calls as you like, as a month of traffic would have left it: see `lab/rehearsal.py`.
+"""A ledger of as many calls as you like, as a month of traffic would have left it: see `lab/ledger/rehearsal.py`.
 
 python benchmarks/ledgers.py 1000000 /tmp/million.db     # 1,000,000 calls, 1,200,000 attempts; a few minutes
 """
@@ -9,8 +9,8 @@ import argparse
 import time
 from pathlib import Path
 
-from lab.rehearsal import pack
-from lab.rehearsal import write as make
+from lab.ledger.rehearsal import pack
+from lab.ledger.rehearsal import write as make
 
 __all__ = ["make", "pack"]
 

@@ -23,7 +23,7 @@ import ledgers
 from playwright.sync_api import Page
 
 from lab import Lab, Policy
-from playground.driven import chromium, playground
+from playground.screenshots.driven import chromium, playground
 
 PAGES = ("Tails", "Cost", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
 PICTURE = "[data-testid=stVegaLiteChart] canvas, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"

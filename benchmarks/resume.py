@@ -21,7 +21,8 @@ from pathlib import Path
 
 import common
 
-from lab import Lab, child
+from lab import Lab
+from lab.provider import child
 
 CELLS, AT_ONCE, KILLS = 2000, 50, 5
 RUN = """

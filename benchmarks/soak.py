@@ -21,8 +21,9 @@ from typing import Any
 
 import common
 
-from lab import Breaker, Hedge, Lab, Policy, Retry, Timeout, child, errors
-from lab.provider import load
+from lab import Breaker, Hedge, Lab, Policy, Retry, Timeout, errors
+from lab.provider import child
+from lab.provider.loading import load
 
 CALLS, AT_ONCE = 20_000, 50
 FAULTS = "http_500:0.05+cut:0.04+reset:0.03+empty:0.02+broken:0.02+rate_limit_ms:0.02+error_event:0.01+hang:0.01"

@@ -11,21 +11,27 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import alerts, archive, bench, errors, intake, metrics, ratings, stats, tables, trace, versions
-from lab.engine import Engine, stand_in
-from lab.evals import EvalSet
-from lab.experiment import Experiment
-from lab.ledger import Ledger
-from lab.loop import Loop
-from lab.model import Call, Reply
-from lab.payload import Keep, Payload
+from lab import errors, metrics, stats
+from lab.call import intake, versions
+from lab.call.engine import Engine
+from lab.call.loop import Loop
+from lab.call.prompts import Filled, Prompt
+from lab.call.record import Source
+from lab.call.stream import Stream
+from lab.evals import compare, experiment, gate, ratings
+from lab.evals.experiment import Experiment
+from lab.evals.sets import EvalSet
+from lab.ledger import archive, queries
+from lab.ledger.file import Ledger
+from lab.ledger.privacy import Keep, Payload
+from lab.ledger.settings import default_path, load_env
+from lab.metrics import alerts, trace
 from lab.policies import Policy
 from lab.policies.policy import Explanation
-from lab.prompts import Filled, Prompt
-from lab.provider import Provider, warm
-from lab.record import Source
-from lab.settings import default_path, load_env
-from lab.stream import Stream
+from lab.provider.function import Function
+from lab.provider.loading import warm
+from lab.provider.source import Provider
+from lab.values import Call, Reply
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +70,7 @@ class Lab:
         payload = Payload(keep, redact)
         self._ledger = Ledger(path or default_path())
         self._loop = Loop()
-        self._source: Source = stand_in(provider) if provider else Provider()
+        self._source: Source = Function(provider) if provider else Provider()
         self._engine = Engine(self._source, self._ledger, payload)
         self._end = weakref.finalize(self, _close, self._loop, self._source, self._ledger)
         if provider is None:
@@ -77,7 +83,7 @@ class Lab:
 
     @property
     def ledger(self) -> Ledger:
-        """The open ledger, for what reads it: `lab.metrics`, `lab.charts` by way of them."""
+        """The open ledger, for what reads it: `lab.metrics`, `lab.show.charts` by way of them."""
         return self._ledger
 
     @property
@@ -196,12 +202,12 @@ class Lab:
         return given or self.policy
 
     def calls(self, **filters: Any) -> pd.DataFrame:
-        """Calls on the ledger, newest first, a row each: see `lab.tables.calls` for columns and filters."""
-        return tables.calls(self._ledger, **filters)
+        """Calls on the ledger, newest first, a row each: see `lab.ledger.queries.calls` for columns and filters."""
+        return queries.calls(self._ledger, **filters)
 
     def attempts(self, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:
         """Attempts on the ledger, newest call first, a row each; those of one call, if one is named."""
-        return tables.attempts(self._ledger, call_id, limit=limit)
+        return queries.attempts(self._ledger, call_id, limit=limit)
 
     def metrics(
         self, since: datetime | float | None = None, by: str | Sequence[str] = ("model",), **more: Any
@@ -237,22 +243,22 @@ class Lab:
     def names(self) -> dict[str, list[str]]:
         """What calls can be narrowed to: `model`, `prompt` (`name`, `name@2`), `experiment`, `user` and `tag`; at most
         200 of each."""
-        return tables.names(self._ledger)
+        return queries.names(self._ledger)
 
     def count(self, **filters: Any) -> int:
         """How many calls match: filters as in `calls`."""
-        return tables.count(self._ledger, **filters)
+        return queries.count(self._ledger, **filters)
 
     def models(self) -> list[str]:
         """The models that were called, as the ledger has them."""
-        return tables.models(self._ledger)
+        return queries.models(self._ledger)
 
     def texts(self, call_id: str) -> dict[str, Any] | None:
         """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown.
 
         Where the words were not kept, `kept` is False and `digest` has the hash and size of each of them.
         """
-        return tables.texts(self._ledger, call_id)
+        return queries.texts(self._ledger, call_id)
 
     def explain(
         self,
@@ -303,7 +309,7 @@ class Lab:
         The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
         is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.
         """
-        made = bench.Bench(self._ledger, self._loop, self._engine, self).made(
+        made = compare.Bench(self._ledger, self._loop, self._engine, self).made(
             prompts,
             models,
             cases,
@@ -315,7 +321,7 @@ class Lab:
             name=name,
             budget=budget,
             seed=seed,
-            policy=bench.widened(self._policy(policy), concurrency, given=policy is not None),
+            policy=compare.widened(self._policy(policy), concurrency, given=policy is not None),
             params=params,
         )
         return made.run(progress) if run else made
@@ -328,17 +334,17 @@ class Lab:
 
     def experiment(self, name: str) -> Experiment:
         """What an experiment of this name has on the ledger, to be read. Raises `ValueError` where there is none."""
-        return bench.opened(self._ledger, name)
+        return experiment.opened(self._ledger, name)
 
     def experiments(self) -> pd.DataFrame:
         """The experiments on the ledger, newest first: columns `experiment`, `created_at`, `eval_set`, `held_out`,
         `cells`, `answered`."""
-        return bench.listing(self._ledger)
+        return experiment.listing(self._ledger)
 
     def evaluations(self) -> pd.DataFrame:
         """What a gate can compare, newest first: columns `name` (`experiment/prompt@version/model`), `experiment`,
         `prompt`, `version`, `model`, `eval_set`, `cells`."""
-        return bench.evaluations(self._ledger)
+        return gate.evaluations(self._ledger)
 
     def gate(
         self, baseline: Any, candidate: Any, margin: float = 0.02, *, level: float = 0.95, keep: bool = True
@@ -346,11 +352,11 @@ class Lab:
         """`stats.gate` of two evaluations (or their names), its verdict kept on the ledger unless `keep=False`:
         `Fallback(gate=...)` goes by the last one of the eval set, the candidate's model and its version of the
         prompt."""
-        return bench.gated(self._ledger, baseline, candidate, margin, level, keep=keep)
+        return gate.gated(self._ledger, baseline, candidate, margin, level, keep=keep)
 
     def changed(self, baseline: str, candidate: str) -> pd.DataFrame:
-        """The cases of two evaluations, by name, whose answers did not score alike: see `lab.bench.changed`."""
-        return bench.changed(self._ledger, baseline, candidate)
+        """The cases of two evaluations, by name, whose answers did not score alike: see `lab.evals.gate.changed`."""
+        return gate.changed(self._ledger, baseline, candidate)
 
     def prompt(self, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
         """A prompt as the ledger has it: this version, the one that `label` points at, or the last one."""
@@ -373,7 +379,7 @@ class Lab:
 
     def checks(self, call_id: str) -> pd.DataFrame:
         """What the checks found in each answer of a call: a row a check and attempt."""
-        return tables.checks(self._ledger, call_id)
+        return queries.checks(self._ledger, call_id)
 
     def state(self) -> pd.DataFrame:
         """What this Lab's policies hold right now, a row a model: `breaker` (closed, open, half_open), `opens_in`

@@ -23,7 +23,7 @@ import builtins
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from lab.model import Reply
+    from lab.values import Reply
 
 Kind = Literal[
     "invalid_request",

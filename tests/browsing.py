@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from playground.driven import CHROMIUM
+from playground.screenshots.driven import CHROMIUM
 
 if CHROMIUM is None and not os.environ.get("CI"):
     pytest.skip(

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 from lab import Policy, errors
-from lab.model import Answer, Call, Event, Usage
 from lab.policies.compose import Memory, composed
 from lab.policies.kernel import Try
+from lab.values import Answer, Call, Event, Usage
 
 OFF = {
     "timeout": None,

@@ -12,58 +12,132 @@ import pytest
 import lab
 
 ROOT = Path(lab.__file__).parent
-FLOORS = [
-    {"errors", "model", "display", "redact", "failures", "settings", "prompts", "stats", "evals"},
-    {"child", "checks", "scorers", "wire", "payload", "migrations", "packs", "rows", "ledger", "loop", "provider"},
-    {"policies"},
-    {"keys", "record", "ending", "engine", "stream", "intake", "versions", "verdicts"},
-    {"columns", "tables", "charts", "metrics", "trace", "alerts", "webhook", "archive", "ratings", "rehearsal"},
-    {"experiment"},
-    {"bench", "report"},
-    {"client"},
-    {"code", "jobs"},
-    {"sim", "local", "catalogue", "cli"},
-]
-MAY_ALSO = {"sim": {"child"}, "local": {"child"}}
+MAY_IMPORT: dict[str, set[str]] = {
+    # ground
+    "show": set(),
+    "sim": set(),
+    "redact": set(),
+    "values": {"show"},
+    "errors": {"values"},
+    "stats": {"show"},
+    # what a call is made of
+    "checks": {"values", "show"},
+    "policies": {"errors", "values", "show"},
+    "ledger": {"errors", "redact", "values", "show"},
+    # the call, and who answers it: neither knows the other
+    "provider": {"errors", "redact", "values", "show", "sim"},
+    "call": {"errors", "redact", "values", "show", "checks", "policies", "ledger"},
+    # made of the ledger alone
+    "metrics": {"errors", "show", "stats", "ledger"},
+    # made of calls
+    "evals": {"errors", "values", "show", "stats", "checks", "policies", "ledger", "call"},
+    # the one entry point, and the doors
+    "client": {"errors", "values", "stats", "policies", "ledger", "call", "provider", "metrics", "evals"},
+    "jobs": {"errors", "ledger", "call", "evals", "client"},
+    "cli": {"errors", "show", "ledger", "call", "provider", "metrics", "evals", "client", "jobs", "sim"},
+}
+"""What each room may import. `sim` is a process that knows nobody."""
+PLAYGROUND: dict[str, set[str]] = {"parts": set(), "pages": {"parts"}, "screenshots": set(), "app": {"parts"}}
 FILES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 
 
-def _room(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def _module(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def _floor(room: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if room in rooms)
-
-
-def _imported(path: Path) -> set[str]:
-    """The rooms of `lab` that a file imports, anywhere in it."""
-    found = set()
+def _imports(path: Path) -> set[str]:
+    """The modules of the project that a file imports, anywhere in it, under the names of their homes."""
+    modules = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "lab":
-            parts = node.module.split(".")
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("lab.")}
-    return found
+            modules |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                home = lab._MODULES.get(alias.name) or lab._HOMES.get(alias.name) if node.module == "lab" else None
+                inner = ROOT.parent / name.replace(".", "/")
+                modules.add(home or (name if inner.is_dir() or inner.with_suffix(".py").exists() else node.module))
+    return {module for module in modules if module.split(".")[0] in ("lab", "playground")}
+
+
+def _rooms(path: Path, package: str) -> set[str]:
+    return {module.split(".")[1] for module in _imports(path) if module.startswith(f"{package}.")}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_down_the_floors(path: Path) -> None:
-    room = _room(path)
-    for other in _imported(path) - {room}:
-        assert _floor(other) <= _floor(room), f"{room} (floor {_floor(room)}) imports {other} (floor {_floor(other)})"
+def test_a_room_imports_only_what_the_table_says(path: Path) -> None:
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    strangers = _rooms(path, "lab") - {room} - MAY_IMPORT[room]
+    assert not strangers, f"{room} may import {sorted(MAY_IMPORT[room])}, and imports {sorted(strangers)}"
 
 
-@pytest.mark.parametrize("room", ["sim", "local"])
-def test_the_servers_know_nothing_of_the_calling_side(room: str) -> None:
-    for path in (ROOT / room).glob("*.py"):
-        assert _imported(path) <= {room} | MAY_ALSO[room]
+def test_the_table_itself_goes_down() -> None:
+    """Each room stands below those that may import it: what it may import stands before it."""
+    rooms = list(MAY_IMPORT)
+    for number, (room, others) in enumerate(MAY_IMPORT.items()):
+        below = set(rooms[:number]) | ({"sim"} if room == "cli" else set())
+        assert others <= below, f"{room}: {sorted(others - below)} stand above it"
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    graph = {_module(path): _imports(path) for path in FILES}
+    assert _circle(graph) is None
+
+
+def test_a_circle_would_be_seen() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a", "b", "c", "a"]
+    assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str] | None:
+    """A circle of imports, as the files on it, or None."""
+    ended: set[str] = set()
+
+    def visit(module: str, trail: list[str]) -> list[str] | None:
+        if module in trail:
+            return [*trail[trail.index(module) :], module]
+        if module in ended:
+            return None
+        for other in sorted(graph.get(module, ())):
+            if circle := visit(other, [*trail, module]):
+                return circle
+        ended.add(module)
+        return None
+
+    return next((circle for module in sorted(graph) if (circle := visit(module, []))), None)
+
+
+def test_there_are_few_rooms_and_fewer_loose_files() -> None:
+    loose = [path for path in ROOT.glob("*.py")]
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))]
+    assert len(loose) <= 6, loose
+    assert len(folders) <= 13, folders
+
+
+def test_the_tests_mirror_the_rooms() -> None:
+    tests = Path(__file__).parent
+    rooms = {path.name for path in ROOT.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    for folder in tests.iterdir():
+        if folder.is_dir() and any(folder.glob("test_*.py")):
+            assert folder.name in rooms | {"playground"}, folder
+    assert all(any((tests / room).glob("test_*.py")) for room in rooms)
+
+
+def test_the_playgrounds_pages_share_only_what_stands_in_parts() -> None:
+    """One page a file; a page that is made of several files is the only one that imports them."""
+    home = ROOT.parent / "playground"
+    for path in home.rglob("*.py"):
+        room = path.relative_to(home).parts[0].removesuffix(".py")
+        own = {f"playground.pages.{other.stem}" for other in path.parent.glob(f"{path.stem}_*.py")}
+        others = {module for module in _imports(path) if module.startswith("playground.")} - own
+        allowed = PLAYGROUND[room] | ({room} if room != "pages" else set())
+        assert {module.split(".")[1] for module in others} <= allowed, f"{path.name} imports {sorted(others)}"
 
 
 def test_only_the_provider_room_imports_litellm() -> None:
-    for path in [*FILES, *(ROOT.parent / "playground").glob("*.py")]:
-        if _room(path) != "provider" if path.is_relative_to(ROOT) else True:
+    for path in [*FILES, *(ROOT.parent / "playground").rglob("*.py")]:
+        if not path.is_relative_to(ROOT / "provider"):
             assert "import litellm" not in path.read_text(), path
 
 

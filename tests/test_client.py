@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import Fallback, Lab, Policy, Retry, Timeout, errors
-from lab.model import Answer, Usage
+from lab.values import Answer, Usage
 from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
 
 

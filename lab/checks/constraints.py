@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from lab.checks.kernel import Check, Output, shown
-from lab.model import Checked
+from lab.values import Checked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

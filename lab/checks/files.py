@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks.kernel import Check, Output, shown
-from lab.model import Checked
+from lab.values import Checked
 
 _BEGINS = {
     "png": (b"\x89PNG\r\n\x1a\n",),

@@ -19,8 +19,8 @@ from difflib import SequenceMatcher
 from lab.checks import words
 from lab.checks.kernel import Check, Output
 from lab.checks.words import Span
-from lab.failures import shortened
-from lab.model import Checked, Part
+from lab.show.text import shortened
+from lab.values import Checked, Part
 
 LONGEST = 60
 """Words up to which a quote is looked for in other words than its own."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lab.checks.kernel import Check, Output
-from lab.model import Checked
+from lab.values import Checked
 
 _ASKED = """{question}
 

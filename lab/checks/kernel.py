@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.checks.fingerprint import fingerprint
-from lab.failures import shortened
-from lab.model import Checked
+from lab.show.text import shortened
+from lab.values import Checked
 
 INLINE = 20_000
 """Characters up to which a schema alone is checked on the event loop; more, and other checks, in a thread."""

@@ -15,7 +15,7 @@ from pydantic import ValidationError as Invalid
 
 from lab.checks.kernel import shown
 from lab.checks.parsing import Unreadable, parsed
-from lab.model import Checked
+from lab.values import Checked
 
 MOST = 8
 """Problems that one message names."""

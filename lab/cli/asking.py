@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab import display
 from lab.cli.shared import Db, err, out, plainly, printable
 from lab.client import Lab
 
@@ -40,7 +39,7 @@ def ask(
         finally:
             if wrote:
                 sys.stdout.write("\n")
-        err.print(Text(display.facts(stream.reply), style="dim"))
+        err.print(Text(stream.reply.facts(), style="dim"))
 
 
 def models(
@@ -51,7 +50,7 @@ def models(
 
     Any other name that LiteLLM knows can be called too.
     """
-    from lab import catalogue  # reads LiteLLM's list, which takes seconds
+    from lab.provider import catalogue  # reads LiteLLM's list, which takes seconds
 
     with plainly():
         found = catalogue.listing(words, everything=everything)

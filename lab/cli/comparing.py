@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from lab.call.prompts import Prompt
 from lab.cli.shared import Db, err, out, plainly, print_frame, printable, write
 from lab.client import Lab
-from lab.prompts import Prompt
 
 Models = Annotated[list[str], typer.Option("-m", "--model", help="A model; several times for several.")]
 Set = Annotated[Path, typer.Option("--set", help="An eval set: a JSONL file of cases.")]
@@ -85,7 +85,7 @@ def _compared(
     junit: Path | None,
     db: Path | None,
 ) -> None:
-    from lab import report  # reads numpy and pandas, which takes a second
+    from lab.evals import report  # reads numpy and pandas, which takes a second
 
     with plainly(), Lab(db) as lab:
         made = lab.compare(
@@ -131,7 +131,7 @@ def gate(
     db: Db = None,
 ) -> None:
     """Is the candidate no worse than the baseline? Exit status 0 is pass, 1 fail, 3 inconclusive, 2 a mistake."""
-    from lab import report  # reads numpy and pandas, which takes a second
+    from lab.evals import report  # reads numpy and pandas, which takes a second
 
     try:
         with plainly(), Lab(db) as lab:

@@ -16,14 +16,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lab import alerts as watching
-from lab import archive, display, tables
 from lab import metrics as figures
-from lab import trace as traces
 from lab.cli.shared import Db, err, existing, missing, out, plainly, print_frame, printable
-from lab.ledger import Ledger
-from lab.settings import default_path
-from lab.webhook import post as posted
+from lab.jobs.webhook import post as posted
+from lab.ledger import archive, queries
+from lab.ledger.file import Ledger
+from lab.ledger.settings import default_path
+from lab.metrics import alerts as watching
+from lab.metrics import trace as traces
+from lab.show import units
+from lab.show.text import one_line
 
 
 def calls(
@@ -37,8 +39,8 @@ def calls(
     """The calls on the ledger, newest first."""
     with plainly(), closing(Ledger(db or default_path())) as ledger:
         filters = {"search": search, "model": model, "status": status}
-        total = tables.count(ledger, **filters)
-        found = tables.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
+        total = queries.count(ledger, **filters)
+        found = queries.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
         if found.empty:
             again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
             out.print(Text(f"{again} ({ledger.path})"))
@@ -181,9 +183,9 @@ def _cells(row: dict) -> list[str]:
         f"{row['started_at'].tz_convert(None):%Y-%m-%d %H:%M:%S}",
         row["model"],
         "ok" if row["status"] == "ok" else bad,
-        display.seconds(None if missing(row["ttft"]) else row["ttft"]),
-        display.seconds(None if missing(row["latency"]) else row["latency"]),
+        units.seconds(None if missing(row["ttft"]) else row["ttft"]),
+        units.seconds(None if missing(row["latency"]) else row["latency"]),
         tokens,
-        display.dollars(None if missing(row["cost"]) else row["cost"]),
-        printable(display.shorten(row["prompt"] if isinstance(row["prompt"], str) else "", 60)),
+        units.dollars(None if missing(row["cost"]) else row["cost"]),
+        printable(one_line(row["prompt"] if isinstance(row["prompt"], str) else "", 60)),
     ]

@@ -17,8 +17,8 @@ import typer
 from rich.text import Text
 
 from lab.cli.shared import Db, err, out, plainly
-from lab.ledger import Ledger
-from lab.settings import default_path, load_env
+from lab.ledger.file import Ledger
+from lab.ledger.settings import default_path, load_env
 
 
 def sim(
@@ -46,7 +46,7 @@ def sim(
 
 def local() -> None:
     """Run the local model alone, for any OpenAI client."""
-    _become([sys.executable, "-m", "lab.local"])
+    _become([sys.executable, "-m", "lab.provider.local"])
 
 
 def playground(

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lab import errors
-from lab.ledger import Ledger
-from lab.settings import default_path
+from lab.ledger.file import Ledger
+from lab.ledger.settings import default_path
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import columns, stats
-from lab.ledger import Ledger
+from lab import stats
+from lab.ledger import columns
+from lab.ledger.file import Ledger
+from lab.ledger.rows import ANSWERED
 from lab.metrics.figures import LOST, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
-from lab.rows import ANSWERED
 
 if TYPE_CHECKING:
     import pandas as pd

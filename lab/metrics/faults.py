@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import columns
-from lab.ledger import Ledger
+from lab.ledger import columns
+from lab.ledger.file import Ledger
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
 

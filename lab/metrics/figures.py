@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from lab import columns, stats
-from lab.ledger import Ledger
+from lab import stats
+from lab.ledger import columns
+from lab.ledger.file import Ledger
+from lab.ledger.packs import ABANDONED
 from lab.metrics.groups import BY as BY
 from lab.metrics.groups import Groups, grouped, needed
-from lab.packs import ABANDONED
 from lab.stats.quantiles import of_sorted
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def metrics(
       losers), `cost_retries`, `cost_repairs` (answers that did not pass), `cost_failed` (all requests of calls that
       failed); `good` (ok, no check failed, no score below 1) and `cost_per_good`.
 
-    `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of `lab.columns.FILTERS`, narrow
-    it. `saturated` leaves such attempts in. `only` some parts of it are quicker: `outcomes`, `times`, `queue`,
-    `requests`, `costs`.
+    `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of
+    `lab.ledger.columns.FILTERS`, narrow it. `saturated` leaves such attempts in. `only` some parts of it are quicker:
+    `outcomes`, `times`, `queue`, `requests`, `costs`.
     """
     import pandas as pd  # slow to import, and only readers need it
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lab import display
+from lab.show import units
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,7 @@ def readable(frame: pd.DataFrame, by: Sequence[str] = ("model",), measure: str =
             "success": share(row["success"], row["success_low"], row["success_high"]),
             **{name: time(row, f"{measure}_{name}") for name in ("p50", "p95", "p99")},
             "first token p95": "" if row["ttft_p50"] != row["ttft_p50"] else time(row, "ttft_p95"),
-            "queue p95": "" if not row["queue_p95"] > 0.0005 else display.seconds(row["queue_p95"]),
+            "queue p95": "" if not row["queue_p95"] > 0.0005 else units.seconds(row["queue_p95"]),
             "retried": _rate(row["retry_rate"]),
             "hedged": _rate(row["hedge_rate"]),
             "fell back": _rate(row["fallback_rate"]),
@@ -55,12 +55,12 @@ def time(row: Any, name: str) -> str:
         return FEW
     ends = [row[f"{name}_{end}"] for end in ("low", "high")]
     low, high = (f"{one * 1000:.0f}" if value < 1 else f"{one:.2f}" for one in ends)
-    return f"{display.seconds(value)} [{low}–{high}]"
+    return f"{units.seconds(value)} [{low}–{high}]"
 
 
 def money(value: float) -> str:
     """US dollars, or that they are not known."""
-    return display.dollars(None if value is None or value != value else value)
+    return units.dollars(None if value is None or value != value else value)
 
 
 def _rate(value: float) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lab import columns
-from lab.ledger import Ledger
+from lab.ledger import columns
+from lab.ledger.file import Ledger
 from lab.metrics.figures import answers
 from lab.metrics.groups import Groups, grouped, needed
 from lab.stats.quantiles import of_sorted

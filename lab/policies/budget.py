@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from lab import errors
-from lab.model import Call
 from lab.policies.validate import among, number
+from lab.values import Call
 
 Per = Literal["call", "experiment", "user", "day"]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from lab import errors
-from lab.model import Event
 from lab.policies.kernel import Events, Proceed, Tokens, Try
 from lab.policies.validate import number, whole_number
+from lab.values import Event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from lab.model import Call, Event, Role
+from lab.values import Call, Event, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

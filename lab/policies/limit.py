@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lab import errors
-from lab.model import Lane
 from lab.policies.kernel import Events, Proceed, Try
 from lab.policies.validate import whole_number
+from lab.values import Lane
 
 MINUTE = 60.0
 TURNS = 4

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
-from lab import display
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
 from lab.policies.fallback import Fallback
@@ -15,6 +14,8 @@ from lab.policies.limit import Limit
 from lab.policies.repair import Repair
 from lab.policies.retry import Retry
 from lab.policies.timeout import Timeout
+from lab.show import units
+from lab.show.html import layers_html
 
 _TYPES = {
     "budget": Budget,
@@ -94,7 +95,7 @@ class Policy:
         seconds = self.worst_seconds(checked)
         worst = [f"{self.worst_attempts(checked)} requests", "no end" if seconds is None else f"{seconds:g} s"]
         if usd is not None:
-            worst.append(display.dollars(usd))
+            worst.append(units.dollars(usd))
         return Explanation(", ".join(worst), tuple(self._parts(checked)))
 
     def _parts(self, checked: bool) -> Iterator[tuple[str, str]]:
@@ -157,7 +158,7 @@ class Explanation(str):
         return made
 
     def _repr_html_(self) -> str:
-        return display.layers_html(f"at worst: {self._worst}", self._parts)
+        return layers_html(f"at worst: {self._worst}", self._parts)
 
 
 def _limit(seconds: float | None) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, get_args
 
 from lab import errors
-from lab.failures import shortened
-from lab.model import Checked, Event
 from lab.policies.kernel import Events, Proceed, Try
 from lab.policies.validate import among, whole_number
+from lab.show.text import shortened
+from lab.values import Checked, Event
 
 Then = Literal["raise", "return"]
 COMPLAINT = 4_000

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import dataclass, fields, replace
 
 from lab import errors
-from lab.model import Event
 from lab.policies.kernel import Events, Proceed, Try
 from lab.policies.validate import number
+from lab.values import Event
 
 _SAID = {
     "first_token": "no first token after",

@@ -8,7 +8,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lab import errors, failures, redact
+from lab import errors, redact
+from lab.provider import failures
 from lab.provider.loading import load
 from lab.provider.request import Request, Silent, Told, response
 

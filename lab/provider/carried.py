@@ -10,9 +10,8 @@ from typing import Any
 
 import httpx
 
-from lab import errors, failures, redact
-from lab.model import Call, Event, Usage
-from lab.provider import tap
+from lab import errors, redact
+from lab.provider import failures, tap
 from lab.provider.credentials import falls_back_to_openai
 from lab.provider.gemini import FINISHES, GeminiShape
 from lab.provider.loading import load
@@ -20,6 +19,7 @@ from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
 from lab.provider.reading import done, told_error
 from lab.provider.request import Told
+from lab.values import Call, Event, Usage
 
 
 async def carried(

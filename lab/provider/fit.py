@@ -7,10 +7,10 @@ from functools import lru_cache
 from typing import Any
 
 from lab import errors
-from lab.display import plain_text
 from lab.provider.loading import load
 from lab.provider.prices import listed
 from lab.provider.tokens import count
+from lab.show.text import plain_text
 
 SLACK = 1.15
 """How far the count of another tokenizer than OpenAI's may be off before a text is called too long."""

@@ -7,8 +7,8 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from lab import errors
-from lab.model import Call
 from lab.provider.loading import load
+from lab.values import Call
 
 Form = Literal["native", "json", "instructed"]
 """`native`: the provider keeps the answer to the schema. `json`: it keeps it to JSON, and is told the schema.

@@ -6,9 +6,10 @@ import time
 
 import httpx
 
-from lab import errors, failures, redact
-from lab.model import Call
+from lab import errors, redact
+from lab.provider import failures
 from lab.provider.loading import load
+from lab.values import Call
 
 _TRIPPED = (AttributeError, ImportError, LookupError, TypeError, ValueError)
 """What a reader raises over an answer it did not expect."""

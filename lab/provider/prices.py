@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from lab.display import plain_text
-from lab.model import Call, Price, Usage
 from lab.provider.loading import load
 from lab.provider.tokens import count
+from lab.show.text import plain_text
+from lab.values import Call, Price, Usage
 
 Pricer = Callable[[Usage, str | None], Price | None]
 """The price that applies to a usage, at a service tier ("priority", "flex") if one was used."""

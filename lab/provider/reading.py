@@ -6,15 +6,16 @@ import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from lab import errors, failures, redact
-from lab.display import plain_text
-from lab.model import Answer, Call, Event, Usage
+from lab import errors, redact
+from lab.provider import failures
 from lab.provider.anthropic import AnthropicReading
 from lab.provider.openai import OpenAIReading
 from lab.provider.prices import Pricer
 from lab.provider.request import Reading, Request, Told
 from lab.provider.tokens import count
-from lab.wire import EventStream, Response
+from lab.provider.wire import EventStream, Response
+from lab.show.text import plain_text
+from lab.values import Answer, Call, Event, Usage
 
 
 def _reading(call: Call, request: Request) -> Reading:

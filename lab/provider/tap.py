@@ -1,7 +1,7 @@
 """The lab's wire under LiteLLM's own handlers: what they hide of an attempt (status, body, the real end) is seen here.
 
-A handler of LiteLLM's that takes an HTTP client is given one whose transport is `lab.wire`. What goes over it is
-noted in the `Seen` of the attempt under way.
+A handler of LiteLLM's that takes an HTTP client is given one whose transport is `lab.provider.wire`. What goes over
+it is noted in the `Seen` of the attempt under way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 
 from lab import errors
 from lab.provider.loading import load
-from lab.wire import EventStream, Marks, Response, Wire
+from lab.provider.wire import EventStream, Marks, Response, Wire
 
 KEPT = 64 * 1024
 """Bytes of a body that is no success that are kept."""

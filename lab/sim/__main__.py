@@ -6,9 +6,9 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from lab import child
 from lab.sim.answers import EVALS
 from lab.sim.catalogue import MODELS
+from lab.sim.lifeline import say
 from lab.sim.server import Sim, serve
 
 
@@ -26,7 +26,7 @@ def main() -> None:
 async def _serve(options: argparse.Namespace) -> None:
     _, url = await serve(Sim(options.seed, options.speed, options.evals), options.port)
     if options.child:
-        child.say(url, {name: model.facts() for name, model in MODELS.items()})
+        say(url, {name: model.facts() for name, model in MODELS.items()})
     else:
         print(f"simulated provider at {url}", flush=True)
     await asyncio.Event().wait()

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from lab import display
+from lab.show.html import verdict_html
 from lab.stats.effective import effective, paired
 from lab.stats.proportions import Interval, mcnemar, tango, z
 
@@ -43,7 +43,7 @@ class Verdict:
         return f"<Verdict {self}>"
 
     def _repr_html_(self) -> str:
-        return display.verdict_html(
+        return verdict_html(
             self.verdict, str(self).partition(": ")[2], self.difference, self.low, self.high, self.margin
         )
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from lab import rehearsal
-from playground.driven import chromium, playground
+from lab.ledger import rehearsal
+from playground.screenshots.driven import chromium, playground
 
 HERE = Path(__file__).parent
 

@@ -1,0 +1,1 @@
+"""How one call is made: taken in, run through its policies, recorded, ended."""

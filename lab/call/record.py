@@ -1,0 +1,277 @@
+"""Each attempt of a call, as it goes by: timed, costed, checked to be an answer, and put on the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Protocol
+
+from lab import errors, redact
+from lab.call.lag import LagMeter
+from lab.ledger import rows
+from lab.ledger.file import Ledger
+from lab.ledger.privacy import Clean
+from lab.policies.kernel import Events, Proceed, Try
+from lab.show.text import plain_text, shortened
+from lab.values import Answer, Attempt, Call, Checked, Event, Price, Usage
+
+SATURATED = 0.1
+"""Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
+
+
+VISIBLE = 0.05
+"""Seconds after which a call or an attempt that still runs is on the ledger as running."""
+
+
+class Source(Protocol):
+    """Where answers come from: `lab.provider.Provider`, or a function in its place."""
+
+    def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
+        """One attempt, as its events."""
+
+    async def worst_case(self, call: Call) -> float | None:
+        """The most that one attempt of `call` can cost, in US dollars; None where no price is known."""
+
+    async def price(self, call: Call) -> Price | None:
+        """US dollars a token of `call`'s model; None where it isn't known."""
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The attempts of one call. `around` puts itself right around an attempt and its timeouts.
+
+    `pending` are statements that wait for the next commit of this call, `changed` attempts whose rows do: each commit
+    wakes the writer's thread, so a call that is over in a moment is written at once.
+    """
+
+    call: Call
+    source: Source
+    book: Ledger
+    lag: LagMeter
+    connect: float | None
+    clean: Clean
+    whole: bool = True
+    attempts: list[Attempt] = field(default_factory=list)
+    seen: list[_Seen] = field(default_factory=list)
+    first_sent: float | None = None
+    pending: list[rows.Statement] = field(default_factory=list)
+    changed: dict[int, Attempt] = field(default_factory=dict)
+    checked: dict[int, Sequence[Checked]] = field(default_factory=dict)
+    unwritten: set[int] = field(default_factory=set)
+    after: list[rows.Statement] = field(default_factory=list)
+    ended: bool = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def open(self, one: Try) -> Events:
+        """One attempt, straight from the source."""
+        return self.source.open(self._call(one), connect=self.connect)
+
+    def around(self, proceed: Proceed) -> Proceed:
+        """`proceed`, each of its attempts recorded."""
+        return partial(self._attempt, proceed)
+
+    def _call(self, one: Try) -> Call:
+        """The call as this attempt sends it: its model, and its key on to the provider (a hedge is a request of
+        its own, and would wait for the first under the same key)."""
+        call = one.call
+        if call.key is not None:
+            key = f"{call.key}-hedge" if one.role == "hedge" else call.key
+            headers = {"Idempotency-Key": key, **(call.params.get("extra_headers") or {})}
+            call = replace(call, params={**call.params, "extra_headers": headers})
+        return call if one.model == call.model else replace(call, model=one.model)
+
+    async def _attempt(self, proceed: Proceed, one: Try) -> Events:
+        """The events of one attempt, recorded. A plain answer is handed up only once it is known to be one."""
+        call = self._call(one)
+        row = Attempt(
+            call_id=call.call_id,
+            number=len(self.attempts) + 1,
+            model=one.model,
+            role=one.role,
+            wait=one.wait,
+            started_at=time.time(),
+        )
+        seen = _Seen(call, asyncio.get_running_loop().time())
+        self.attempts.append(row)
+        self.seen.append(seen)
+        events = proceed(one)
+        self.lag.__enter__()  # a loser may run on when its call, which watches too, has ended
+        try:
+            async for event in events:
+                self._note(row, seen, event)
+                if event.answer is not None:
+                    row.answer, row.cost, row.cost_estimated = (
+                        event.answer,
+                        event.answer.cost,
+                        event.answer.usage.estimated,
+                    )
+                    _check_content(call, event.answer)
+                    row.status = "ok"
+                    if seen.held is not None:
+                        yield seen.held
+                    yield replace(event, attempt=row.number)
+                elif event.kind == "piece" and not call.streamed:
+                    seen.held = event
+                else:
+                    yield event
+        except errors.LabError as failure:
+            self._blame(row, seen, failure)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            if row.status == "running":
+                row.status = "cancelled"
+            raise
+        except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
+            row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", self.clean.secrets)
+            raise
+        finally:
+            self._finish(call, row, seen)
+            self.lag.__exit__()
+            await events.aclose()
+
+    def _note(self, row: Attempt, seen: _Seen, event: Event) -> None:
+        if event.kind == "sent":
+            seen.sent, seen.price = event.at, event.price
+            row.way, row.form, row.started_at = event.way, event.form, time.time()
+            self.first_sent = self.first_sent or row.started_at
+            self.changed[row.number] = row
+            self.soon()
+        elif event.kind == "headers":
+            row.http_status, row.connect = event.status, event.connect
+            seen.sent = event.left or seen.sent
+        elif event.kind == "piece":
+            if row.ttft is None and self.call.streamed:
+                row.ttft = event.at - seen.sent
+            seen.parts.append(event.text)
+        elif event.kind == "done":
+            row.latency = event.at - seen.sent
+
+    def _finish(self, call: Call, row: Attempt, seen: _Seen) -> None:
+        """Whatever way it ended: its last figures, and its row."""
+        row.partial = "".join(seen.parts)
+        if row.way is None:
+            return
+        if row.latency is None:
+            row.latency = asyncio.get_running_loop().time() - seen.sent
+        row.loop_lag = self.lag.worst(seen.sent)
+        row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
+        if row.answer is None:
+            row.cost, row.cost_estimated = _cost_without_answer(call, row, seen), True
+        self.changed[row.number] = row
+        if self.ended:  # a loser that ran on after its call had ended
+            self.after.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
+        if row.status != "ok" or self.ended:  # else the call's own end follows at once
+            self.flush()
+
+    def soon(self) -> None:
+        """Write what waits in a moment, if the call has not ended by then."""
+        if self._timer is None and not self.ended:
+            self._timer = asyncio.get_running_loop().call_later(VISIBLE, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if statements := self.taken():
+            self.book.submit(*statements)
+
+    def taken(self) -> list[rows.Statement]:
+        """The pending rows, for a commit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean, whole=self.whole)]
+        checks = [one for number in sorted(self.unwritten) for one in self._checks(number)]
+        found, self.pending, self.changed = [*self.pending, *attempts, *checks, *self.after], [], {}
+        self.unwritten = set()
+        self.after = []
+        return found
+
+    def _checks(self, number: int) -> list[rows.Statement]:
+        return rows.put_checks(self.call.call_id, number, self.checked[number], self.clean, whole=self.whole)
+
+    def examined(self, number: int, found: Sequence[Checked], wrong: Sequence[str]) -> None:
+        """What the checks found in the answer of attempt `number`; where something is `wrong` it is the attempt's
+        failure, until the call takes that answer all the same."""
+        self.checked[number] = found
+        self.unwritten.add(number)
+        if wrong:
+            row = self.attempts[number - 1]
+            row.status, row.kind, row.error = "failed", "validation", shortened("; ".join(wrong), 2000)
+            self.changed[number] = row
+
+    def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
+        """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""
+        known = self.clean.secrets
+        failure.args = (redact.text(str(failure), known),)
+        failure.body = redact.text(failure.body, known) if failure.body else failure.body
+        failure.partial = failure.partial or "".join(seen.parts)
+        row.status, row.kind, row.phase, row.reason = "failed", failure.kind, failure.phase, failure.reason
+        row.error, row.body = str(failure), failure.body
+        row.http_status = failure.status or row.http_status
+        row.retry_after = failure.retry_after
+
+    def sent(self) -> list[Attempt]:
+        """The attempts that left this machine."""
+        return [row for row in self.attempts if row.way is not None]
+
+    def cost(self) -> float | None:
+        """US dollars for all attempts, an estimate for one that still runs; None where one of them is unknown."""
+        costs = [
+            _cost_without_answer(seen.call, row, seen) if row.status == "running" else row.cost
+            for row, seen in zip(self.attempts, self.seen, strict=True)
+            if row.way is not None
+        ]
+        return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
+
+    def cost_estimated(self) -> bool:
+        """Whether a part of that is an estimate."""
+        return any(row.cost_estimated or row.status == "running" for row in self.sent())
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What has gone by in one attempt."""
+
+    call: Call
+    sent: float
+    price: Price | None = None
+    parts: list[str] = field(default_factory=list)
+    held: Event | None = None
+
+
+def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
+    """What a provider may charge for a request that brought no whole answer: nothing for one it refused, else
+    what was sent and what had come, at four characters a token."""
+    refused = row.http_status is not None and row.http_status >= 300
+    if (
+        refused
+        or (row.kind == "timeout" and row.phase == "connect")
+        or (row.kind == "transport" and row.http_status is None)
+    ):
+        return 0.0
+    if seen.price is None:
+        return None
+    asked = len(plain_text(call.messages)) // 4 + 1
+    came = (len("".join(seen.parts)) + 3) // 4
+    return seen.price.cost(Usage(input=asked, output=came))
+
+
+def _check_content(call: Call, answer: Answer) -> None:
+    """Raise `ContentError` for an answer that came whole and is still not one."""
+    if answer.refusal:
+        said = shortened(" ".join(answer.refusal.split()), 200)
+        raise errors.ContentError(f"{call.model} refused: {said}", reason="refused")
+    if answer.finish_reason == "content_filter":
+        raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
+    if answer.finish_reason == "length":
+        raise errors.ContentError(
+            f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",
+            reason="truncated",
+        )
+    if not answer.text.strip() and not answer.tool_calls:
+        raise errors.ContentError(f"{call.model}: the answer is empty", reason="empty")

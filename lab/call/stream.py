@@ -1,0 +1,144 @@
+"""An answer as it arrives: iterate its pieces, from any thread or any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import CancelledError, Future
+
+from lab.values import Reply
+
+
+class Stream:
+    """Text pieces of one call, by `for` or by `async for`; then `reply`.
+
+    The request starts when the stream is made. A failure is raised by the iteration, after the pieces that had
+    come; its `partial` holds them. A stream that is left early is closed: the request is cancelled, and the
+    ledger says so. Use it as a context manager, or call `close()`, to close it at a known moment.
+    """
+
+    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply]], *, keep: object = None):
+        self._keep = keep  # what must not be forgotten while this is read
+        self._inbox = _Inbox()
+        self._parts: list[str] = []
+        self._future = start(self._inbox.put)
+        self._future.add_done_callback(lambda _future, inbox=self._inbox: inbox.end())
+        release = weakref.finalize(self, self._future.cancel)
+        # an ended call has nothing to cancel, and its failure's traceback leads back to this stream: it would never go
+        self._future.add_done_callback(lambda _future: release.detach())
+
+    @property
+    def text(self) -> str:
+        """What has arrived so far, whether or not it was iterated yet."""
+        return "".join([*self._parts, *self._inbox.waiting()])
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has ended, well or badly."""
+        return self._future.done()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed before its end."""
+        return self._future.cancelled()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Why the call failed, a `LabError` but for bugs; None while it runs, when it succeeded, and when closed."""
+        return None if not self.done or self.closed else self._future.exception()
+
+    @property
+    def reply(self) -> Reply:
+        """The whole reply, once the stream has been read to its end. Raises what the call raised."""
+        if not self._future.done():
+            raise RuntimeError("the stream is still running: read it to its end first")
+        return self._outcome()
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            while (piece := self._inbox.get()) is not None:
+                self._parts.append(piece)
+                yield piece
+            self._outcome()
+        finally:
+            self.close()
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        try:
+            while (piece := await self._inbox.aget()) is not None:
+                self._parts.append(piece)
+                yield piece
+            self._outcome()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop the request if it still runs. What has arrived stays in `text`."""
+        self._future.cancel()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "running" if not self.done else "failed" if self.error else "done"
+        return f"<Stream {state}, {len(self.text)} characters>"
+
+    def _outcome(self) -> Reply:
+        try:
+            return self._future.result()
+        except CancelledError:
+            raise RuntimeError("the stream was closed before its end") from None
+
+
+class _Inbox:
+    """Pieces from the lab's loop to whoever reads, in a thread or on a loop."""
+
+    def __init__(self) -> None:
+        self._pieces: deque[str] = deque()
+        self._ended = False
+        self._changed = threading.Condition()
+        self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    def put(self, piece: str) -> None:
+        with self._changed:
+            self._pieces.append(piece)
+            self._wake()
+
+    def end(self) -> None:
+        with self._changed:
+            self._ended = True
+            self._wake()
+
+    def waiting(self) -> list[str]:
+        with self._changed:
+            return list(self._pieces)
+
+    def get(self) -> str | None:
+        with self._changed:
+            while not self._pieces and not self._ended:
+                self._changed.wait()
+            return self._pieces.popleft() if self._pieces else None
+
+    async def aget(self) -> str | None:
+        while True:
+            with self._changed:
+                if self._pieces:
+                    return self._pieces.popleft()
+                if self._ended:
+                    return None
+                sleeper = (asyncio.get_running_loop(), asyncio.Event())
+                self._sleepers.append(sleeper)
+            await sleeper[1].wait()
+
+    def _wake(self) -> None:
+        self._changed.notify_all()
+        sleepers, self._sleepers = self._sleepers, []
+        for loop, event in sleepers:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(event.set)

@@ -1,0 +1,115 @@
+"""The versions of prompts on the ledger, numbered per name as they are first used; the labels that point at them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from lab.call.prompts import Prompt
+from lab.ledger.file import Ledger
+from lab.ledger.privacy import Clean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def register(book: Ledger, prompt: Prompt, clean: Clean) -> Future[int]:
+    """The prompt's version number, given now if the ledger has not seen this template under this name. Its words are
+    written as `clean` has them."""
+    return book.transact(_registered(prompt, clean))
+
+
+def _registered(prompt: Prompt, clean: Clean) -> Callable[[sqlite3.Connection], int]:
+    def decide(db: sqlite3.Connection) -> int:
+        found = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
+        known = found.fetchone()
+        if known:
+            return known[0]
+        last = db.execute(
+            "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)
+        ).fetchone()
+        said = clean.deep([dict(one) for one in prompt.messages])
+        version, changed = 1, ""
+        if last:
+            version, changed = last[0] + 1, _changed(prompt.name, json.loads(last[1]), said)
+        row = (prompt.name, version, prompt.hash, json.dumps(said, ensure_ascii=False), json.dumps(prompt.blank))
+        db.execute(
+            "INSERT INTO prompts (name, version, hash, template, blank, created_at, changed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*row, time.time(), changed),
+        )
+        return version
+
+    return decide
+
+
+def _changed(name: str, before: list, after: list) -> str:
+    try:
+        return Prompt(name, before).diff(Prompt(name, after))
+    except ValueError:  # a redaction may leave what is no template
+        return ""
+
+
+def label(book: Ledger, name: str, label: str, version: int) -> None:
+    """Let `label` point at this version of `name` from now on. Raises `ValueError` for a version that isn't there."""
+    if not label or not label.isidentifier() or label.isdigit():
+        raise ValueError(f"label={label!r}: a word such as production")
+
+    def decide(db: sqlite3.Connection) -> bool:
+        if not db.execute("SELECT 1 FROM prompts WHERE name = ? AND version = ?", (name, version)).fetchone():
+            return False
+        db.execute(
+            "INSERT INTO labels (name, label, version, moved_at) VALUES (?, ?, ?, ?)",
+            (name, label, version, time.time()),
+        )
+        return True
+
+    if not book.transact(decide).result():
+        raise ValueError(f"prompt {name!r} has no version {version!r} on this ledger")
+
+
+def find(book: Ledger, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
+    """A prompt as the ledger has it: this version, the one `label` points at, or the last. Raises `ValueError`."""
+    if label is not None:
+        rows = book.query(
+            "SELECT version FROM labels WHERE name = ? AND label = ? ORDER BY id DESC LIMIT 1", [name, label]
+        )
+        if not rows:
+            raise ValueError(f"prompt {name!r} has no label {label!r} on this ledger")
+        version = rows[0]["version"]
+    where, values = ("AND version = ?", [name, version]) if version is not None else ("", [name])
+    rows = book.query(
+        f"SELECT template, blank FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1", values
+    )
+    if not rows:
+        which = "" if version is None else f" {version!r}"
+        raise ValueError(f"prompt {name!r} has no version{which} on this ledger")
+    return Prompt(name, json.loads(rows[0]["template"]), blank=json.loads(rows[0]["blank"]))
+
+
+def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:
+    """Versions, newest first: columns `name`, `version`, `labels`, `created_at`, `changed` (a unified diff against the
+    version before), `calls`, `hash`."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    where, values = ("WHERE prompts.name = ?", [name]) if name else ("", [])
+    frame = book.frame(
+        "SELECT prompts.name, prompts.version, created_at, changed, hash, (SELECT count(*) FROM calls WHERE"
+        " prompt_name = prompts.name AND prompt_version = prompts.version) AS calls FROM prompts"
+        f" {where} ORDER BY prompts.name, prompts.version DESC",
+        values,
+    )
+    frame["created_at"] = pd.to_datetime(frame["created_at"], unit="s", utc=True)
+    pointing = book.query(
+        "SELECT name, label, version FROM labels WHERE id IN (SELECT max(id) FROM labels GROUP BY name, label)"
+    )
+    at = {(one["name"], one["version"]): [] for one in pointing}
+    for one in pointing:
+        at[one["name"], one["version"]].append(one["label"])
+    keys = zip(frame["name"], frame["version"], strict=True)
+    frame.insert(2, "labels", pd.Series([sorted(at.get(key, [])) for key in keys], dtype=object))
+    return frame

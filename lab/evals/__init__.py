@@ -1,0 +1,1 @@
+"""Which is better: eval sets, scorers, experiments planned and resumed, gates, ratings, reports."""

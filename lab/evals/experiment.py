@@ -1,0 +1,203 @@
+"""Experiments: prompts x models x cases x repeats; planned, asked in seeded order, resumed, read from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from lab.evals import results, store
+from lab.evals.estimate import default_name as default_name
+from lab.evals.estimate import planned as planned
+from lab.evals.plan import Cell, Plan, shuffled
+from lab.evals.progress import EVERY, Show, shown
+from lab.evals.run import Ask, Progress, run
+from lab.evals.scorers import Scorer, scored
+from lab.evals.sets import EvalSet
+from lab.ledger.file import Ledger
+from lab.ledger.rows import ANSWERED
+from lab.show import tables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """What an experiment asks, and how: the cells, and the means to ask them."""
+
+    cells: Sequence[Cell]
+    cases: EvalSet
+    scorers: Sequence[Scorer]
+    schema: Any
+    ask: Ask
+    submit: Submit
+    seed: int
+    put: Callable[[], None]
+    """Writes the cells down."""
+    whole: bool = True
+    """Whether answers are on the ledger as they were said, and can be scored from there."""
+    keep: object = field(repr=False, default=None)
+    """What must not be forgotten while this is there."""
+
+
+class Experiment:
+    """A grid of calls under a name: `plan`, `run()`, then `df()` a row a cell and `summary()` a row a prompt and model.
+
+    Made by `lab.compare(...)`, or, to look at what is on the ledger, by `lab.experiment(name)`.
+    """
+
+    def __init__(self, name: str, book: Ledger, plan: Plan | None = None, grid: Grid | None = None):
+        self.name = name
+        self.plan = plan
+        self.progress: Progress | None = None
+        self._book, self._grid = book, grid
+
+    def run(self, progress: Literal["auto"] | Show | None = "auto") -> Experiment:
+        """Ask the cells that have no answer yet, and score those that have no score. Safe to stop, and to run again.
+        What the ledger shows under a name is the plan that was run last.
+
+        `progress`: `auto` is a bar in a notebook or a terminal; a function is called with the progress four times a
+        second, in this thread. Raises `BusyError` where another process runs this experiment.
+        """
+        grid = self._grid
+        if grid is None:
+            raise RuntimeError(f"experiment {self.name!r} was opened to be read: plan it again with lab.compare(...)")
+        show, end = shown(progress)
+        lease = store.Lease(self._book, self.name)
+        lease.take()
+        try:
+            grid.put()
+            known = store.answered(self._book, self.name)
+            left = [cell for cell in grid.cells if cell.id not in known]
+            before = len(grid.cells) - len(left)
+            now = self.progress = Progress(total=len(grid.cells), known=before, done=before)
+            if grid.whole:
+                _wait(grid.submit(self._rescored(grid)), lease.renew)
+            concurrency = self.plan.concurrency if self.plan else 8
+            asking = run(
+                shuffled(left, grid.seed),
+                grid.ask,
+                self._book,
+                grid.scorers,
+                now,
+                concurrency=concurrency,
+                lease=lease,
+            )
+            _wait(grid.submit(asking), lambda: show(now))
+            show(now)
+        finally:
+            end()
+            lease.give()
+            self._book.flush()
+        return self
+
+    async def _rescored(self, grid: Grid) -> None:
+        """Score the answers that a scorer has not seen: of a run that was killed, or under a scorer that is new."""
+        by_id = {case.id: case for case in grid.cases}
+        for row in store.unscored(self._book, self.name, [one.name for one in grid.scorers]):
+            scorer = next(one for one in grid.scorers if one.name == row["scorer"])
+            value = grid.schema.read(row["text"])[0] if grid.schema is not None else None
+            found, message = await scored(scorer, row["text"], value, by_id[row["case_id"]].expected)
+            self._book.submit(store.score(row["call_id"], scorer.name, found, message))
+
+    def df(self) -> pd.DataFrame:
+        """A row a cell: see `lab.evals.results.cells` for the columns."""
+        return results.cells(self._book, self.name)
+
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """A row a prompt and model, with intervals: see `lab.evals.results.summary` for the columns."""
+        return results.summary(self._book, self.name, level)
+
+    def table(self) -> pd.DataFrame:
+        """The summary as a person reads it."""
+        return tables.readable(self.summary())
+
+    def group(self, *, prompt: str | None = None, version: int | None = None, model: str | None = None) -> Group:
+        """One prompt and model of the experiment, for a gate. Raises `ValueError` where that is not one."""
+        frame = results.cells(self._book, self.name)
+        for name, value in (("prompt", prompt), ("version", version), ("model", model)):
+            frame = frame if value is None else frame[frame[name] == value]
+        found = frame[["prompt", "version", "model"]].drop_duplicates()
+        if len(found) != 1:
+            there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in found.itertuples())
+            raise ValueError(f"{self.name}: {len(found)} prompts and models match ({there}): name one")
+        row = found.iloc[0]
+        said = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        content = store.content(self._book, self.name) or {}
+        more = {key: content.get(key) for key in ("eval_set", "eval_hash", "scorers")}
+        return Group(said, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
+
+    def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
+        """The mean score of each case and its cluster, of an experiment of one prompt and model."""
+        return self.group().by_case()
+
+    def __repr__(self) -> str:
+        done = f"{self.progress.done:,} of {self.progress.total:,} cells" if self.progress else "not run here"
+        return f"<Experiment {self.name}: {done}>"
+
+    def _repr_html_(self) -> str:
+        summary = self.summary()
+        done = f"{int(summary['done'].sum()):,} of {int(summary['cells'].sum()):,} cells" if len(summary) else "no cell"
+        return tables.to_html(tables.readable(summary), f"{self.name}: {done}, shares with their 95 % intervals")
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One prompt and model of an experiment, with its score by case: what a gate compares."""
+
+    name: str
+    experiment: str
+    prompt: str
+    version: int
+    model: str
+    scores: Mapping[str, tuple[float, Hashable]] = field(repr=False)
+    eval_set: str | None = None
+    eval_hash: str | None = None
+    scorers: Mapping[str, str] | None = field(repr=False, default=None)
+
+    def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
+        """The mean score of each case, and its cluster."""
+        return self.scores
+
+
+def _wait(future: Future[Any], look: Callable[[], None]) -> None:
+    """Wait for it, looking up now and then; an interrupted wait cancels it."""
+    try:
+        while True:
+            try:
+                return future.result(EVERY)
+            except NotYet:
+                if future.done():
+                    raise
+                look()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def opened(book: Ledger, name: str) -> Experiment:
+    """An experiment, to be read. Raises `ValueError` where the ledger has none of this name."""
+    if store.content(book, name) is None:
+        there = [row["experiment"] for row in book.query("SELECT experiment FROM experiments ORDER BY created_at DESC")]
+        said = f": there is {', '.join(there[:10])}" if there else ""
+        raise ValueError(f"no experiment {name!r} on this ledger{said}")
+    return Experiment(name, book)
+
+
+def listing(book: Ledger) -> pd.DataFrame:
+    """The experiments on the ledger, newest first."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    frame = book.frame(
+        "SELECT experiment, created_at, eval_set, held_out, (SELECT count(*) FROM cells WHERE cells.experiment ="
+        " experiments.experiment AND current) AS cells, (SELECT count(DISTINCT calls.cell) FROM calls JOIN cells ON"
+        " cells.experiment = calls.experiment AND cells.cell = calls.cell AND current WHERE calls.experiment ="
+        f" experiments.experiment AND {ANSWERED}) AS answered FROM experiments ORDER BY created_at DESC"
+    )
+    frame["created_at"] = pd.to_datetime(frame["created_at"], unit="s", utc=True)
+    return frame.astype({"held_out": bool})

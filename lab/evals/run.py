@@ -1,0 +1,112 @@
+"""Asking the cells of an experiment, so many at once, on the lab's own loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+from lab import errors
+from lab.evals import store
+from lab.evals.plan import Cell
+from lab.evals.scorers import Scorer, scored
+from lab.ledger.file import Ledger
+from lab.ledger.rows import UNANSWERED
+from lab.values import Reply
+
+Ask = Callable[[Cell], Awaitable[Reply]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is: cells `done` of `total` (`known` of them from before), calls that `failed`, US dollars so far
+    (calls of unknown cost apart), and seconds since it began. `stopped` is why it did before its end, `first` the first
+    failure that was met."""
+
+    total: int
+    known: int = 0
+    done: int = 0
+    failed: int = 0
+    cost: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+    running: int = 0
+    ended: float | None = None
+    stopped: str | None = None
+    first: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return (self.ended or time.monotonic()) - self.began
+
+    @property
+    def rate(self) -> float:
+        """Cells a second, those of this run."""
+        return (self.done - self.known) / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until it is done, at this rate; None before the first cell is."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+
+async def run(
+    cells: Sequence[Cell],
+    ask: Ask,
+    book: Ledger,
+    scorers: Sequence[Scorer],
+    progress: Progress,
+    *,
+    concurrency: int,
+    lease: store.Lease,
+) -> None:
+    """Ask each cell once. A failure is a result; a spent budget stops the run, and so does a ledger that can't be
+    written. Each answer is scored as it comes."""
+    waiting = deque(cells)
+    renewing = asyncio.create_task(_renew(lease))
+    workers = [
+        asyncio.create_task(_work(waiting, ask, book, scorers, progress)) for _ in range(min(concurrency, len(cells)))
+    ]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        renewing.cancel()
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        progress.ended = time.monotonic()
+
+
+async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[Scorer], progress: Progress) -> None:
+    while waiting and progress.stopped is None:
+        cell = waiting.popleft()
+        progress.running += 1
+        try:
+            reply = await ask(cell)
+        except errors.BudgetError as refused:
+            if progress.running == 1:  # nothing is set aside for others: this is all that is left
+                progress.stopped = str(refused)
+            waiting.append(cell)
+            return  # whoever still runs goes on, fewer at once
+        except errors.LabError as failure:
+            progress.failed += 1
+            progress.first = progress.first or str(failure)
+            progress.cost += failure.cost or 0.0
+            answered = failure.kind not in UNANSWERED and not any(one.broken for one in failure.checks)
+            progress.done += answered
+            continue
+        finally:
+            progress.running -= 1
+        progress.cost += reply.cost or 0.0
+        for one in scorers:
+            value, message = await scored(one, reply.text, reply.value, cell.case.expected)
+            book.submit(store.score(reply.call_id, one.name, value, message))
+        progress.done += 1
+
+
+async def _renew(lease: store.Lease) -> None:
+    while True:
+        await asyncio.sleep(store.LEASE / 3)
+        lease.renew()

@@ -1,0 +1,169 @@
+"""An experiment on the ledger: its cells, which of them are answered, and who is running it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lab import errors
+from lab.evals.plan import Cell
+from lab.evals.sets import EvalSet
+from lab.ledger.file import Ledger
+from lab.ledger.rows import ANSWERED, Statement
+
+LEASE = 15.0
+"""Seconds after which a run that does not say it is alive is taken for dead."""
+
+
+def put(
+    book: Ledger, name: str, cells: Sequence[Cell], versions: Mapping[tuple[str, str], int], cases: EvalSet, **said: Any
+) -> None:
+    """The experiment and its cells. Cells of an earlier plan under the same name stay, but are not current."""
+
+    def decide(db: sqlite3.Connection) -> None:
+        db.execute(
+            "INSERT INTO experiments (experiment, created_at, eval_set, eval_hash, held_out, content)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (experiment) DO UPDATE SET eval_set = excluded.eval_set,"
+            " eval_hash = excluded.eval_hash, held_out = excluded.held_out, content = excluded.content",
+            (name, time.time(), cases.name or None, cases.hash, cases.held_out, json.dumps(said, default=str)),
+        )
+        db.execute("UPDATE cells SET current = 0 WHERE experiment = ?", (name,))
+        before = dict(db.execute("SELECT cell, expected FROM cells WHERE experiment = ?", (name,)))
+        other = [(name, cell.id) for cell in cells if before.get(cell.id, _expected(cell)) != _expected(cell)]
+        db.executemany(
+            "DELETE FROM scores WHERE call_id IN (SELECT call_id FROM calls WHERE experiment = ? AND cell = ?)", other
+        )
+        db.executemany(
+            "INSERT INTO cells (experiment, cell, place, prompt_name, prompt_version, model, case_id, cluster, tags,"
+            " repeat, expected) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (experiment, cell) DO UPDATE SET"
+            " current = 1, place = excluded.place, cluster = excluded.cluster, tags = excluded.tags,"
+            " expected = excluded.expected",
+            [_row(name, cell, versions) for cell in cells],
+        )
+
+    book.transact(decide).result()
+
+
+def _row(name: str, cell: Cell, versions: Mapping[tuple[str, str], int]) -> tuple[Any, ...]:
+    prompt = cell.prompt.prompt
+    case = cell.case
+    where = (
+        prompt.name,
+        versions[prompt.name, prompt.hash],
+        cell.model,
+        case.id,
+        case.cluster,
+        json.dumps(case.tags),
+        cell.repeat,
+    )
+    return (name, cell.id, cell.place, *where, _expected(cell))
+
+
+def _expected(cell: Cell) -> str:
+    said = json.dumps(cell.case.expected, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def answered(book: Ledger, name: str) -> dict[str, str]:
+    """The cells that are answered, well or badly, each with the identifier of its call."""
+    rows = book.query(
+        f"SELECT cell, call_id FROM calls WHERE experiment = ? AND cell IS NOT NULL AND {ANSWERED} ORDER BY id", [name]
+    )
+    return {row["cell"]: row["call_id"] for row in rows}
+
+
+def unscored(book: Ledger, name: str, scorers: Sequence[str]) -> list[dict[str, Any]]:
+    """Answers that one of these scorers has not seen: `call_id`, `case_id`, `text`, `scorer`. Where an answer's words
+    were not kept there is nothing to be scored any more."""
+    rows = []
+    for scorer in scorers:
+        rows += book.query(
+            "SELECT calls.call_id, cells.case_id, texts.answer AS text, ? AS scorer FROM calls"
+            " JOIN cells ON cells.experiment = calls.experiment AND cells.cell = calls.cell AND cells.current"
+            " JOIN texts ON texts.id = calls.id LEFT JOIN scores ON scores.call_id = calls.call_id AND scorer = ?"
+            " WHERE calls.experiment = ? AND +calls.status = 'ok' AND texts.answer IS NOT NULL"
+            " AND scores.score IS NULL",
+            [scorer, scorer, name],
+        )
+    return rows
+
+
+def score(call_id: str, scorer: str, value: float | None, message: str | None) -> Statement:
+    """One score, as a row."""
+    sql = "INSERT OR REPLACE INTO scores (call_id, scorer, score, message) VALUES (?, ?, ?, ?)"
+    return (sql, (call_id, scorer, value, message))
+
+
+def forget_scores(book: Ledger, name: str, scorer: str) -> None:
+    """A scorer of the same name has changed: its scores are made again."""
+    book.submit(
+        (
+            "DELETE FROM scores WHERE scorer = ? AND call_id IN (SELECT call_id FROM calls WHERE experiment = ?)",
+            (scorer, name),
+        )
+    )
+
+
+def content(book: Ledger, name: str) -> dict[str, Any] | None:
+    """What the experiment was planned with; None where there is none of this name."""
+    rows = book.query("SELECT content, eval_set, eval_hash, held_out FROM experiments WHERE experiment = ?", [name])
+    if not rows:
+        return None
+    more = {key: rows[0][key] for key in ("eval_set", "eval_hash", "held_out")}
+    return {**json.loads(rows[0]["content"]), **more}
+
+
+def looks(book: Ledger, cases: EvalSet, but: str) -> int:
+    """How many other experiments have asked this very set."""
+    (row,) = book.query(
+        "SELECT count(*) AS n FROM experiments WHERE eval_hash = ? AND experiment <> ?", [cases.hash, but]
+    )
+    return row["n"]
+
+
+class Lease:
+    """Only one process at a time runs an experiment: two would pay twice. A dead one's claim expires."""
+
+    def __init__(self, book: Ledger, name: str):
+        self._book, self._key, self._token = book, f"experiment: {name}", secrets.token_hex(8)
+        self._name = name
+        self._said = 0.0
+
+    def take(self) -> None:
+        """Claim it. Raises `BusyError` while another process has it."""
+
+        def decide(db: sqlite3.Connection) -> float | None:
+            now = time.time()
+            found = db.execute("SELECT expires_at FROM keys WHERE key = ?", (self._key,)).fetchone()
+            if found and found[0] > now:
+                return found[0] - now
+            db.execute(
+                "INSERT OR REPLACE INTO keys (key, request, call_id, expires_at) VALUES (?, 'experiment', ?, ?)",
+                (self._key, self._token, now + LEASE),
+            )
+            return None
+
+        left = self._book.transact(decide).result()
+        if left is not None:
+            raise errors.BusyError(
+                f"experiment {self._name!r} is being run by another process: wait for it, or take another name"
+                f" (if that process has died, it is free in {left:.0f} s)",
+                retry_after=left,
+            )
+
+    def renew(self) -> None:
+        """Say that it is alive, if it has not just done so."""
+        if time.monotonic() < self._said + LEASE / 10:
+            return
+        self._said = time.monotonic()
+        until = (time.time() + LEASE, self._key, self._token)
+        self._book.submit(("UPDATE keys SET expires_at = ? WHERE key = ? AND call_id = ?", until))
+
+    def give(self) -> None:
+        """Let go of it."""
+        self._book.submit(("DELETE FROM keys WHERE key = ? AND call_id = ?", (self._key, self._token)))

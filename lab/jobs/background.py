@@ -1,0 +1,238 @@
+"""Experiments in the background: a row each on the ledger, and one worker a process.
+
+What was started in a browser goes on when the tab is closed, and is found again. Nothing but names and JSON is kept, so
+that whoever comes next can go on where a killed process stopped; nobody does so, and spends money, unasked. Where a Lab
+does not keep words, or redacts them, those of an experiment are kept until it is done, and no longer.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lab import errors
+from lab.call.prompts import Prompt
+from lab.client import Lab
+from lab.evals.run import Progress
+from lab.evals.sets import EvalSet
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.evals.experiment import Experiment
+
+ALIVE = 15.0
+"""Seconds after which a run that says nothing is taken for dead."""
+BEAT = 1.0
+"""Seconds between two of its signs."""
+_SPEC = "prompts models set rows name scorers repeats concurrency budget seed params".split()
+_TEXT = 20_000_000
+
+
+class Stopped(Exception):
+    """Somebody has asked the experiment to stop."""
+
+
+def experiment(lab: Lab, spec: Mapping[str, Any]) -> Experiment:
+    """The experiment that `spec` asks for, planned and not run: what `lab.compare` takes, as JSON.
+
+    `prompts`: `[name, template]` each; `models`; `set`, a path of an eval set, or `rows` of one; `name`, `scorers`
+    (names), `repeats`, `concurrency`, `budget` (US dollars), `seed`, `params`. Raises what `lab.compare` raises.
+    """
+    unknown = set(spec) - set(_SPEC)
+    if unknown:
+        raise errors.InvalidRequestError(f"{', '.join(sorted(unknown))}: one of {', '.join(_SPEC)}")
+    secret = {"api_key", "extra_headers"} & set(spec.get("params") or {})
+    if secret:
+        raise errors.InvalidRequestError(
+            f"{', '.join(sorted(secret))}: what runs in the background is written down: put keys into the environment"
+        )
+    try:
+        prompts = [Prompt(name, template) for name, template in spec["prompts"]]
+        rows = spec.get("rows")
+        cases = EvalSet.load(spec["set"]) if spec.get("set") else None if rows is None else EvalSet.of(rows, "upload")
+    except ValueError as odd:
+        raise errors.InvalidRequestError(str(odd)) from odd
+    plain = "name scorers repeats concurrency budget seed".split()
+    more = {key: spec[key] for key in plain if spec.get(key) is not None}
+    return lab.compare(prompts, spec["models"], cases, run=False, **more, **(spec.get("params") or {}))
+
+
+class Jobs:
+    """The experiments that run in the background, and the worker of this process. `close` stops what it runs."""
+
+    def __init__(self, lab: Lab):
+        self._lab = lab
+        self._book = lab.ledger
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="lab-jobs", daemon=True)
+        self._thread.start()
+
+    def start(self, spec: Mapping[str, Any]) -> str:
+        """Put an experiment in line; its name. The same again goes on with what has no answer yet. Raises what
+        `lab.compare` raises where it can't be asked or would cost too much."""
+        made = experiment(self._lab, spec)
+        said = json.dumps({**spec, "name": made.name}, ensure_ascii=False)
+        if len(said) > _TEXT:
+            raise errors.InvalidRequestError(f"an experiment of {len(said):,} characters: at most {_TEXT:,}")
+        total = made.plan.cells if made.plan else 0
+
+        def decide(db: sqlite3.Connection) -> None:
+            now = time.time()
+            if _state(db, made.name, now) == "running":
+                db.execute("UPDATE jobs SET again = stop, stop = 0 WHERE name = ?", (made.name,))
+                return
+            db.execute(
+                "INSERT INTO jobs (name, spec, state, asked_at, updated_at, total) VALUES (?, ?, 'waiting', ?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, state = 'waiting', stop = 0, again = 0,"
+                " message = NULL,"
+                " asked_at = excluded.asked_at, updated_at = excluded.updated_at, total = excluded.total",
+                (made.name, said, now, now, total),
+            )
+
+        self._book.transact(decide).result()
+        self._wake.set()
+        return made.name
+
+    def resume(self, name: str) -> None:
+        """Put one in line again that was stopped or interrupted. Raises `ValueError` where there is none."""
+        rows = self._book.rows("SELECT spec FROM jobs WHERE name = ?", [name])
+        if not rows or rows[0][0] == "{}":
+            raise ValueError(
+                f"no experiment {name!r} was started in the background on this ledger, or its words are gone"
+            )
+        self.start(json.loads(rows[0][0]))
+
+    def stop(self, name: str) -> None:
+        """Ask it to stop, wherever it runs; what is answered is kept."""
+        self._book.submit(
+            ("UPDATE jobs SET stop = 1 WHERE name = ? AND state = 'running'", (name,)),
+            (
+                "UPDATE jobs SET state = 'stopped', updated_at = ? WHERE name = ? AND state = 'waiting'",
+                (time.time(), name),
+            ),
+        )
+
+    def listing(self) -> pd.DataFrame:
+        """All of them, newest first: columns `name`, `state` (waiting, running, stopped, interrupted, done, failed),
+        `done`, `total`, `failed` (calls), `cost` (US dollars, of the last run), `seconds_left`, `message`, `asked_at`
+        and `updated_at` (UTC), `stop` (was asked to)."""
+        import pandas as pd  # slow to import, and only readers need it
+
+        frame = self._book.frame(
+            "SELECT name, state, done, total, failed, cost, seconds_left, message, asked_at, updated_at, stop FROM jobs"
+            " ORDER BY asked_at DESC"
+        )
+        dead = (frame["state"] == "running") & (frame["updated_at"] < time.time() - ALIVE)
+        frame["state"] = frame["state"].where(~dead, "interrupted")
+        for name in ("asked_at", "updated_at"):
+            frame[name] = pd.to_datetime(frame[name], unit="s", utc=True)
+        return frame.astype({"stop": bool})
+
+    def spec(self, name: str) -> dict[str, Any] | None:
+        """What it was started with; None where that is not known, or not kept."""
+        rows = self._book.rows("SELECT spec FROM jobs WHERE name = ? AND spec <> '{}'", [name])
+        return json.loads(rows[0][0]) if rows else None
+
+    def close(self) -> None:
+        """Stop the worker, and what it runs."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closing:
+            try:
+                found = self._book.transact(_claim).result()
+            except errors.LedgerError:
+                found = None  # it can't be written now: looked at again in a moment
+            if found is None:
+                self._wake.wait(2 * BEAT)
+                self._wake.clear()
+                continue
+            self._run(*found)
+
+    def _run(self, name: str, spec: str, token: str) -> None:
+        beat, over = 0.0, threading.Event()
+        alive = threading.Thread(target=self._beat, args=(name, token, over), name="lab-jobs-alive", daemon=True)
+        alive.start()
+
+        def look(progress: Progress) -> None:
+            nonlocal beat
+            if time.monotonic() < beat + BEAT and progress.ended is None:
+                return
+            beat = time.monotonic()
+            self._say(name, token, progress)
+            if self._closing or self._book.rows("SELECT 1 FROM jobs WHERE name = ? AND stop", [name]):
+                raise Stopped
+
+        made, state, why = None, "failed", None
+        try:
+            made = experiment(self._lab, json.loads(spec))
+            made.run(look)
+            left = made.progress.total - made.progress.done if made.progress else 0
+            state, why = ("stopped" if left else "done"), made.progress.stopped if made.progress else None
+            if left and why is None and made.progress:
+                why = f"{left:,} cells have no answer: {made.progress.first}"
+        except Stopped:
+            state = "interrupted" if self._closing else "stopped"
+        except errors.BusyError as elsewhere:  # a script runs it, or a process that died a moment ago: in line again
+            state, why = "waiting", str(elsewhere)
+            self._wake.wait(2 * BEAT)
+        except (errors.LabError, errors.LedgerError, ValueError) as failure:
+            why = str(failure)
+        except Exception as bug:  # the next in line must not wait for ever behind it
+            why = f"{type(bug).__name__}: {bug}"
+        finally:
+            over.set()
+            alive.join()
+        self._say(name, token, made.progress if made else None, state, why)
+        if state == "done" and not self._lab.keeps_words:
+            self._book.submit(("UPDATE jobs SET spec = '{}' WHERE name = ?", (name,)))
+
+    def _beat(self, name: str, token: str, over: threading.Event) -> None:
+        """Say that it is alive, however long planning and scoring take."""
+        while not over.wait(BEAT):
+            self._book.submit(
+                ("UPDATE jobs SET updated_at = ? WHERE name = ? AND worker = ?", (time.time(), name, token))
+            )
+
+    def _say(
+        self, name: str, token: str, progress: Progress | None, state: str | None = None, message: str | None = None
+    ) -> None:
+        """How it stands; nothing where another worker has it by now."""
+        values: dict[str, Any] = {"updated_at": time.time(), "message": message}
+        if progress is not None:
+            left = None if progress.ended else progress.left
+            values |= {"done": progress.done, "total": progress.total, "failed": progress.failed}
+            values |= {"cost": progress.cost, "seconds_left": left}
+        said = ", ".join(f"{key} = ?" for key in values)
+        more: tuple[Any, ...] = ()
+        if state is not None:  # stopped, and meanwhile asked to go on
+            said += ", state = CASE WHEN again AND ? = 'stopped' THEN 'waiting' ELSE ? END, stop = 0, again = 0"
+            more = (state, state)
+        sql = f"UPDATE jobs SET {said} WHERE name = ? AND worker = ?"
+        self._book.submit((sql, (*values.values(), *more, name, token)))
+
+
+def _claim(db: sqlite3.Connection) -> tuple[str, str, str] | None:
+    row = db.execute("SELECT name, spec FROM jobs WHERE state = 'waiting' ORDER BY asked_at LIMIT 1").fetchone()
+    if row is None:
+        return None
+    token = secrets.token_hex(8)
+    sql = "UPDATE jobs SET state = 'running', updated_at = ?, worker = ? WHERE name = ?"
+    db.execute(sql, (time.time(), token, row[0]))
+    return (*row, token)
+
+
+def _state(db: sqlite3.Connection, name: str, now: float) -> str | None:
+    row = db.execute("SELECT state, updated_at FROM jobs WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        return None
+    return "interrupted" if row[0] == "running" and row[1] < now - ALIVE else row[0]

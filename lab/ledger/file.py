@@ -1,0 +1,242 @@
+"""The SQLite file where every call and attempt is a row: one batched writer, and readers beside it.
+
+A write is durable against the end of the process (WAL, `synchronous=NORMAL`) once its future is done.
+Any number of processes may write to one ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lab import errors
+from lab.ledger import packs
+from lab.ledger.opening import connect, identity, prepare
+from lab.ledger.rows import Statement
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_BATCH = 500
+_PACK_EVERY = 1000
+"""Calls that end between two looks at whether a pack of columns can be made of older ones."""
+_LINGER = 0.02
+"""Seconds that rows nobody waits for (the start of a call, of an attempt) may wait for company in one commit."""
+
+FORKED = "this Lab was made in another process, before a fork: make a new one here"
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Job:
+    """What one commit is to hold: statements, and a function of the connection where there is something to decide."""
+
+    statements: Sequence[Statement]
+    done: Future[Any]
+    decide: Callable[[sqlite3.Connection], Any] | None = None
+    waited_for: bool = False
+
+    def run(self, connection: sqlite3.Connection) -> Any:
+        for sql, values in self.statements:
+            connection.execute(sql, [_storable(value) for value in values])
+        return self.decide(connection) if self.decide else None
+
+
+class Ledger:
+    """One ledger file, open for writing. `path` is created where nothing is; what is there is never overwritten."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path).expanduser().absolute()
+        prepare(self.path)
+        self._pid = os.getpid()
+        self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
+        self._thread.start()
+
+    def finish(
+        self,
+        begin: Sequence[Statement],
+        end: Sequence[Statement],
+        *others: Statement,
+        before: Sequence[Statement] = (),
+    ) -> Future[None]:
+        """Queue the end of a call, after what else of it is to be written `before`: where its first row could not be
+        written (a full disk), that is done now."""
+
+        def decide(connection: sqlite3.Connection) -> None:
+            (update, values), *rest = end
+            stored = [_storable(value) for value in values]
+            if not connection.execute(update, stored).rowcount:
+                _Job(begin, Future()).run(connection)
+                connection.execute(update, stored)
+            _Job((*rest, *others), Future()).run(connection)
+
+        return self._put(_Job(before, Future(), decide, waited_for=True))
+
+    def submit(self, *statements: Statement) -> Future[None]:
+        """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
+        return self._put(_Job(statements, Future(), waited_for=not statements))
+
+    def transact(self, decide: Callable[[sqlite3.Connection], T]) -> Future[T]:
+        """Queue a function that reads and writes within one transaction; the future has what it returns."""
+        return self._put(_Job((), Future(), decide, waited_for=True))
+
+    def _put(self, job: _Job) -> Future[Any]:
+        job.done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
+        if os.getpid() != self._pid:  # its lock and its thread stayed behind
+            job.done.set_exception(errors.LedgerError(FORKED))
+            return job.done
+        with self._lock:
+            if self._closed:
+                job.done.set_exception(errors.LedgerError("this Lab is closed: make a new one"))
+            else:
+                self._todo.put(job)
+        return job.done
+
+    def is_current(self) -> bool:
+        """Whether this is the writer's own thread."""
+        return threading.current_thread() is self._thread
+
+    def flush(self) -> None:
+        """Wait until everything submitted so far is on disk."""
+        self.submit().result()
+
+    def close(self) -> None:
+        """Write what is queued, then stop."""
+        if os.getpid() != self._pid:
+            return
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._todo.put(None)
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def query(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
+        """Rows of a SELECT, as dictionaries. Reads only; sees what this process has submitted so far."""
+        self.settle()
+        db = connect(self.path, readonly=True)
+        try:
+            cursor = db.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+        except sqlite3.Error as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            db.close()
+
+    def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT, as tuples: the quickest way to many of them."""
+        self.settle()
+        connection = connect(self.path, readonly=True)
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.Error as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            connection.close()
+
+    def frame(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
+        """Rows of a SELECT, as a DataFrame."""
+        import pandas as pd  # slow to import, and only readers need it
+
+        self.settle()
+        connection = connect(self.path, readonly=True)
+        try:
+            return pd.read_sql_query(sql, connection, params=values or None)
+        except (sqlite3.Error, pd.errors.DatabaseError) as failed:
+            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
+        finally:
+            connection.close()
+
+    def settle(self) -> None:
+        """Let what this process has submitted be seen; a closed ledger, or one of another process, can be read too."""
+        if not self._closed and os.getpid() == self._pid:
+            self.flush()
+
+    def _write(self) -> None:
+        connection = connect(self.path)
+        here = identity(self.path)
+        connection.isolation_level = None
+        running, ended = True, 0
+        while running:
+            batch = [self._todo.get()]
+            linger = time.monotonic() + _LINGER
+            while len(batch) < _BATCH and batch[-1] is not None:
+                waited_for = any(job is not None and job.waited_for for job in batch)
+                try:
+                    left = 0.0 if waited_for else linger - time.monotonic()
+                    batch.append(self._todo.get(timeout=left) if left > 0 else self._todo.get_nowait())
+                except queue.Empty:
+                    break
+            running = batch[-1] is not None
+            jobs = [job for job in batch if job is not None]
+            if jobs and identity(self.path) != here:
+                gone = errors.LedgerError(f"{self.path} was removed or replaced while it was open: make a new Lab")
+                for job in jobs:
+                    job.done.set_exception(gone)
+            elif jobs and not _commit(connection, jobs, self.path):
+                for job in jobs:  # one of them is at fault: the others must not pay for it
+                    _commit(connection, [job], self.path, last=True)
+            ended += sum(job.waited_for for job in jobs)
+            if ended >= _PACK_EVERY and self._todo.empty():
+                ended = 0
+                _pack(connection)
+        connection.close()
+
+
+def _pack(connection: sqlite3.Connection) -> None:
+    """Pack one lot of older calls. Derived, so what can't be written now (a full disk) or packed (a value that some
+    other tool put there) is left to whoever reads, who will hear of it; the writer must go on."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        packs.pack(connection, most=1)
+        connection.execute("COMMIT")
+    except (sqlite3.Error, ValueError, TypeError, OverflowError):
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        found = [job.run(connection) for job in jobs]
+        connection.execute("COMMIT")
+    except (sqlite3.Error, OverflowError, UnicodeError) as failed:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        waited = getattr(failed, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY  # none of them is at fault
+        last = last or waited or len(jobs) == 1
+        if last:
+            for job in jobs:
+                job.done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
+        return last
+    except Exception as bug:  # of a function that decides: it is its caller's to see, and the writer goes on
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if last or len(jobs) == 1:
+            for job in jobs:
+                job.done.set_exception(bug)
+        return last or len(jobs) == 1
+    for job, result in zip(jobs, found, strict=True):
+        job.done.set_result(result)
+    return True
+
+
+def _storable(value: Any) -> Any:
+    """Text that SQLite can hold: a lone surrogate, which no encoding has, becomes a question mark."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "replace").decode()
+    return value

@@ -1,0 +1,340 @@
+"""The ledger's schema, numbered and append-only: a migration that has been released is never edited."""
+
+from __future__ import annotations
+
+from sqlite_utils import Database, Migrations
+
+APPLICATION_ID = 0x4C414231
+"""`LAB1`, in the file's header: tells a ledger from any other SQLite file."""
+
+migrations = Migrations("lab")
+
+_M001 = """
+CREATE TABLE configs (
+    config TEXT PRIMARY KEY,           -- hash of the content
+    content TEXT NOT NULL              -- JSON: parameters and policy, secrets masked
+);;
+CREATE TABLE calls (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL UNIQUE,
+    started_at REAL NOT NULL,          -- Unix time, seconds
+    ended_at REAL,
+    status TEXT NOT NULL,              -- running, ok, failed, cancelled
+    kind TEXT, phase TEXT, reason TEXT,-- of the failure
+    error TEXT,
+    model TEXT NOT NULL,               -- as asked for
+    answered_by TEXT,                  -- as the provider names it
+    streamed INTEGER NOT NULL,
+    n_attempts INTEGER NOT NULL DEFAULT 0,
+    latency REAL, ttft REAL,           -- seconds, of the winning attempt
+    queue REAL,                        -- seconds between intake and the first request
+    cost REAL,                         -- US dollars, all attempts; NULL is unknown
+    cost_estimated INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER, output_tokens INTEGER,
+    finish_reason TEXT,
+    prompt_name TEXT, prompt_version INTEGER,
+    config TEXT REFERENCES configs(config),
+    user TEXT,
+    tags TEXT NOT NULL DEFAULT '[]',   -- JSON array
+    lane TEXT NOT NULL,
+    key TEXT,
+    cached INTEGER NOT NULL DEFAULT 0,
+    hedged INTEGER NOT NULL DEFAULT 0,
+    fell_back INTEGER NOT NULL DEFAULT 0,
+    experiment TEXT
+);;
+CREATE INDEX calls_started_at ON calls(started_at);;
+CREATE INDEX calls_user ON calls(user) WHERE user IS NOT NULL;;
+CREATE INDEX calls_experiment ON calls(experiment) WHERE experiment IS NOT NULL;;
+CREATE INDEX calls_model_started_at ON calls(model, started_at);;
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    number INTEGER NOT NULL,           -- 1, 2, 3 within the call
+    role TEXT NOT NULL,                -- first, retry, hedge, fallback, repair
+    model TEXT NOT NULL,
+    way TEXT,                          -- wire, carried
+    started_at REAL NOT NULL,
+    status TEXT NOT NULL,              -- running, ok, failed, cancelled
+    kind TEXT, phase TEXT, reason TEXT,
+    error TEXT, body TEXT,
+    http_status INTEGER,
+    retry_after REAL,
+    wait REAL NOT NULL DEFAULT 0,
+    connect REAL, ttft REAL, latency REAL,
+    won INTEGER NOT NULL DEFAULT 0,
+    cost REAL,
+    cost_estimated INTEGER NOT NULL DEFAULT 0,
+    price TEXT,                        -- JSON: US dollars a token, a figure a bucket
+    input_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+    output_tokens INTEGER, reasoning_tokens INTEGER,   -- disjoint
+    usage TEXT,                        -- JSON, as the provider sent it
+    usage_estimated INTEGER NOT NULL DEFAULT 0,
+    finish_reason TEXT,
+    request_id TEXT,
+    loop_lag REAL,                     -- seconds, the worst while it ran
+    saturated INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (call_id, number)
+);;
+CREATE TABLE texts (
+    id INTEGER PRIMARY KEY REFERENCES calls(id),
+    messages TEXT NOT NULL,            -- JSON, as sent
+    prompt TEXT NOT NULL,              -- the messages as plain text
+    answer TEXT,
+    tool_calls TEXT,                   -- JSON
+    done INTEGER NOT NULL DEFAULT 0    -- indexed for search once the call has ended
+);;
+CREATE TABLE keys (
+    key TEXT PRIMARY KEY,              -- idempotency key
+    request TEXT NOT NULL,             -- hash of what was asked under it
+    call_id TEXT NOT NULL,             -- the call that claimed it
+    done INTEGER NOT NULL DEFAULT 0,   -- its reply is stored
+    expires_at REAL NOT NULL           -- Unix time at which an unfinished claim is void
+);;
+CREATE VIRTUAL TABLE texts_fts USING fts5(prompt, answer, content='texts', content_rowid='id');;
+CREATE TRIGGER texts_done AFTER UPDATE OF done ON texts WHEN new.done AND NOT old.done BEGIN
+    INSERT INTO texts_fts(rowid, prompt, answer) VALUES (new.id, new.prompt, new.answer);
+END;;
+CREATE TRIGGER texts_gone AFTER DELETE ON texts WHEN old.done BEGIN
+    INSERT INTO texts_fts(texts_fts, rowid, prompt, answer) VALUES ('delete', old.id, old.prompt, old.answer);
+END
+"""
+
+
+@migrations()
+def m001_calls_attempts_texts_keys(db: Database) -> None:
+    """Calls, their attempts, what was said (searchable), the configurations they ran under, and keys."""
+    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    for statement in _M001.split(";;"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations()
+def m002_texts_kept(db: Database) -> None:
+    """Whether a call's words were kept, and what stands in their place where they were not."""
+    db.execute("ALTER TABLE texts ADD COLUMN kept INTEGER NOT NULL DEFAULT 1")
+    db.execute("ALTER TABLE texts ADD COLUMN digest TEXT")  # JSON: SHA-256 and size of each message and of the answer
+
+
+_M003 = """
+ALTER TABLE attempts ADD COLUMN form TEXT;;      -- how it asked for a schema: native, json, instructed
+ALTER TABLE calls ADD COLUMN valid INTEGER;;     -- whether every check passed; NULL: nothing was checked
+ALTER TABLE calls ADD COLUMN cell TEXT;;         -- of its experiment
+CREATE INDEX calls_cell ON calls(cell) WHERE cell IS NOT NULL;;
+CREATE TABLE checks (
+    id INTEGER PRIMARY KEY,
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    attempt INTEGER NOT NULL,          -- whose answer was checked
+    place INTEGER NOT NULL,            -- 0, 1, 2 in the order they were asked
+    name TEXT NOT NULL,
+    passed INTEGER NOT NULL,
+    score REAL, threshold REAL,        -- shares from 0 to 1
+    step TEXT,                         -- how a value was read: strict, unfenced, repaired
+    broken INTEGER NOT NULL DEFAULT 0, -- the check itself failed
+    message TEXT,
+    parts TEXT,                        -- JSON: start, end, text and why of what is unsupported
+    UNIQUE (call_id, attempt, place)
+);;
+CREATE TABLE prompts (
+    name TEXT NOT NULL,
+    version INTEGER NOT NULL,          -- 1, 2, 3 per name
+    hash TEXT NOT NULL,                -- of the template
+    template TEXT NOT NULL,            -- JSON: a list of messages
+    blank TEXT NOT NULL DEFAULT '[]',  -- JSON: the variables that may be empty
+    created_at REAL NOT NULL,
+    changed TEXT NOT NULL,             -- lines against the version before, as a unified diff
+    PRIMARY KEY (name, version),
+    UNIQUE (name, hash)
+);;
+CREATE TABLE labels (
+    id INTEGER PRIMARY KEY,            -- the last row of a name and label is where it points now
+    name TEXT NOT NULL,
+    label TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    moved_at REAL NOT NULL,
+    FOREIGN KEY (name, version) REFERENCES prompts(name, version)
+);;
+CREATE TABLE experiments (
+    experiment TEXT PRIMARY KEY,       -- its name
+    created_at REAL NOT NULL,
+    eval_set TEXT, eval_hash TEXT,     -- name and content of the set, if there was one
+    held_out INTEGER NOT NULL DEFAULT 0,
+    content TEXT NOT NULL              -- JSON: models, prompts, parameters, repeats, seed, concurrency
+);;
+CREATE INDEX experiments_eval ON experiments(eval_hash) WHERE eval_hash IS NOT NULL;;
+CREATE TABLE cells (
+    experiment TEXT NOT NULL REFERENCES experiments(experiment),
+    cell TEXT NOT NULL,                -- hash of what is asked: messages, model, parameters, schema, checks, repeat
+    place INTEGER NOT NULL,            -- in the grid, before it is shuffled
+    current INTEGER NOT NULL DEFAULT 1,-- 0: of an earlier plan of the same name
+    prompt_name TEXT, prompt_version INTEGER,
+    model TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    cluster TEXT NOT NULL,
+    tags TEXT NOT NULL DEFAULT '[]',
+    repeat INTEGER NOT NULL,
+    expected TEXT NOT NULL,            -- hash of what its scores compare with
+    PRIMARY KEY (experiment, cell)
+) WITHOUT ROWID;;
+CREATE TABLE scores (
+    call_id TEXT NOT NULL REFERENCES calls(call_id),
+    scorer TEXT NOT NULL,
+    score REAL,                        -- from 0 to 1; NULL: the scorer failed
+    message TEXT,
+    PRIMARY KEY (call_id, scorer)
+) WITHOUT ROWID;;
+CREATE TABLE verdicts (
+    id INTEGER PRIMARY KEY,
+    given_at REAL NOT NULL,
+    eval_set TEXT, eval_hash TEXT,
+    prompt_name TEXT, prompt_version INTEGER, model TEXT,   -- of the candidate
+    baseline TEXT NOT NULL, candidate TEXT NOT NULL,        -- names of experiments
+    verdict TEXT NOT NULL,             -- pass, fail, inconclusive
+    margin REAL NOT NULL,
+    difference REAL, low REAL, high REAL,
+    n INTEGER NOT NULL, needed INTEGER
+);;
+CREATE INDEX verdicts_of ON verdicts(eval_set, model)
+"""
+
+
+@migrations()
+def m003_checks_prompts_experiments(db: Database) -> None:
+    """What checks found, the versions of prompts, experiments with their cells and scores, and verdicts of gates."""
+    for statement in _M003.split(";;"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_M004 = """
+CREATE TABLE packs (                   -- derived, see lab/packs.py: may be deleted at any time
+    pack INTEGER PRIMARY KEY AUTOINCREMENT,   -- never used again: what is in memory is known by it
+    first INTEGER NOT NULL,            -- ids of the calls in it
+    last INTEGER NOT NULL UNIQUE,
+    earliest REAL, latest REAL         -- when these calls began
+);;
+CREATE TABLE pack_columns (
+    pack INTEGER NOT NULL REFERENCES packs(pack),
+    name TEXT NOT NULL,                -- calls.latency, attempts.cost ...
+    data BLOB NOT NULL,
+    PRIMARY KEY (pack, name)
+) WITHOUT ROWID;;
+CREATE TRIGGER packs_gone AFTER DELETE ON packs BEGIN
+    DELETE FROM pack_columns WHERE pack = old.pack;
+END;;
+CREATE TRIGGER packs_call_added AFTER INSERT ON calls WHEN new.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= new.id;   -- all calls were removed, and ids begin again
+END;;
+CREATE TRIGGER packs_call_changed AFTER UPDATE ON calls WHEN old.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= old.id AND first <= old.id;
+END;;
+CREATE TRIGGER packs_call_gone AFTER DELETE ON calls WHEN old.id <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= old.id AND first <= old.id;
+END;;
+CREATE TRIGGER packs_attempt_added AFTER INSERT ON attempts
+    WHEN (SELECT id FROM calls WHERE call_id = new.call_id) <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= (SELECT id FROM calls WHERE call_id = new.call_id)
+        AND first <= (SELECT id FROM calls WHERE call_id = new.call_id);
+END;;
+CREATE TRIGGER packs_attempt_changed AFTER UPDATE ON attempts
+    WHEN (SELECT id FROM calls WHERE call_id = new.call_id) <= (SELECT max(last) FROM packs) BEGIN
+    DELETE FROM packs WHERE last >= (SELECT id FROM calls WHERE call_id = new.call_id)
+        AND first <= (SELECT id FROM calls WHERE call_id = new.call_id);
+END;;
+CREATE TABLE call_tags (
+    tag TEXT NOT NULL,
+    id INTEGER NOT NULL REFERENCES calls(id),
+    PRIMARY KEY (tag, id)
+) WITHOUT ROWID;;
+INSERT OR IGNORE INTO call_tags SELECT value, calls.id FROM calls, json_each(calls.tags);;
+CREATE TRIGGER call_tags_put AFTER INSERT ON calls WHEN new.tags <> '[]' BEGIN
+    INSERT OR IGNORE INTO call_tags SELECT value, new.id FROM json_each(new.tags);
+END;;
+CREATE TRIGGER call_tags_gone AFTER DELETE ON calls WHEN old.tags <> '[]' BEGIN
+    DELETE FROM call_tags WHERE id = old.id AND tag IN (SELECT value FROM json_each(old.tags));
+END;;
+DROP INDEX calls_user;;
+DROP INDEX calls_experiment;;
+CREATE INDEX calls_user ON calls(user, started_at) WHERE user IS NOT NULL;;
+CREATE INDEX calls_experiment ON calls(experiment, started_at) WHERE experiment IS NOT NULL;;
+CREATE INDEX calls_status ON calls(status, started_at);;
+CREATE INDEX calls_kind ON calls(kind, started_at) WHERE kind IS NOT NULL;;
+CREATE INDEX keys_call ON keys(call_id);;
+CREATE INDEX calls_prompt ON calls(prompt_name, prompt_version, started_at) WHERE prompt_name IS NOT NULL;;
+CREATE TABLE jobs (
+    name TEXT PRIMARY KEY,             -- the experiment's
+    spec TEXT NOT NULL,                -- JSON: what is asked of whom, by names and values
+    state TEXT NOT NULL,               -- waiting, running, stopped, done, failed
+    stop INTEGER NOT NULL DEFAULT 0,   -- somebody has asked it to stop
+    again INTEGER NOT NULL DEFAULT 0,  -- and then to go on
+    worker TEXT,                       -- who runs it
+    asked_at REAL NOT NULL,
+    updated_at REAL NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    cost REAL NOT NULL DEFAULT 0, seconds_left REAL,
+    message TEXT
+);;
+CREATE TABLE ratings (
+    id INTEGER PRIMARY KEY,
+    given_at REAL NOT NULL,
+    call_a TEXT NOT NULL REFERENCES calls(call_id),
+    call_b TEXT NOT NULL REFERENCES calls(call_id),
+    shown_first TEXT NOT NULL,         -- a, b: which of them stood left
+    choice TEXT NOT NULL,              -- a, b, both, neither
+    user TEXT                          -- who rated
+);;
+CREATE VIEW timed_calls AS             -- calls whose times count: answered, not from the store, by an unhurried client
+    SELECT calls.* FROM calls JOIN attempts ON attempts.call_id = calls.call_id AND attempts.won = 1
+    WHERE NOT calls.cached AND NOT attempts.saturated;;
+CREATE VIEW success_by_model AS
+    SELECT model, count(*) AS calls, sum(status = 'ok') AS ok, sum(status = 'failed') AS failed,
+        avg(CASE WHEN status IN ('ok', 'failed') THEN status = 'ok' END) AS success,
+        avg(CASE WHEN valid IS NOT NULL OR kind = 'validation' THEN coalesce(valid, 0) = 0 END) AS invalid,
+        sum(cached) AS cached
+    FROM calls GROUP BY model;;
+CREATE VIEW failures_by_kind AS
+    SELECT date(started_at, 'unixepoch') AS day, model, kind, coalesce(phase, reason) AS detail, count(*) AS calls
+    FROM calls WHERE status = 'failed' GROUP BY 1, 2, 3, 4;;
+CREATE VIEW latency_by_model AS        -- nearest rank; lab.metrics() has the intervals
+    SELECT model, count(*) AS calls, min(CASE WHEN place >= 0.5 * n THEN latency END) AS p50,
+        min(CASE WHEN place >= 0.95 * n THEN latency END) AS p95,
+        min(CASE WHEN place >= 0.99 * n THEN latency END) AS p99, max(latency) AS slowest
+    FROM (SELECT model, latency, row_number() OVER (PARTITION BY model ORDER BY latency) AS place,
+        count(*) OVER (PARTITION BY model) AS n FROM timed_calls WHERE latency IS NOT NULL) GROUP BY model;;
+CREATE VIEW first_token_by_model AS
+    SELECT model, count(*) AS calls, min(CASE WHEN place >= 0.5 * n THEN ttft END) AS p50,
+        min(CASE WHEN place >= 0.95 * n THEN ttft END) AS p95,
+        min(CASE WHEN place >= 0.99 * n THEN ttft END) AS p99, max(ttft) AS slowest
+    FROM (SELECT model, ttft, row_number() OVER (PARTITION BY model ORDER BY ttft) AS place,
+        count(*) OVER (PARTITION BY model) AS n FROM timed_calls WHERE ttft IS NOT NULL) GROUP BY model;;
+CREATE VIEW running_now AS             -- not yet ended; the oldest may be of a process that was killed
+    SELECT model, count(*) AS calls, sum(NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.call_id = calls.call_id))
+        AS waiting, unixepoch() - min(started_at) AS oldest
+    FROM calls WHERE status = 'running' GROUP BY model;;
+CREATE VIEW requests_by_role AS
+    SELECT model, role, count(*) AS requests, sum(won) AS won, sum(cost) AS cost,
+        sum(CASE WHEN won THEN 0 ELSE cost END) AS cost_lost, sum(http_status = 429) AS rate_limited,
+        sum(saturated) AS saturated
+    FROM attempts GROUP BY model, role;;
+CREATE VIEW rate_limits AS
+    SELECT date(started_at, 'unixepoch') AS day, model, count(*) AS requests, max(retry_after) AS longest_wait_told
+    FROM attempts WHERE kind = 'rate_limit' GROUP BY 1, 2;;
+CREATE VIEW spend AS                   -- by day and everything else; sum what you need
+    SELECT date(started_at, 'unixepoch') AS day, model, prompt_name, prompt_version, user, experiment,
+        count(*) AS calls, sum(cost) AS cost, sum(cost IS NULL AND status <> 'running') AS unknown,
+        sum(status = 'ok' AND coalesce(valid, 1)) AS good
+    FROM calls GROUP BY 1, 2, 3, 4, 5, 6;;
+CREATE VIEW spend_by_tag AS
+    SELECT date(started_at, 'unixepoch') AS day, tag, model, count(*) AS calls, sum(cost) AS cost,
+        sum(status = 'ok' AND coalesce(valid, 1)) AS good
+    FROM call_tags JOIN calls ON calls.id = call_tags.id GROUP BY 1, 2, 3
+"""
+
+
+@migrations()
+def m004_packs_tags_views_jobs_ratings(db: Database) -> None:
+    """Columns packed for figures, an index of tags, views to watch, experiments that run in the background, ratings."""
+    for statement in _M004.split(";;"):
+        if statement.strip():
+            db.execute(statement)

@@ -1,0 +1,104 @@
+"""What of a call's words is written: without secrets, after the user's own redaction, whole or as hashes and sizes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lab import redact
+from lab.show.text import plain_text
+from lab.values import Call
+
+Keep = Literal["all", "hashes"] | float
+"""`all`, `hashes` (with sizes), or the share of calls whose words are kept, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """The rule of one Lab. `keep`: whose prompts and answers are written; those of failed calls always are, and the
+    answer of a call with a key, which exists to be given again. `redact` is applied to each text before it is written.
+    """
+
+    keep: Keep = "all"
+    redact: Callable[[str], str] | None = None
+
+    def __post_init__(self) -> None:
+        share = isinstance(self.keep, int | float) and not isinstance(self.keep, bool) and 0 <= self.keep <= 1
+        if self.keep not in ("all", "hashes") and not share:
+            raise ValueError(f"keep={self.keep!r}: 'all', 'hashes', or the share of calls to keep, from 0 to 1")
+        if self.redact is not None and not callable(self.redact):
+            raise TypeError(f"redact={self.redact!r}: a function of a text that returns the text to keep")
+
+    def whole(self, call: Call) -> bool:
+        """Whether this call's words are written even if it succeeds; a call's lot is in its identifier."""
+        if isinstance(self.keep, str):
+            return self.keep == "all"
+        return int(call.call_id[-8:], 16) / 16**8 < self.keep
+
+    def plain(self) -> Clean:
+        """What texts go through that belong to no call."""
+        return Clean(frozenset(redact.secrets({})), self.redact)
+
+    def clean(self, call: Call) -> Clean:
+        """What every text of this call goes through."""
+        return Clean(frozenset(redact.secrets(call.params)), self.redact)
+
+
+_NO_WORDS = ("role", "type")
+"""Fields of a message that say what it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Removes `secrets`, whatever is shaped like a key, and what `own` removes; a text on which `own` fails is not
+    kept at all."""
+
+    secrets: frozenset[str]
+    own: Callable[[str], str] | None
+
+    def text(self, said: str) -> str:
+        """One text, as it may be written."""
+        if said[:1] in ("{", "[") and "\\" in said:
+            said = self._unescaped(said)
+        found = redact.text(said, self.secrets)
+        if self.own is None or not found:
+            return found
+        try:
+            mine = self.own(found)
+        except Exception as failed:  # a user's function: what it could not look at must not be written
+            return f"[not kept: the redaction failed with {type(failed).__name__}]"
+        return mine if isinstance(mine, str) else f"[not kept: the redaction returned {type(mine).__name__}]"
+
+    def _unescaped(self, said: str) -> str:
+        """JSON in a text, cleaned inside: what is to be removed may be written in escapes there."""
+        try:
+            return json.dumps(self.deep(json.loads(said)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return said
+
+    def deep(self, value: Any) -> Any:
+        """A JSON value with each text in it cleaned."""
+        return redact.deep(value, self.text, _NO_WORDS)
+
+    def messages(self, call: Call) -> tuple[str, str]:
+        """The messages as JSON, and as plain text."""
+        cleaned = self.deep(call.messages)
+        return json.dumps(cleaned, ensure_ascii=False, default=str), plain_text(cleaned)
+
+    def answer(self, text: str, tools: Sequence[Any]) -> tuple[str | None, str | None]:
+        """The answer, and its tool calls as JSON; None where there are none."""
+        return self.text(text) or None, json.dumps(self.deep(tools), ensure_ascii=False) if tools else None
+
+
+def digest(call: Call, text: str, tools: Sequence[Any]) -> str:
+    """In the place of words: SHA-256 and size (in characters) of each message, of the answer and of its tool calls."""
+    said = [{"role": one.get("role"), **_digest(one.get("content"))} for one in call.messages]
+    return json.dumps({"messages": said, "answer": _digest(text), "tools": [_digest(one) for one in tools]})
+
+
+def _digest(content: Any) -> dict[str, Any]:
+    said = content if isinstance(content, str) else json.dumps(content, sort_keys=True, default=str)
+    return {"sha256": hashlib.sha256(said.encode("utf-8", "replace")).hexdigest(), "characters": len(said)}

@@ -1,0 +1,223 @@
+"""Traffic that never was: a ledger as months, or one bad day, would have left it. Seeded, so the same each time.
+
+For learning the figures on, for tests, and for measuring how the lab bears a million calls. Nothing is asked of any
+model: the rows are drawn. Eight models of different speed, tails and prices; prompts in versions, 200 users, tags,
+retries, hedges, fallbacks, failures of every kind, experiments with scores; and an incident, whose truth is in
+`Incident`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.ledger import packs
+from lab.ledger.opening import prepare
+
+DAY = 86_400.0
+MODELS = {  # median first token (s), spread, tokens a second, US dollars a token in and out
+    "openai/gpt-4o-mini": (0.54, 0.35, 60, 0.15e-6, 0.6e-6),
+    "openai/gpt-4o": (0.64, 0.38, 70, 2.5e-6, 10e-6),
+    "anthropic/claude-haiku": (0.54, 0.5, 90, 1e-6, 5e-6),
+    "anthropic/claude-sonnet": (0.94, 0.5, 60, 3e-6, 15e-6),
+    "gemini/gemini-flash": (0.48, 0.3, 150, 0.3e-6, 2.5e-6),
+    "deepseek/deepseek-chat": (1.48, 0.2, 30, 0.28e-6, 0.42e-6),
+    "groq/llama": (0.2, 0.25, 300, 0.05e-6, 0.08e-6),
+    "local/smollm2": (0.1, 0.2, 80, 0.0, 0.0),
+}
+_SHARES = (24, 12, 16, 10, 14, 8, 10, 6)
+FAILURES = {"timeout": 30, "rate_limit": 25, "provider": 20, "content": 10, "validation": 10, "transport": 5}
+_STATUS = {"rate_limit": 429, "provider": 503}
+_WORDS = (
+    "order refund ticket summary invoice policy update answer question model route label detail record trace".split()
+)
+_SCORED = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Incident:
+    """One user's import runs into a model's rate limit: for `minutes`, from `ago` seconds before the end on. Of the
+    calls in that time `share` are its; `refused` is the chance that a request to the `model` is told 429. What was
+    refused twice is asked of `other`, which is dearer."""
+
+    ago: float = 9 * 3600.0
+    minutes: float = 40.0
+    model: str = "openai/gpt-4o-mini"
+    other: str = "openai/gpt-4o"
+    user: str = "importer"
+    tag: str = "import"
+    share: float = 0.6
+    refused: float = 0.6
+
+    def during(self, started: float, end: float) -> bool:
+        """Whether a moment lies in it."""
+        return end - self.ago <= started < end - self.ago + self.minutes * 60
+
+
+def write(
+    path: Path,
+    calls: int,
+    *,
+    days: float = 30.0,
+    until: float | None = None,
+    seed: int = 0,
+    incident: Incident | None = None,
+) -> None:
+    """Write the ledger at `path`: so many calls in the `days` up to `until` (Unix seconds; now)."""
+    prepare(path)
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA synchronous = OFF")
+    db.execute("PRAGMA cache_size = -200000")
+    lot, end = random.Random(seed), time.time() if until is None else until
+    db.execute("INSERT INTO configs VALUES ('c1', '{\"params\": {}}')")
+    _prompts(db, end - days * DAY)
+    for start in range(0, calls, 20_000):
+        lots = list(_calls(lot, range(start, min(calls, start + 20_000)), calls, days, end, incident))
+        _put(db, "calls", [one["row"] for one in lots])
+        _put(db, "attempts", [row for one in lots for row in one["attempts"]])
+        _put(db, "texts", [one["text"] for one in lots])
+        _put(db, "scores", [one["score"] for one in lots if one["score"]])
+        db.commit()
+    db.execute("INSERT INTO texts_fts (texts_fts) VALUES ('rebuild')")
+    _experiments(db, end)
+    db.commit()
+    db.close()
+
+
+def pack(path: Path) -> int:
+    """Make all packs of columns at once, as a Lab makes them one by one while it writes; how many."""
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    made = packs.pack(db)
+    db.execute("COMMIT")
+    db.close()
+    return made
+
+
+def _put(db: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        names = list(rows[0])
+        sql = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+        db.executemany(sql, [tuple(row.values()) for row in rows])
+
+
+def _prompts(db: sqlite3.Connection, first: float) -> None:
+    for name, versions in (("triage", 3), ("orders", 2), ("passages", 1)):
+        for version in range(1, versions + 1):
+            text = json.dumps([{"role": "user", "content": f"{name} {version}: {{{{text}}}}"}])
+            row = {"name": name, "version": version, "hash": f"{name}{version}", "template": text}
+            _put(db, "prompts", [{**row, "created_at": first, "changed": ""}])
+
+
+def _experiments(db: sqlite3.Connection, end: float) -> None:
+    content = json.dumps({"models": list(MODELS), "scorers": {"label": "label"}})
+    for (name,) in db.execute("SELECT DISTINCT experiment FROM calls WHERE experiment IS NOT NULL").fetchall():
+        db.execute("INSERT INTO experiments VALUES (?, ?, 'triage', 'hash', 0, ?)", (name, end - DAY, content))
+    db.execute(
+        "INSERT INTO cells (experiment, cell, place, prompt_name, prompt_version, model, case_id, cluster, repeat,"
+        " expected) SELECT experiment, cell, id, prompt_name, prompt_version, model, 'case' || (id % 100),"
+        " 'case' || (id % 100), 0, 'x' FROM calls WHERE cell IS NOT NULL"
+    )
+
+
+def _calls(
+    lot: random.Random, numbers: range, total: int, days: float, end: float, incident: Incident | None
+) -> Iterator[dict[str, Any]]:
+    for number in numbers:
+        started = end - days * DAY * (1 - (number + 0.5) / total) - 60
+        during = incident is not None and incident.during(started, end)
+        yield _call(lot, number, started, incident if during else None)
+
+
+def _call(lot: random.Random, number: int, started: float, incident: Incident | None) -> dict[str, Any]:
+    model = lot.choices(list(MODELS), _SHARES)[0]
+    user, tags = (
+        f"user{int(lot.paretovariate(0.9)) % 200:03d}",
+        lot.choice([[], ["nightly"], ["web", "de"], ["web", "en"]]),
+    )
+    prompt = lot.choice([("triage", lot.randint(1, 3)), ("orders", lot.randint(1, 2)), ("passages", 1), (None, None)])
+    scored = prompt[0] is not None and incident is None and lot.random() < _SCORED
+    if incident is not None and lot.random() < incident.share:
+        model, user, tags, prompt = incident.model, incident.user, [incident.tag], ("orders", 2)
+    call_id = f"{int(started * 1000):013x}{number:09x}"
+    sent, made, queue = lot.randint(40, 900), lot.randint(10, 300), lot.expovariate(200)
+    cached = lot.random() < 0.01
+    tries = [] if cached else list(_attempts(lot, call_id, started + queue, model, sent, made, incident))
+    winner = next((one for one in tries if one["won"]), None)
+    last = tries[-1] if tries and winner is None else None
+    ended = winner or last
+    texts = f"{' '.join(lot.choices(_WORDS, k=12))} {number}", " ".join(lot.choices(_WORDS, k=30))
+    row = {
+        **{"id": number + 1, "call_id": call_id, "started_at": started},
+        "ended_at": started + queue if ended is None else ended["started_at"] + ended["latency"],
+        **{"status": "failed" if last else "ok", "kind": last and last["kind"], "phase": last and last["phase"]},
+        **{"reason": "refused" if last and last["kind"] == "content" else None, "error": last and last["error"]},
+        **{"model": model, "answered_by": winner and winner["model"].split("/")[1], "streamed": 1},
+        **{"n_attempts": len(tries), "latency": winner and winner["latency"], "ttft": winner and winner["ttft"]},
+        **{"queue": queue, "cost": sum(one["cost"] for one in tries), "input_tokens": sent, "output_tokens": made},
+        **{"finish_reason": "stop" if winner else None, "prompt_name": prompt[0], "prompt_version": prompt[1]},
+        **{"config": "c1", "user": user, "tags": json.dumps(tags), "lane": "batch" if scored else "interactive"},
+        **{"cached": int(cached), "hedged": int(any(one["role"] == "hedge" for one in tries))},
+        "fell_back": int(any(one["role"] == "fallback" for one in tries)),
+        "experiment": f"nightly-{number % 20}" if scored else None,
+        "cell": f"cell{number}" if scored else None,
+        "valid": 1 if prompt[0] and winner else None,
+    }
+    score = {"call_id": call_id, "scorer": "label", "score": float(lot.random() < 0.85)}
+    messages = json.dumps([{"role": "user", "content": texts[0]}])
+    text = {
+        "id": number + 1,
+        "messages": messages,
+        "prompt": texts[0],
+        "answer": texts[1] if winner or cached else None,
+    }
+    return {"row": row, "attempts": tries, "text": {**text, "done": 1}, "score": score if scored and winner else None}
+
+
+def _attempts(
+    lot: random.Random, call_id: str, at: float, model: str, sent: int, made: int, incident: Incident | None
+) -> Iterator[dict[str, Any]]:
+    """The requests of one call, in their order: retried after failures, hedged now and then, fallen back at last."""
+    kinds, weights = list(FAILURES), list(FAILURES.values())
+    hedged, role, wait = lot.random() < 0.06, "first", 0.0
+    for number in range(1, 5):
+        refused = incident is not None and model == incident.model and lot.random() < incident.refused
+        kind = "rate_limit" if refused else lot.choices(kinds, weights)[0] if lot.random() < 0.13 else None
+        median, spread, speed, price_in, price_out = MODELS[model]
+        ttft = lot.lognormvariate(math.log(median), spread) * (lot.uniform(3, 30) if lot.random() < 0.02 else 1)
+        latency = ttft + made / speed
+        if kind is not None:
+            latency = 10.0 if kind == "timeout" else lot.uniform(0.05, 0.4)
+        loses = kind is None and number == 1 and hedged
+        cost = 0.0 if kind in ("rate_limit", "transport") else sent * price_in + made * price_out * (0.3 if kind else 1)
+        yield {
+            **{"call_id": call_id, "number": number, "role": role, "model": model, "way": "wire", "started_at": at},
+            "status": "cancelled" if loses else "failed" if kind else "ok",
+            **{"kind": kind, "phase": "first_token" if kind == "timeout" else None},
+            "error": kind and f"{model}: made up: {kind.replace('_', ' ')}",
+            "http_status": None if kind in ("timeout", "transport") else _STATUS.get(kind or "", 200),
+            "retry_after": 2.0 if kind == "rate_limit" else None,
+            **{"wait": wait, "connect": 0.02, "ttft": None if kind else ttft, "latency": latency},
+            **{"won": int(kind is None and not loses), "cost": cost, "input_tokens": sent, "output_tokens": made},
+            **{"loop_lag": 0.001, "saturated": int(lot.random() < 0.003)},
+        }
+        if kind is None and not loses:
+            return
+        if kind in ("content", "validation") and number > 1:
+            return
+        if loses:
+            role, wait, at = "hedge", 0.0, at + median * 2
+        elif incident is not None and number == 2 and model == incident.model:
+            role, model, wait, at = "fallback", incident.other, 0.0, at + latency
+        elif number == 3:
+            return
+        else:
+            wait = lot.uniform(2.0, 2.5) if kind == "rate_limit" else lot.uniform(0.2, 1.0)
+            role, at = "retry", at + latency + wait

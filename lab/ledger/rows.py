@@ -1,0 +1,141 @@
+"""Calls and attempts as rows: the statements that write them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from lab.ledger.privacy import Clean
+from lab.values import Attempt, Call, Checked, Usage
+
+Statement = tuple[str, Sequence[Any]]
+UNANSWERED = ("budget", "busy", "auth", "quota")
+"""Kinds of failure that say nothing of the question: such a cell is asked again."""
+_KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
+ANSWERED = (
+    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
+    " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
+)
+"""What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
+bug, not an answer."""
+
+_BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
+    config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
+_SAID_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
+_END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
+    WHERE id = (SELECT id FROM calls WHERE call_id = ?)"""
+_CHECK = """INSERT OR REPLACE INTO checks (call_id, attempt, place, name, passed, score, threshold, step, broken,
+    message, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_CONFIG = "INSERT OR IGNORE INTO configs (config, content) VALUES (?, ?)"
+
+
+def begin_call(
+    call: Call, started_at: float, config: str, content: str, clean: Clean, *, whole: bool
+) -> list[Statement]:
+    """The rows of a call that has come in; its words only if `whole`."""
+    messages, prompt = clean.messages(call) if whole else ("[]", "")
+    return [
+        (_CONFIG, (config, content)),
+        (
+            _BEGIN_CALL,
+            (
+                call.call_id,
+                started_at,
+                call.model,
+                call.streamed,
+                call.prompt_name,
+                call.prompt_version,
+                config,
+                clean.text(call.user) if call.user else call.user,
+                json.dumps([tag.encode("utf-8", "replace").decode() for tag in clean.deep(call.tags)]),
+                call.lane,
+                call.experiment,
+                call.cell,
+                call.key,
+            ),
+        ),
+        (_BEGIN_TEXT, (messages, prompt, whole, call.call_id)),
+    ]
+
+
+def said(call: Call, clean: Clean) -> Statement:
+    """The words of a call whose beginning was written without them."""
+    return (_SAID_TEXT, (*clean.messages(call), call.call_id))
+
+
+def end_call(
+    call_id: str, values: dict[str, Any], answer: str | None, tool_calls: str | None, digest: str | None = None
+) -> list[Statement]:
+    """How a call ended: `values` are columns of `calls`. The first statement must find the call's row."""
+    return [
+        (
+            f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",
+            (*values.values(), call_id),
+        ),
+        (_END_TEXT, (answer, tool_calls, digest, call_id)),
+    ]
+
+
+def costed(call_id: str, cost: float | None, estimated: bool) -> Statement:
+    """What a call cost after all."""
+    return ("UPDATE calls SET cost = ?, cost_estimated = ? WHERE call_id = ?", (cost, estimated, call_id))
+
+
+def put_attempt(attempt: Attempt, clean: Clean, *, whole: bool = True) -> list[Statement]:
+    """An attempt as it stands now: written when it starts and again when it ends."""
+    answer = attempt.answer
+    usage = answer.usage if answer else None
+    row = {name: getattr(attempt, name) for name in _ATTEMPT}
+    row |= {name: clean.text(row[name]) if whole else None for name in ("error", "body") if row[name]}
+    row |= {
+        "price": json.dumps(asdict(answer.price)) if answer and answer.price else None,
+        "finish_reason": answer.finish_reason if answer else None,
+        "request_id": answer.request_id if answer else None,
+        **_tokens(usage),
+    }
+    names, changed = ", ".join(row), ", ".join(f"{name} = excluded.{name}" for name in row)
+    return [
+        (
+            f"INSERT INTO attempts ({names}) VALUES ({', '.join('?' * len(row))})"
+            f" ON CONFLICT (call_id, number) DO UPDATE SET {changed}",
+            tuple(row.values()),
+        )
+    ]
+
+
+def put_checks(call_id: str, attempt: int, found: Sequence[Checked], clean: Clean, *, whole: bool) -> list[Statement]:
+    """What the checks found in the answer of one attempt; in words only if `whole`."""
+    return [
+        (
+            _CHECK,
+            (
+                *(call_id, attempt, place, one.name, one.passed, one.score, one.threshold, one.step, one.broken),
+                clean.text(one.message) if whole and one.message else None,
+                json.dumps(clean.deep([asdict(part) for part in one.parts])) if whole and one.parts else None,
+            ),
+        )
+        for place, one in enumerate(found)
+    ]
+
+
+def _tokens(usage: Usage | None) -> dict[str, Any]:
+    if usage is None:
+        return {}
+    return {
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "usage": json.dumps(usage.raw) if usage.raw is not None else None,
+        "usage_estimated": usage.estimated,
+    }
+
+
+_ATTEMPT = """
+    call_id number role model way form started_at status kind phase reason error body http_status retry_after wait
+    connect ttft latency won cost cost_estimated loop_lag saturated
+""".split()

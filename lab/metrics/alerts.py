@@ -1,0 +1,265 @@
+"""Alerts: rules over the figures, kept in a file; what fires now, and what it says.
+
+They look at what users feel, calls as they ended, and at nothing that retries recovered. A share or a percentile fires
+by the low end of its 95 % interval, so that three failures out of four calls at night wake nobody.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from lab import stats
+from lab.ledger.file import Ledger
+from lab.ledger.queries import spent
+from lab.metrics import metrics, parse_span
+from lab.metrics.figures import SHARES, TIMES
+from lab.show import units
+from lab.show.text import one_line
+
+BUILT_IN = Path(__file__).with_name("alerts.toml")
+SHARE_OF = {"failed": ("failed", "ended"), "fallback": ("fallback_rate", "calls"), "invalid": ("invalid", "checked")}
+PERCENTILES = tuple(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES)
+FIGURES = (*SHARE_OF, "auth", "quota", *PERCENTILES, "waiting", "spent")
+BY = ("model", "user", "tag", "experiment", "prompt_name")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One alert of the file: `alerts.toml` says what the names mean. `over` and `past` are in seconds."""
+
+    name: str
+    figure: str
+    by: str = "model"
+    over: float = 900.0
+    above: float | None = None
+    times: float | None = None
+    past: float = 604_800.0
+    least: int = 20
+    usd: float | None = None
+    per: Literal["day", "month"] = "day"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A rule that fires: for which `group`, its `value` now, what it was in the `past` (None where that is not asked or
+    not known), over how many calls, and all of it as a sentence."""
+
+    name: str
+    figure: str
+    group: str
+    value: float
+    limit: float
+    past: float | None
+    n: int
+    at: float
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.message}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
+
+def load(path: str | Path | None = None, ledger: Path | None = None) -> list[Rule]:
+    """The rules of a file: `path`, `$LAB_ALERTS`, `alerts.toml` beside the ledger, or those that come with the lab.
+
+    Raises `ValueError` that says what is wrong with which rule.
+    """
+    found = path or os.environ.get("LAB_ALERTS")
+    if not found and ledger is not None and (beside := ledger.with_name("alerts.toml")).exists():
+        found = beside
+    file = Path(found) if found else BUILT_IN
+    try:
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as odd:
+        raise ValueError(f"{file} can't be read: {odd.strerror}") from odd
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as odd:
+        raise ValueError(f"{file} is no TOML: {odd}") from odd
+    listed = said.get("alert")
+    if set(said) - {"alert"} or not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise ValueError(f"{file}: [[alert]] tables, and nothing else")
+    return [_rule(one, f"{file}, alert {number}") for number, one in enumerate(listed, 1)]
+
+
+def _rule(said: Mapping[str, Any], where: str) -> Rule:
+    def wrong(why: str) -> ValueError:
+        return ValueError(f"{where}: {why}")
+
+    valid = [one.name for one in fields(Rule)]
+    if unknown := set(said) - set(valid):
+        raise wrong(f"{', '.join(sorted(unknown))}: one of {', '.join(valid)}")
+    for name in ("name", "figure"):
+        if not isinstance(said.get(name), str) or not said[name].strip():
+            raise wrong(f"{name}={said.get(name)!r}: a text")
+    for name, choice in (("figure", FIGURES), ("by", BY), ("per", ("day", "month"))):
+        if name in said and said[name] not in choice:
+            raise wrong(f"{name}={said[name]!r}: one of {', '.join(choice)}")
+    for name in ("above", "times", "usd", "least"):
+        if name in said and (isinstance(said[name], bool) or not isinstance(said[name], int | float) or said[name] < 0):
+            raise wrong(f"{name}={said[name]!r}: a number of at least 0")
+    try:
+        spans = {name: parse_span(said[name]) for name in ("over", "past") if name in said}
+    except ValueError as odd:
+        raise wrong(str(odd)) from odd
+    rule = Rule(**{**said, **spans})
+    if rule.above is None and rule.times is None:
+        raise wrong("above or times, or both: a limit")
+    if rule.figure == "spent" and not rule.usd:
+        raise wrong("usd: the budget in US dollars")
+    if rule.figure not in (*SHARE_OF, *PERCENTILES) and (rule.times is not None or rule.above is None):
+        raise wrong(f"{rule.figure} has no past to compare with: above")
+    return rule
+
+
+def firing(book: Ledger, rules: Sequence[Rule], now: float | None = None) -> list[Alert]:
+    """The alerts that fire at `now` (Unix seconds), in the rules' order."""
+    return _Look(book, time.time() if now is None else now).all(rules)
+
+
+class _Look:
+    """One look at the ledger: figures that several rules want are made once."""
+
+    def __init__(self, book: Ledger, now: float):
+        self._book, self._now = book, now
+        self._known: dict[Any, dict[str, dict[str, Any]]] = {}
+
+    def all(self, rules: Sequence[Rule]) -> list[Alert]:
+        return [alert for rule in rules for alert in self._of(rule)]
+
+    def _figures(self, figure: str, by: str, start: float, end: float) -> dict[str, dict[str, Any]]:
+        parts = _NEEDS.get(figure, ("times",))
+        key = (parts, by, start, end)
+        if key not in self._known:
+            frame = metrics(self._book, since=start, until=end, by=(by,), only=parts)
+            rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+            self._known[key] = {str(row[by]) if row[by] is not None else "none": row for row in rows}
+        return self._known[key]
+
+    def _of(self, rule: Rule) -> list[Alert]:
+        if rule.figure == "spent":
+            return self._spent(rule)
+        if rule.figure in ("auth", "quota"):
+            return self._kind(rule)
+        if rule.figure == "waiting":
+            return self._waiting(rule)
+        begin = self._now - rule.over
+        recent = self._figures(rule.figure, rule.by, begin, self._now)
+        before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
+        found = (self._risen(rule, group, row, before.get(group)) for group, row in recent.items())
+        return [alert for alert in found if alert is not None]
+
+    def _waiting(self, rule: Rule) -> list[Alert]:
+        """Of calls that wait, however long already: those that a dead process left are too old for `over` some time."""
+        rows = self._grouped(
+            rule,
+            "count(*) AS n, ? - min(started_at) AS oldest",
+            "status = 'running' AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.call_id = calls.call_id)",
+            [self._now],
+        )
+        found = []
+        for row in rows:
+            if row["n"] >= rule.least and row["oldest"] > (rule.above or 0.0):
+                wait = units.seconds(row["oldest"])
+                said = f"{row['name']}: {row['n']:,} calls wait for their first request, the oldest for {wait}"
+                found.append(self._alert(rule, row["name"], row["oldest"], rule.above or 0.0, None, row["n"], said))
+        return found
+
+    def _grouped(self, rule: Rule, figures: str, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows of calls in the rule's time, by what it is looked at by."""
+        name, tags = f"calls.{rule.by}", ""
+        if rule.by == "tag":
+            name, tags = "call_tags.tag", " JOIN call_tags ON call_tags.id = calls.id"
+        return self._book.query(
+            f"SELECT coalesce({name}, 'none') AS name, {figures} FROM calls{tags}"
+            f" WHERE {where} AND started_at >= ? AND started_at < ? GROUP BY 1 ORDER BY 2 DESC",
+            [*values, self._now - rule.over, self._now],
+        )
+
+    def _risen(self, rule: Rule, group: str, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> Alert | None:
+        value, low, _high, n = _measured(rule.figure, row)
+        if n < rule.least or low is None or value is None:
+            return None
+        limit, past = rule.above or 0.0, None
+        if rule.times is not None:
+            then, _low, high, many = _measured(rule.figure, before) if before else (None, None, None, 0)
+            if many >= rule.least and then is not None:
+                past = then
+                limit = max(limit, rule.times * (high if rule.figure in PERCENTILES and high is not None else then))
+            elif rule.above is None:
+                return None  # no past of its own, and nothing else to be held against
+        if low <= limit:
+            return None
+        say = units.seconds if rule.figure in PERCENTILES else _percent
+        was = "" if past is None else f", {say(past)} before"
+        name = rule.figure.replace("_", " ") if rule.figure in PERCENTILES else _WORDS[rule.figure]
+        said = f"{group}: {name} {say(value)}{was} ({n:,} calls in {_span(rule.over)})"
+        return self._alert(rule, group, value, limit, past, n, said)
+
+    def _kind(self, rule: Rule) -> list[Alert]:
+        where = "kind = ? AND status = 'failed'"
+        rows = self._grouped(rule, "count(*) AS n, max(error) AS error", where, [rule.figure])
+        found = []
+        for row in rows:
+            if row["n"] > (rule.above or 0) and row["n"] >= rule.least:
+                why = one_line(row["error"] or "", 160)
+                said = f"{row['name']}: {row['n']:,} calls failed ({rule.figure}) in {_span(rule.over)}: {why}"
+                found.append(self._alert(rule, str(row["name"]), row["n"], rule.above or 0.0, None, row["n"], said))
+        return found
+
+    def _spent(self, rule: Rule) -> list[Alert]:
+        day = datetime.fromtimestamp(self._now, UTC)
+        days = (
+            [day.date().isoformat()] if rule.per == "day" else [f"{day:%Y-%m}-{n:02d}" for n in range(1, day.day + 1)]
+        )
+        usd, budget = sum(spent(self._book, "day", one) for one in days), rule.usd or 0.0
+        if usd <= (rule.above or 0.0) * budget:
+            return []
+        span = "today" if rule.per == "day" else "this month"
+        said = f"{units.dollars(usd)} of {units.dollars(budget)} spent {span} (UTC), {usd / budget:.0%}"
+        return [self._alert(rule, rule.per, usd / budget, rule.above or 0.0, None, 0, said)]
+
+    def _alert(
+        self, rule: Rule, group: str, value: float, limit: float, past: float | None, n: int, said: str
+    ) -> Alert:
+        found = {"value": float(value), "limit": float(limit), "past": past, "n": int(n), "at": self._now}
+        return Alert(name=rule.name, figure=rule.figure, group=group, message=said, **found)
+
+
+_NEEDS = {
+    "failed": ("outcomes",),
+    **{"fallback": ("outcomes", "requests"), "invalid": ("outcomes", "requests")},
+}
+_WORDS = {"failed": "failed", "fallback": "answered by a fallback", "invalid": "answers that fail their checks"}
+
+
+def _measured(figure: str, row: Mapping[str, Any]) -> tuple[float | None, float | None, float | None, int]:
+    """The value, the ends of its interval, and how many calls stand behind it."""
+    if figure in PERCENTILES:
+        return row[figure], row[f"{figure}_low"], row[f"{figure}_high"], row["answers"]
+    part, whole = SHARE_OF[figure]
+    n = int(row[whole] or 0)
+    if not n:
+        return None, None, None, 0
+    count = row[part] if figure == "failed" else round((row[part] or 0.0) * n)
+    found = stats.wilson(int(count), n)
+    return found.estimate, found.low, found.high, n
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1%}"
+
+
+def _span(seconds: float) -> str:
+    for unit, many in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= many and seconds % many == 0:
+            return f"{seconds / many:.0f} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,120 @@
+"""What an HTTP answer that is no success means: status, headers and body -> one of the kinds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from lab import errors
+from lab.show.text import shortened
+
+_QUOTA = ("insufficient_quota", "billing", "credit balance", "exceeded your current quota", "payment required")
+_CONTEXT = (
+    "context_length_exceeded",
+    "context window",
+    "maximum context length",
+    "exceed_context_size",
+    "too long:",
+    "exceeds the maximum number of tokens",
+)
+_FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "content management policy", "content filtering")
+_KEY = ("api_key_invalid", "api key not valid", "api key expired")
+_NO_MODEL = ("model_not_found", "does not exist", "no such model", "unknown model", "model not found")
+
+
+def from_status(status: int, headers: Mapping[str, str], body: str, *, model: str, now: float) -> errors.LabError:
+    """The failure behind an HTTP status of 300 or more. `now` is Unix time, for dates in `Retry-After`."""
+    said = message_of(body)
+    low = body.lower()
+    wait = retry_after(headers, now)
+    wait = _google_wait(body) if wait is None else wait
+
+    def made(cls: type[errors.LabError], text: str, **more: Any) -> errors.LabError:
+        return cls(f"{model}: {text} (HTTP {status})", status=status, body=body, retry_after=wait, **more)
+
+    def says(words: tuple[str, ...]) -> bool:
+        return any(word in low for word in words)
+
+    if status == 429 and "perminute" in low:  # Gemini calls its rates quotas
+        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
+    if status == 402 or (status in (400, 403, 429) and says(_QUOTA)):
+        return made(errors.QuotaError, f"the account has no quota left: {said}")
+    if status == 429:
+        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
+    if status in (401, 403) or (status == 400 and says(_KEY)):
+        return made(errors.AuthError, f"the provider refuses the key: {said}")
+    if status in (408, 504):
+        return made(errors.TimeoutError, f"the provider timed out: {said}", phase="attempt")
+    if status == 404 or (status == 400 and says(_NO_MODEL)):
+        return made(errors.UnsupportedError, f"no such model or address: {said}")
+    if status in (400, 413, 422) and says(_CONTEXT):
+        return made(errors.UnsupportedError, f"more than the model's context window holds: {said}")
+    if status == 400 and says(_FILTER):
+        return made(errors.ContentError, f"the provider's filter refused the request: {said}", reason="filtered")
+    if status >= 500:
+        return made(errors.ProviderError, f"the provider failed: {said}")
+    if 300 <= status < 400:
+        return made(errors.ProviderError, "the provider redirects elsewhere, which is not followed")
+    return made(errors.InvalidRequestError, f"the provider refuses the request: {said}")
+
+
+def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
+    """The failure behind an error object inside an answer that said success; its secrets are out already."""
+    body = json.dumps(error, ensure_ascii=False)
+    said = message_of(body)
+    code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
+    if code in ("rate_limit_exceeded", "rate_limit_error", "429"):
+        return errors.RateLimitError(f"{model}: too many requests: {said}", status=status, body=body)
+    if code in ("insufficient_quota", "billing_error"):
+        return errors.QuotaError(f"{model}: the account has no quota left: {said}", status=status, body=body)
+    return errors.ProviderError(f"{model}: the provider sent an error as its answer: {said}", status=status, body=body)
+
+
+def _hint(wait: float | None) -> str:
+    return "" if wait is None else f"; it asks for {wait:g} s"
+
+
+def _google_wait(body: str) -> float | None:
+    """The wait that Google's error details ask for (`RetryInfo`), in seconds."""
+    found = re.search(r'"retryDelay":\s*"([0-9.]{1,9})s"', body)
+    try:
+        return float(found[1]) if found else None
+    except ValueError:
+        return None
+
+
+def message_of(body: str) -> str:
+    """What a provider's error body says, on one line of at most 300 characters."""
+    try:
+        found: Any = json.loads(body)
+    except ValueError:
+        found = body
+    for _ in range(3):
+        if isinstance(found, list) and found:
+            found = found[0]
+        elif isinstance(found, dict):
+            found = found.get("error") or found.get("message") or found.get("detail") or json.dumps(found)
+    line = " ".join(str(found).split()) or "nothing more was said"
+    return shortened(line, 300)
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """The wait that the headers ask for, in seconds; None when they ask for none or can't be read."""
+    low = {name.lower(): value for name, value in headers.items()}
+    try:
+        if "retry-after-ms" in low:
+            return max(0.0, float(low["retry-after-ms"]) / 1000)
+        if "retry-after" not in low:
+            return None
+        return max(0.0, float(low["retry-after"]))
+    except ValueError:
+        pass
+    try:
+        at = parsedate_to_datetime(low.get("retry-after", ""))
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now)

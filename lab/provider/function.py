@@ -1,0 +1,39 @@
+"""A plain function in a provider's place: for tests, demonstrations, and what answers without a model."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lab.values import Answer, Call, Event, Price, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A plain (or async) function `Call -> str | Answer` in a provider's place."""
+
+    function: Callable[[Call], Any]
+
+    async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
+        """One attempt: the whole answer is its only piece."""
+        loop = asyncio.get_running_loop()
+        yield Event("sent", loop.time(), way="function")
+        found = self.function(call)
+        found = await found if isinstance(found, Awaitable) else found
+        answer = found if isinstance(found, Answer) else Answer(text=found, finish_reason="stop", usage=Usage())
+        if answer.text:
+            yield Event("piece", loop.time(), text=answer.text)
+        yield Event("done", loop.time(), answer=answer)
+
+    async def worst_case(self, call: Call) -> float | None:
+        """A function's price is not known."""
+        return None
+
+    async def price(self, call: Call) -> Price | None:
+        """Nor what a token costs."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,168 @@
+"""One attempt: a call goes in, its events come out.
+
+A call goes one of two ways, and its attempt says which.
+
+`wire`: LiteLLM's provider configuration writes the request and reads the answer, the lab sends the bytes
+itself and so sees true times, raw status and the real end of a stream. Only providers in `ADMITTED` go this
+way; for each of them a test shows that host, key and body equal those of `litellm.acompletion`.
+`carried`: `litellm.acompletion`, its retries off, for everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+from lab import errors, redact
+from lab.provider import child, failures, tap
+from lab.provider.carried import carried
+from lab.provider.dialect import translate
+from lab.provider.fit import fit
+from lab.provider.form import formed
+from lab.provider.loading import warm
+from lab.provider.prices import Pricer, listed_price, pricer, worst_cost
+from lab.provider.reading import read_stream, read_whole
+from lab.provider.request import Request
+from lab.provider.wire import Marks, Wire
+from lab.values import Call, Event, Price, Usage
+
+OWN = {"local": "lab.provider.local", "sim": "lab.sim"}
+"""Model prefixes served by a process of the lab's own, and the module that is run for it."""
+
+
+class Provider:
+    """Turns a call into a stream of events, by wire or carried. Used on one event loop."""
+
+    def __init__(self) -> None:
+        self._wire: Wire | None = None
+        self._client: Any = None
+
+    async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
+        """Send `call` once: `sent`, then what comes, then `done`. Raises a `LabError` for whatever is no answer.
+
+        `connect` is how many seconds the connection may take; None is no limit.
+        """
+        sent, odd = False, None
+        events = self._open(call, connect)
+        try:
+            async for event in events:
+                sent = True
+                yield event
+        except errors.LabError:
+            raise
+        except Exception as found:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
+            odd = f"{type(found).__name__}: {found}"
+        finally:
+            await events.aclose()
+        if odd is not None:
+            odd = redact.text(odd, redact.secrets(call.params))[:500]
+            if sent:
+                raise errors.MalformedError(f"{call.model}: the answer can't be read: {odd}")
+            raise errors.InvalidRequestError(f"{call.model}: the request can't be sent: {odd}")
+
+    async def _open(self, call: Call, connect: float | None) -> AsyncGenerator[Event]:
+        loop = asyncio.get_running_loop()
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
+        name, params, prices = call.model, dict(call.params), None
+        owner, _, own = call.model.partition("/")
+        if owner in OWN:
+            if "api_base" not in params:
+                server = child.shared(OWN[owner])
+                endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
+                prices = endpoint.models.get(_plain(own))
+                if prices is None:
+                    raise errors.UnsupportedError(
+                        f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
+                    )
+                params["api_base"] = endpoint.url
+            name, params["api_base"] = _spoken(own, params["api_base"])
+            params["api_key"] = params.get("api_key", "none-needed")
+        fit(call.model, name, call.messages, call.params, prices)
+        messages, params, form = formed(call, name, params, own=owner in OWN)
+        call = call if form is None else replace(call, messages=messages)
+        request = translate(name, messages, params, streamed=call.streamed, said=call.model)
+        price = pricer(request.provider, request.model, prices) if request else None
+        events = (
+            self._by_wire(call, request, price, connect)
+            if request is not None
+            else carried(call, name, params, connect, self._handler(), prices)
+        )
+        try:
+            async for event in events:
+                yield replace(event, form=form) if form is not None and event.kind == "sent" else event
+        finally:
+            await events.aclose()
+
+    async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
+        loop, wire = asyncio.get_running_loop(), self._pool()
+        payload = json.dumps(request.body).encode()
+        marks = Marks(loop.time())
+        yield Event("sent", marks.start, way="wire", price=price(Usage(), None))
+        async with wire.post(request.url, request.headers, payload, marks, connect=limit) as response:
+            connect = None if marks.connected is None else marks.connected - marks.start
+            yield Event("headers", loop.time(), status=response.status, connect=connect)
+            if response.status >= 300:
+                text = (await response.body(64 * 1024)).decode("utf-8", "replace")
+                text = redact.text(text, redact.secrets(call.params))[:60_000]
+                raise failures.from_status(response.status, response.headers, text, model=call.model, now=time.time())
+            reader = read_stream if call.streamed else read_whole
+            async for event in reader(call, request, price, response):
+                yield event
+
+    def _pool(self) -> Wire:
+        if self._wire is None:
+            self._wire = Wire()
+        return self._wire
+
+    def _handler(self) -> Any:
+        if self._client is None:
+            self._client = tap.handler(self._pool())
+        return self._client
+
+    async def worst_case(self, call: Call) -> float | None:
+        """The most that one attempt can cost, in US dollars; None where no price is known."""
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
+        owner, _, own = call.model.partition("/")
+        if owner in OWN and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
+            return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)))
+        return worst_cost(call, call.model)
+
+    async def price(self, call: Call) -> Price | None:
+        """US dollars a token; None where no price is known."""
+        if not (loaded := warm()).done():
+            await asyncio.wrap_future(loaded)
+        owner, _, own = call.model.partition("/")
+        if owner in OWN and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
+            return pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
+        return listed_price(call.model)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._wire is not None:
+            await self._wire.close()
+
+
+_SPOKEN = {"anthropic": "", "gemini": "/v1beta"}
+"""Protocols besides OpenAI's that the simulation speaks, and where: `sim/anthropic/steady`."""
+
+
+def _spoken(own: str, base: str) -> tuple[str, str]:
+    """The name by which LiteLLM knows a model of the lab's own servers, and its address."""
+    protocol, _, rest = own.partition("/")
+    if protocol in _SPOKEN and rest:
+        return own, base.removesuffix("/v1") + _SPOKEN[protocol]
+    return f"openai/{own}", base
+
+
+def _plain(own: str) -> str:
+    """A simulated model's name without the protocol it is asked in and without its faults."""
+    protocol, _, rest = own.partition("/")
+    return (rest if protocol in _SPOKEN else own).split("+")[0]

@@ -1,0 +1,32 @@
+"""Charts of what the ledger holds: a DataFrame in, an Altair chart out, of hundreds of points at most."""
+
+import altair as alt
+
+from lab.show.charts.comparing import frontier, intervals, shares, success
+from lab.show.charts.shared import GROUPS
+from lab.show.charts.tails import COLOURS, curves, ladder, phases, still_waiting, timeline
+from lab.show.charts.times import bursts, outcomes, over_time, stacked
+
+__all__ = [
+    "COLOURS",
+    "GROUPS",
+    "bursts",
+    "curves",
+    "for_notebooks",
+    "frontier",
+    "intervals",
+    "ladder",
+    "outcomes",
+    "over_time",
+    "phases",
+    "shares",
+    "stacked",
+    "still_waiting",
+    "success",
+    "timeline",
+]
+
+
+def for_notebooks() -> None:
+    """From here on, draw Altair's charts as pictures: seen offline, and by whoever reads the notebook on the web."""
+    alt.renderers.enable("png", scale_factor=2)

@@ -1,0 +1,166 @@
+"""Times: one call's, and the tail of many."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from lab.show.charts.shared import GREY, LOG, colours
+from lab.show.timeline import PARTS as COLOURS_OF
+
+WAITING, ANSWERING = "until the first token", "from there to the end"
+COLOURS = {WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
+
+
+def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
+    """Where the time of each call went: a bar a call, in the order of `calls`.
+
+    Uses the columns `model`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were not
+    streamed have no first token, and one segment. Calls without a latency are left out. `width` is in pixels,
+    or the page's own.
+    """
+    rows = []
+    for number, call in enumerate(calls[calls["latency"].notna()].to_dict("records"), 1):
+        name, total = f"{number}  {call['model']}", float(call["latency"])
+        first = 0.0 if pd.isna(call["ttft"]) else float(call["ttft"])
+        for part, start, end in ((WAITING, 0.0, first), (ANSWERING, first, total)):
+            rows.append(
+                {"call": name, "part": part, "start": start, "end": end, "seconds": end - start, "total": total}
+            )
+    data = pd.DataFrame(rows, columns=["call", "part", "start", "end", "seconds", "total"])
+    base = alt.Chart(data).encode(
+        y=alt.Y("call:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False))
+    )
+    bars = base.mark_bar(height={"band": 0.62}).encode(
+        x=alt.X("start:Q", title="seconds", axis=alt.Axis(grid=True, tickCount=6)),
+        x2="end:Q",
+        color=alt.Color(
+            "part:N",
+            title=None,
+            scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
+            legend=alt.Legend(orient="top"),
+        ),
+        tooltip=["call:N", "part:N", alt.Tooltip("seconds:Q", format=".3f"), alt.Tooltip("total:Q", format=".3f")],
+    )
+    ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
+    labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value("#808a91"))
+    return (bars + labels).properties(width=width, height=alt.Step(30))
+
+
+def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "container") -> alt.LayerChart:
+    """The share of calls that still wait after so many seconds, a line a group: where a line is flat is its tail.
+
+    `times` are seconds, `groups` the name of the line that each belongs to, in the order they are to be drawn. Both
+    axes are logarithmic; of each group at most 200 points are drawn, the slowest ones all.
+    """
+    frames = []
+    for name in groups.drop_duplicates():
+        found = times[groups == name].dropna().sort_values(ignore_index=True)
+        if not len(found):
+            continue
+        frame = pd.DataFrame({"seconds": found, "waiting": 1 - found.index / len(found), "group": name})
+        frames.append(frame.iloc[sorted({*range(0, len(frame), max(1, len(frame) // 150)), *range(len(frame))[-50:]})])
+    data = pd.concat(frames) if frames else pd.DataFrame(columns=["seconds", "waiting", "group"])
+    names = list(groups.drop_duplicates())
+    lines = (
+        alt.Chart(data)
+        .mark_line(interpolate="step-after", strokeWidth=2.5)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds", scale=alt.Scale(type="log", nice=False), axis=LOG),
+            y=alt.Y(
+                "waiting:Q",
+                title="share of calls still waiting",
+                scale=alt.Scale(type="log", domain=[0.001, 1], clamp=True),
+                axis=alt.Axis(format="~%", values=[1, 0.5, 0.1, 0.05, 0.01, 0.001]),
+            ),
+            color=colours("group", names),
+            tooltip=["group:N", alt.Tooltip("seconds:Q", format=".2f"), alt.Tooltip("waiting:Q", format=".2%")],
+        )
+    )
+    marks = pd.DataFrame({"waiting": [0.5, 0.05, 0.01], "name": ["p50", "p95", "p99"]})
+    base = alt.Chart(marks).encode(y="waiting:Q")
+    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color="#808a91")
+    labels = base.mark_text(align="left", dx=4, dy=-6, color="#808a91").encode(x=alt.value(0), text="name:N")
+    return (rules + labels + lines).properties(width=width, height=300)
+
+
+def curves(frame: pd.DataFrame, title: str = "seconds", width: int | str = "container") -> alt.LayerChart:
+    """The distribution of a time, a line a group: columns `group`, `seconds`, `share` (of the answers that took at most
+    so long), `n`, as `lab.metrics.curves` gives them. The scale of shares is that of the tail: p90, p99 and p99.9 are
+    as far apart."""
+    data = frame.assign(left=(1 - frame["share"]).clip(lower=1e-4), percentile=frame["share"] * 100)
+    names = list(frame["group"].drop_duplicates())
+    lines = (
+        alt.Chart(data)
+        .mark_line(interpolate="step-after", strokeWidth=2.5)
+        .encode(
+            x=alt.X("seconds:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=LOG),
+            y=alt.Y(
+                "left:Q",
+                title="share of answers, by then",
+                scale=alt.Scale(type="log", reverse=True, domain=[1e-4, 1], nice=False, clamp=True),
+                axis=alt.Axis(
+                    values=[1, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0001], labelExpr="format(1 - datum.value, '~%')"
+                ),
+            ),
+            color=colours("group", names),
+            tooltip=[
+                "group:N",
+                alt.Tooltip("seconds:Q", format=".3f"),
+                alt.Tooltip("percentile:Q", format=".2f"),
+                alt.Tooltip("n:Q", format=",", title="answers"),
+            ],
+        )
+    )
+    marks = pd.DataFrame({"left": [0.5, 0.05, 0.01], "name": ["p50", "p95", "p99"]})
+    base = alt.Chart(marks).encode(y="left:Q")
+    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color=GREY)
+    labels = base.mark_text(align="left", dx=4, dy=-6, color=GREY).encode(x=alt.value(0), text="name:N")
+    return (rules + labels + lines).properties(width=width, height=430)
+
+
+def ladder(frame: pd.DataFrame, title: str = "seconds", width: int | str = "container") -> alt.LayerChart:
+    """Percentiles with their intervals, a dot each: columns `group`, `percentile`, `share`, `seconds`, `low`, `high`,
+    `n`, as `lab.metrics.percentiles` gives them."""
+    groups = list(frame["group"].drop_duplicates())
+    rungs = list(frame.sort_values("share")["percentile"].drop_duplicates())
+    base = alt.Chart(frame).encode(
+        x=alt.X("percentile:N", title=None, sort=rungs, axis=alt.Axis(labelAngle=0, ticks=False)),
+        xOffset=alt.XOffset("group:N", sort=groups),
+        color=colours("group", groups),
+        tooltip=[
+            "group:N",
+            "percentile:N",
+            *(alt.Tooltip(f"{one}:Q", format=".3f") for one in ("seconds", "low", "high")),
+            alt.Tooltip("n:Q", format=",", title="answers"),
+        ],
+    )
+    axis = alt.Axis(format="~g", grid=True, tickCount=6)
+    spans = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
+        y=alt.Y("low:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=axis), y2="high:Q"
+    )
+    dots = base.mark_circle(size=70, opacity=1).encode(y="seconds:Q")
+    return (spans + dots).properties(width=width, height=430)
+
+
+def phases(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """Where the time went, a bar a group and kind of call: columns `group`, `calls`, `part`, `seconds`, as
+    `lab.metrics.phases` gives them."""
+    parts = list(frame["part"].drop_duplicates())
+    named = {**COLOURS_OF, "queue": COLOURS_OF["waiting"], "earlier attempts": "#e5566d"}
+    scale = alt.Scale(domain=parts, range=[named.get(part, GREY) for part in parts])
+    data = frame.assign(rank=frame["part"].map(parts.index), bar=frame["group"] + ", " + frame["calls"])
+    kinds = list(frame["calls"].drop_duplicates())
+    order = [f"{group}, {kind}" for group in frame["group"].drop_duplicates() for kind in kinds]
+    return (
+        alt.Chart(data)
+        .mark_bar(height={"band": 0.72})
+        .encode(
+            x=alt.X("sum(seconds):Q", title="seconds, on average"),
+            y=alt.Y("bar:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+            color=alt.Color("part:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=3)),
+            order="rank:Q",
+            tooltip=["group:N", "calls:N", "part:N", alt.Tooltip("seconds:Q", format=".3f")],
+        )
+        .properties(width=width, height=alt.Step(22))
+    )

@@ -1,0 +1,101 @@
+"""What happened over time."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from lab.show.charts.shared import colours
+
+
+def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """What became of calls over time, a dot each: columns `seconds` (since the first), `outcome`, `lane` (a row each,
+    any name), and `wait` (seconds, the dot's height)."""
+    names = list(frame["outcome"].drop_duplicates())
+    dots = (
+        alt.Chart(frame)
+        .mark_circle(size=42, opacity=0.75)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds since the first call"),
+            y=alt.Y("wait:Q", title="seconds until it ended"),
+            color=colours("outcome", names),
+            tooltip=[
+                "outcome:N",
+                "lane:N",
+                alt.Tooltip("seconds:Q", format=".2f"),
+                alt.Tooltip("wait:Q", format=".3f"),
+            ],
+        )
+    )
+    return dots.properties(width=width, height=200)
+
+
+def bursts(frame: pd.DataFrame, order: list[str], width: int | str = "container") -> alt.Chart:
+    """How long each call of a burst took, a row of dots a policy: columns `policy`, `wait` (seconds), `outcome`,
+    `place` (the dot's own, to tell it from others of the same time); policies from top to bottom as in `order`."""
+    names = list(frame["outcome"].drop_duplicates())
+    return (
+        alt.Chart(frame)
+        .mark_circle(size=46, opacity=0.7)
+        .encode(
+            x=alt.X("wait:Q", title="seconds until it ended"),
+            y=alt.Y("policy:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
+            yOffset=alt.YOffset("place:Q"),
+            color=colours("outcome", names),
+            tooltip=["policy:N", "outcome:N", alt.Tooltip("wait:Q", format=".2f")],
+        )
+        .properties(width=width, height=alt.Step(64))
+    )
+
+
+def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """How a few numbers went over time, a line each: columns `seconds`, `what`, `value`."""
+    names = list(frame["what"].drop_duplicates())
+    return (
+        alt.Chart(frame)
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(
+            x=alt.X("seconds:Q", title="seconds since the first call"),
+            y=alt.Y("value:Q", title=None),
+            color=colours("what", names),
+            tooltip=["what:N", alt.Tooltip("seconds:Q", format=".2f"), "value:Q"],
+        )
+        .properties(width=width, height=200)
+    )
+
+
+def stacked(
+    frame: pd.DataFrame, value: str, group: str, title: str, *, format: str = "~s", width: int | str = "container"
+) -> alt.Chart:
+    """A sum over time, a colour a group: columns `start` (UTC), `seconds` (the bins' width), `value` and `group` (by
+    their names). The largest group lies below."""
+    names = list(frame.groupby(group, observed=True)[value].sum().sort_values(ascending=False).index)
+    places = {name: place for place, name in enumerate(names)}
+    data = (
+        frame.astype({group: object})
+        .assign(
+            start=frame["start"].dt.tz_convert(None),
+            end=(frame["start"] + pd.to_timedelta(frame["seconds"], unit="s")).dt.tz_convert(None),
+            rank=frame[group].astype(object).map(places),
+        )
+        .sort_values(["start", "rank"])
+    )
+    data["top"] = data.groupby("start")[value].cumsum()
+    data["bottom"] = data["top"] - data[value]
+    return (
+        alt.Chart(data)
+        .mark_rect(stroke=None)
+        .encode(
+            x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True)),
+            x2="end:T",
+            y=alt.Y("bottom:Q", title=title, axis=alt.Axis(format=format, grid=True)),
+            y2="top:Q",
+            color=colours(group, names),
+            tooltip=[
+                alt.Tooltip("start:T", format="%Y-%m-%d %H:%M", title="from (UTC)"),
+                f"{group}:N",
+                alt.Tooltip(f"{value}:Q", format=format),
+            ],
+        )
+        .properties(width=width, height=300)
+    )

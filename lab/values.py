@@ -1,0 +1,243 @@
+"""The values that pass between the rooms. Frozen; times are seconds, money is US dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lab.show import units
+from lab.show.html import reply_html
+from lab.show.text import one_line
+
+Lane = Literal["interactive", "batch"]
+Role = Literal["first", "retry", "hedge", "fallback", "repair"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One logical request: what was asked, of which model, and for whom."""
+
+    call_id: str
+    model: str
+    messages: tuple[Mapping[str, Any], ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    streamed: bool = False
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    lane: Lane = "interactive"
+    prompt_name: str | None = None
+    prompt_version: int | None = None
+    prompt: Any = None
+    """The `lab.prompts.Prompt` that was filled in, or None."""
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    experiment: str | None = None
+    cell: str | None = None
+    key: str | None = None
+    schema: Any = None
+    """A `lab.checks.Schema`, or None."""
+    checks: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A part of an answer that something is wrong with: where it is (characters), what it says, and why."""
+
+    start: int
+    end: int
+    text: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What one check found. `message` is what is wrong, in words that a model can act on; `score` is a share from 0
+    to 1, where the check has one, and `threshold` what it had to reach. `step` says how a value was read: `strict`,
+    `unfenced` or `repaired`. `broken`: the check itself failed, which no other answer mends."""
+
+    name: str
+    passed: bool
+    message: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    step: str | None = None
+    parts: tuple[Part, ...] = ()
+    broken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens in disjoint buckets: each token is in exactly one of them.
+
+    `input` is neither read from nor written to the provider's cache; `output` excludes `reasoning`.
+    `estimated` says that the provider reported no usage and the lab counted the text instead.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+    raw: Mapping[str, Any] | None = None
+
+    @property
+    def input_tokens(self) -> int:
+        """All that was sent."""
+        return self.input + self.cache_read + self.cache_write
+
+    @property
+    def output_tokens(self) -> int:
+        """All that was generated."""
+        return self.output + self.reasoning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """US dollars a token, one figure a bucket of `Usage`."""
+
+    input: float
+    output: float
+    cache_read: float
+    cache_write: float
+    reasoning: float
+
+    def cost(self, usage: Usage) -> float:
+        """What `usage` costs at this price, in US dollars."""
+        return (
+            usage.input * self.input
+            + usage.cache_read * self.cache_read
+            + usage.cache_write * self.cache_write
+            + usage.output * self.output
+            + usage.reasoning * self.reasoning
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What one attempt brought back, whole."""
+
+    text: str
+    finish_reason: str
+    usage: Usage
+    price: Price | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    answered_by: str | None = None
+    request_id: str | None = None
+    refusal: str | None = None
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars, None when the price is unknown."""
+        return None if self.price is None else self.price.cost(self.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in an attempt, in this order.
+
+    `sent`: the request leaves (`way` says how, `form` how it asks for a schema, `price` what its tokens cost).
+    `headers`: the answer's headers are in (`status`; `connect` in seconds; `left`, when the request left, where that
+    is known only now). `alive`: nothing of the answer, but the provider lives. `token`: a part of the answer that is no
+    text (reasoning, a tool call). `piece`: text came. `done`: the whole `answer`, once, with the number of the
+    `attempt` that brought it, the `value` read from it and what its `checks` found. `at` is in seconds on the event
+    loop's clock, read when the bytes were handed over by the socket.
+    """
+
+    kind: Literal["sent", "headers", "alive", "token", "piece", "done"]
+    at: float
+    text: str = ""
+    way: str | None = None
+    status: int | None = None
+    connect: float | None = None
+    left: float | None = None
+    price: Price | None = None
+    answer: Answer | None = None
+    attempt: int = 0
+    form: str | None = None
+    value: Any = None
+    checks: tuple[Checked, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One physical request, as its row in the ledger. `wait` is the delay before it was sent."""
+
+    call_id: str
+    number: int
+    model: str
+    role: Role = "first"
+    way: str | None = None
+    form: str | None = None
+    started_at: float = 0.0
+    status: str = "running"
+    kind: str | None = None
+    phase: str | None = None
+    reason: str | None = None
+    error: str | None = None
+    body: str | None = None
+    http_status: int | None = None
+    retry_after: float | None = None
+    wait: float = 0.0
+    connect: float | None = None
+    ttft: float | None = None
+    latency: float | None = None
+    won: bool = False
+    answer: Answer | None = None
+    cost: float | None = None
+    cost_estimated: bool = False
+    loop_lag: float | None = None
+    saturated: bool = False
+    partial: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a call returns when it succeeds.
+
+    `latency` and `ttft` (time to first token; None unless streamed) are those of the winning attempt, in
+    seconds, measured at the socket. `queue` is the time spent waiting inside the lab. `cost` is US dollars
+    for all attempts, None when a price is unknown. `value` is what the schema made of the text; `checks` is what each
+    check found, and `valid` whether all of them passed.
+    """
+
+    text: str
+    call_id: str
+    model: str
+    finish_reason: str
+    usage: Usage
+    cost: float | None
+    latency: float
+    ttft: float | None
+    queue: float = 0.0
+    attempts: int = 1
+    answered_by: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] = ()
+    value: Any = None
+    checks: tuple[Checked, ...] = ()
+    cached: bool = False
+    hedged: bool = False
+    fell_back: bool = False
+
+    @property
+    def valid(self) -> bool:
+        """Whether every check passed. An answer that did not is only returned where `Repair(then="return")` says so."""
+        return all(one.passed for one in self.checks)
+
+    def facts(self) -> str:
+        """One line for a person: model, times, tokens, cost."""
+        parts = [self.model]
+        if self.ttft is not None:
+            parts.append(f"first token {units.seconds(self.ttft)}")
+        parts.append(f"total {units.seconds(self.latency)}")
+        parts.append(f"{self.usage.input_tokens}→{self.usage.output_tokens} tokens")
+        parts.append(units.dollars(self.cost))
+        if self.attempts > 1:
+            parts.append(f"{self.attempts} attempts")
+        return " · ".join(parts)
+
+    def __repr__(self) -> str:
+        return f"<Reply {one_line(self.text, 60)!r} {self.facts()}>"
+
+    def _repr_html_(self) -> str:
+        return reply_html(self.text, self.facts())

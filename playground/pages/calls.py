@@ -1,0 +1,164 @@
+"""Calls: every call so far, newest first; one opens to its attempts."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+import streamlit as st
+
+from lab import Lab, errors
+from lab.ledger.queries import STATUSES
+from lab.show import units
+from lab.show.text import one_line
+from playground.parts import filters, shared
+
+PAGE = 50
+KINDS = get_args(errors.Kind)
+_COLUMNS = {
+    "started_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
+    "model": st.column_config.TextColumn("Model", width=130),
+    "outcome": st.column_config.TextColumn("Outcome", width=90),
+    "first token": st.column_config.TextColumn("First token", width=85),
+    "total": st.column_config.TextColumn("Total", width=70),
+    "cost": st.column_config.TextColumn("Cost", width=85),
+    "n_attempts": st.column_config.NumberColumn("Attempts", width=75),
+    "prompt": st.column_config.TextColumn("Prompt", width=300),
+    "answer": st.column_config.TextColumn("Answer", width=500),
+}
+_ATTEMPTS = """
+    number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
+""".split()
+
+
+def page() -> None:
+    """Filters, one page of the list, and the call that was opened."""
+    lab = shared.get_lab()
+    narrow = asked()
+    total = lab.count(**narrow)
+    if total:
+        chosen = listing(lab, narrow, total)
+        if chosen:
+            st.query_params["call"] = chosen
+    elif any(narrow.values()):
+        st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
+    else:
+        st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
+    if opened := st.query_params.get("call"):
+        one(lab, opened)
+    elif total:
+        st.caption("Select a row to open the call.")
+
+
+def asked() -> dict[str, Any]:
+    """The filters; they are in the page's address, so that a view can be sent to a colleague."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        search = st.text_input(
+            "Search", key="search", bind="query-params", placeholder="words in the prompt or the answer"
+        )
+        status = st.selectbox(
+            "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=150
+        )
+        kind = st.selectbox(
+            "Kind of failure", KINDS, index=None, placeholder="all", key="kind", bind="query-params", width=180
+        )
+    return {**filters.chosen(), "search": search, "status": status, "kind": kind}
+
+
+def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
+    """One page of calls, fetched as one page; the identifier of the selected one."""
+    pages = math.ceil(total / PAGE)
+    number = min(pages, st.session_state.get("page") or 1)
+    found = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
+    found["outcome"] = found["kind"].where(found["kind"].notna(), found["status"])
+    for name, source in (("first token", "ttft"), ("total", "latency")):
+        found[name] = [units.seconds(None if value != value else value) for value in found[source]]
+    found["cost"] = [units.dollars(None if value != value else value) for value in found["cost"]]
+    for name in ("prompt", "answer"):
+        found[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in found[name]]
+    view = [value for name, value in narrow.items() if name != "since"]
+    event = st.dataframe(
+        found,
+        column_order=list(_COLUMNS),
+        column_config=_COLUMNS,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(460, 40 + 35 * len(found)),
+        key=f"list-{st.session_state.get('closed', 0)}-{number}-{view}",
+    )
+    first = (number - 1) * PAGE + 1
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"{first:,} to {first + len(found) - 1:,} of {total:,} calls in {shared.said(lab.path.name)}")
+        if pages > 1:
+            st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
+    rows = event.selection.rows
+    return found["call_id"].iloc[rows[0]] if rows and rows[0] < len(found) else None
+
+
+def one(lab: Lab, call_id: str) -> None:
+    """One call: its timeline, attempts, checks, input, output, prompt version, configuration."""
+    try:
+        trace = lab.trace(call_id)
+    except ValueError:
+        st.warning(f"No call {shared.said(call_id)} in this ledger.", icon=":material/search_off:")
+        return
+    call, said, attempts = trace.call, trace.said, trace.attempts
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(f"Call {shared.said(call['call_id'])}", anchor=False)
+        if st.button("Close", icon=":material/close:"):
+            st.query_params.pop("call", None)
+            st.session_state["closed"] = st.session_state.get("closed", 0) + 1  # the list forgets what was selected
+            st.rerun()
+    st.html(trace._repr_html_())
+    if attempts.empty:
+        st.caption("No request was sent: the call was refused before that.")
+    else:
+        shown = attempts[_ATTEMPTS].dropna(axis="columns", how="all")
+        shared.table(shown.rename(columns=_plain), "attempts", attempts)
+        for error in attempts["error"].dropna():
+            st.text(error)
+    if not trace.checks.empty:
+        checks = trace.checks.drop(columns="parts")
+        shared.table(checks.dropna(axis="columns", how="all"), "checks", checks)
+    words(said)
+    belongs(call)
+    with st.expander("Configuration"):
+        st.json(said["config"] or {})
+
+
+def words(said: dict[str, Any]) -> None:
+    """What was asked and answered, as text and nothing else."""
+    if not said["kept"]:
+        st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
+        st.json(said["digest"] or {}, expanded=2)
+    left, right = st.columns(2)
+    with left.container(border=True):
+        st.caption("Input")
+        for number, message in enumerate(said["messages"], 1):
+            st.caption(shared.said(message.get("role")))
+            content = message.get("content")
+            shared.text(content if isinstance(content, str) else str(content), f"input-{number}")
+    with right.container(border=True):
+        st.caption("Output")
+        shared.text(said["answer"] or "nothing", "output")
+
+
+def belongs(call: dict[str, Any]) -> None:
+    """What it was part of, and for whom."""
+    prompt = None if call["prompt_name"] is None else f"{call['prompt_name']} version {call['prompt_version']}"
+    facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
+    facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
+    facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
+    st.html(shared.facts({name: str(value) for name, value in facts.items() if value is not None}))
+
+
+def _plain(column: str) -> str:
+    """A column's name as a person reads it, with its unit."""
+    unit = (
+        " (s)" if column in ("wait", "connect", "ttft", "latency", "loop_lag") else " ($)" if column == "cost" else ""
+    )
+    return {"ttft": "first token"}.get(column, column.replace("_", " ")) + unit
+
+
+page()

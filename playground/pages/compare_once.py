@@ -1,0 +1,216 @@
+"""One question, several models and prompts, side by side as they answer."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+import pandas as pd
+import streamlit as st
+
+from lab import Lab, errors
+from lab.call.prompts import Filled
+from lab.call.stream import Stream
+from lab.evals import code
+from lab.show import charts, units
+from lab.values import Reply
+from playground.parts import shared
+
+PER_ROW = 4
+MOST = 24
+"""Answers on the page at once."""
+REFRESH = 0.06  # seconds between two looks at the streams
+
+
+@dataclass
+class Lane:
+    """One model's column: its stream, and since when it runs. `prompt` is the saved prompt's version, if it is one."""
+
+    model: str
+    stream: Stream
+    prompt: str = ""
+    since: float = field(default_factory=time.monotonic)
+
+
+def page() -> None:
+    """The whole page: the question, then the answers, drawn again until all have ended."""
+    lab = shared.get_lab()
+    asked = question()
+    if asked is not None:
+        start(lab, *asked)
+    lanes: list[Lane] = st.session_state.get("lanes", [])
+    if not lanes:
+        st.caption("Pick two or more models and run: the answers stream side by side, and every call is recorded.")
+        return
+    places = layout(lanes)
+    while True:
+        running = [draw(lane, *place) for lane, place in zip(lanes, places, strict=True)]
+        if not any(running):
+            break
+        time.sleep(REFRESH)
+    summary([lane.stream.reply for lane in lanes if answered(lane)])
+    if "asked" in st.session_state:
+        shared.as_code(code.asking(*st.session_state["asked"], ledger=shared.path()), "ask-once")
+
+
+def answered(lane: Lane) -> bool:
+    """Whether a lane ended with a reply, neither failed nor stopped."""
+    return lane.stream.done and lane.stream.error is None and not lane.stream.closed
+
+
+def summary(replies: list[Reply]) -> None:
+    """Where the time went, side by side."""
+    if len(replies) > 1:
+        times = pd.DataFrame([{"model": one.model, "ttft": one.ttft, "latency": one.latency} for one in replies])
+        st.caption("Where the time went")
+        st.altair_chart(charts.timeline(times))
+
+
+def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
+    """The form; what was asked, if it was just sent: texts or filled prompts, each with its name, models, params."""
+    saved = shared.saved_prompts()
+    picked = []
+    if saved:
+        picked = st.multiselect(
+            "Saved prompts",
+            list(saved),
+            key="saved",
+            placeholder="none: what is written below",
+            persist_state="session",
+        )
+    chosen = [saved[name] for name in picked]
+    names = list(dict.fromkeys(one for prompt in chosen for one in prompt.variables))
+    with st.form("question", border=False):
+        if chosen:
+            values = {one: st.text_area(one, height=96, key=f"variable-{one}") for one in names}
+        else:
+            written = st.text_area(
+                "Prompt", "What is the capital of France?", height=96, key="question_text", persist_state="session"
+            )
+        offered = shared.models()
+        models = st.multiselect(
+            "Models",
+            offered,
+            default=offered[:3],
+            accept_new_options=True,
+            placeholder="Pick, or type any LiteLLM model name",
+            help="Offered: the local model, simulated ones, and models whose key is in the environment or `.env`.",
+            key="models",
+            persist_state="session",
+        )
+        with st.expander("System message and parameters"):
+            system = st.text_area(
+                "System message", height=68, key="system", persist_state="session", disabled=bool(chosen)
+            )
+            left, right = st.columns(2)
+            limit = left.number_input(
+                "Max tokens", 1, 100_000, None, placeholder="the model's own", key="max_tokens", persist_state="session"
+            )
+            heat = right.number_input(
+                "Temperature", 0.0, 2.0, None, 0.1, placeholder="the model's own", key="heat", persist_state="session"
+            )
+        with st.container(horizontal=True):
+            sent = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:")
+            st.form_submit_button("Stop", icon=":material/stop:", on_click=stop)
+    if not sent:
+        return None
+    params = {"max_tokens": limit, "temperature": heat}
+    params = {key: value for key, value in params.items() if value is not None}
+    if not chosen:
+        both = [{"role": "system", "content": system}, {"role": "user", "content": written}]
+        return [("", both if system.strip() and written.strip() else written)], models, params
+    asked = []
+    for name, prompt in zip(picked, chosen, strict=True):
+        try:
+            asked.append((name, prompt.fill(**{one: values[one] for one in prompt.variables})))
+        except errors.InvalidRequestError as odd:
+            st.warning(shared.said(odd), icon=":material/edit:")
+    return asked, models, params
+
+
+def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: dict) -> None:
+    """Send each prompt to every model at once."""
+    stop()
+    st.session_state["lanes"] = lanes = []
+    if not models:
+        st.warning("Pick a model first.", icon=":material/view_column:")
+    if len(asked) * len(models) > MOST:
+        st.warning(f"{len(asked) * len(models)} at once: at most {MOST} here. Compare so many over a set.")
+        return
+    for name, prompt in asked:
+        for model in dict.fromkeys(models):
+            try:
+                lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
+            except errors.LabError as failure:
+                st.warning(shared.said(failure), icon=":material/edit:")
+    said = [list(one.messages) if isinstance(one, Filled) else one for _name, one in asked]
+    st.session_state["asked"] = (said, list(dict.fromkeys(models)), params)
+
+
+def stop() -> None:
+    """Close whatever still runs; what had arrived stays on the page."""
+    for lane in st.session_state.get("lanes", []):
+        lane.stream.close()
+
+
+def layout(lanes: list[Lane]) -> list[tuple]:
+    """A card for each lane, its answer above its figures, in rows of equal columns."""
+    places = []
+    for first in range(0, len(lanes), PER_ROW):
+        row = lanes[first : first + PER_ROW]
+        for lane, column in zip(row, st.columns(len(row)), strict=True):
+            with column.container(border=True):
+                shared.name(f"{lane.prompt} · {lane.model}" if lane.prompt else lane.model)
+                with st.container(height=200, border=False):
+                    answer = st.empty()
+                places.append((answer, st.empty()))
+    return places
+
+
+def draw(lane: Lane, answer: object, figures: object) -> bool:
+    """One lane as it stands; whether it still runs."""
+    stream = lane.stream
+    running = not stream.done
+    text = stream.text
+    if text:
+        answer.text(text)
+    elif running:
+        answer.caption("waiting for the first token …")
+    else:
+        answer.caption("no answer")
+    rows, bad, why = figures_of(lane, running)
+    figures.html(shared.facts(rows, bad=bad, why=why))
+    return running
+
+
+def figures_of(lane: Lane, running: bool) -> tuple[dict[str, str], tuple[str, ...], str]:
+    """What the call took: labels and values, which of them are bad, and why it failed."""
+    blank = dict.fromkeys(("First token", "Total", "Tokens in → out", "Cost", "Attempts", "Outcome"), "–")
+    if running:
+        return blank | {"Total": f"{time.monotonic() - lane.since:.1f} s", "Outcome": "running"}, (), ""
+    failure = lane.stream.error
+    if isinstance(failure, errors.LabError):
+        kind = failure.kind.replace("_", " ") + (
+            f" ({failure.phase or failure.reason})" if failure.phase or failure.reason else ""
+        )
+        rows = {"Attempts": str(failure.attempts), "Cost": units.dollars(failure.cost), "Outcome": kind}
+        return blank | rows, ("Outcome",), str(failure)
+    if failure is not None:
+        kind = "not recorded" if isinstance(failure, errors.LedgerError) else "error"
+        return blank | {"Outcome": kind}, ("Outcome",), str(failure)
+    if lane.stream.closed:
+        return blank | {"Outcome": "stopped"}, (), ""
+    reply = lane.stream.reply
+    waited = f"Waited {units.seconds(reply.queue)} for a first start: not counted above." if reply.queue > 0.5 else ""
+    return (
+        {
+            "First token": units.seconds(reply.ttft),
+            "Total": units.seconds(reply.latency),
+            "Tokens in → out": f"{reply.usage.input_tokens} → {reply.usage.output_tokens}",
+            "Cost": units.dollars(reply.cost),
+            "Attempts": str(reply.attempts),
+            "Outcome": "ok",
+        },
+        (),
+        waited,
+    )

@@ -1,0 +1,232 @@
+"""Prompts x models x cases: planned and priced first, then run in the background, stopped and gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab import EvalSet, Lab, errors
+from lab.evals import code
+from lab.jobs import background as background
+from lab.show import charts, units
+from lab.show.text import one_line
+from playground.parts import shared
+
+SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
+SCORERS = ("label", "exact", "contains", "number", "fields")
+UPLOAD = "a file of yours"
+ACTIVE = ("waiting", "running")
+OVER = ("stopped", "interrupted", "failed")
+
+
+def page() -> None:
+    """The form, the plan, what runs, what came."""
+    lab = shared.get_lab()
+    form(lab)
+    planned(lab)
+    progress()
+    results(lab)
+
+
+def form(lab: Lab) -> None:
+    """What to ask; pressing Plan makes a specification of it."""
+    saved = shared.saved_prompts()
+    left, right = st.columns(2)
+    with left:
+        picked = st.multiselect("Prompts", list(saved), key="grid_prompts", persist_state="session")
+        written = st.text_area(
+            "Or a new one",
+            key="grid_text",
+            height=96,
+            persist_state="session",
+            placeholder="Which label fits this ticket? {{ticket}}",
+        )
+        named = st.text_input("Its name", "draft", key="grid_name", persist_state="session") if written.strip() else ""
+    with right:
+        models = st.multiselect(
+            "Models",
+            shared.models(),
+            accept_new_options=True,
+            key="grid_models",
+            persist_state="session",
+            placeholder="Pick, or type any LiteLLM model name",
+        )
+        offered = [path.stem for path in sorted(SETS.glob("*.jsonl"))]
+        chosen = st.selectbox("Cases", [*offered, UPLOAD], key="grid_set", persist_state="session", format_func=str)
+        rows, wrong = upload() if chosen == UPLOAD else (None, None)
+        scorers = st.multiselect(
+            "Scorers",
+            SCORERS,
+            default=["label"],
+            accept_new_options=True,
+            key="grid_scorers",
+            persist_state="session",
+            help="How well an answer did against `expected`; `exact:answer` looks at a field of it",
+        )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        repeats = st.number_input("Repeats", 1, 100, 1, key="grid_repeats", persist_state="session", width=110)
+        at_once = st.number_input("At once", 1, 500, 16, key="grid_at_once", persist_state="session", width=110)
+        budget = st.number_input(
+            "Budget ($)",
+            0.0,
+            None,
+            1.0,
+            0.5,
+            key="grid_budget",
+            persist_state="session",
+            width=130,
+            help="0 is no limit",
+        )
+        limit = st.number_input(
+            "Max tokens",
+            1,
+            100_000,
+            None,
+            placeholder="the model's own",
+            key="grid_limit",
+            persist_state="session",
+            width=160,
+        )
+        go = st.button("Plan", type="primary", icon=":material/calculate:")
+    if not go:
+        return
+    st.session_state.pop("plan", None)
+    prompts = [[saved[name].name, [dict(one) for one in saved[name].messages]] for name in picked]
+    prompts += [[named.strip(), written]] if written.strip() else []
+    if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
+        st.warning(shared.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
+        return
+    spec: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
+    spec |= {"concurrency": at_once, "budget": budget or None, "params": {} if limit is None else {"max_tokens": limit}}
+    spec |= {"rows": rows} if chosen == UPLOAD else {"set": str(SETS / f"{chosen}.jsonl")}
+    try:
+        plan = background.experiment(lab, spec).plan
+    except (errors.LabError, ValueError) as odd:
+        st.warning(shared.said(odd), icon=":material/edit:")
+        return
+    st.session_state["plan"] = (spec, plan)
+
+
+def upload() -> tuple[list[dict] | None, str | None]:
+    """The rows of an uploaded file, or what is wrong with it."""
+    file = st.file_uploader(
+        "JSONL or CSV: `input` or a column a variable; `expected`, `id`, `cluster`",
+        ["jsonl", "csv"],
+        key="grid_file",
+        max_upload_size=20,
+    )
+    if file is None:
+        return None, None
+    try:
+        found = EvalSet.parse(file.getvalue(), file.name)
+    except ValueError as odd:
+        return None, str(odd)
+    st.caption(f"{len(found):,} cases")
+    return [case.content() for case in found], None
+
+
+def planned(lab: Lab) -> None:
+    """What it would take, before anything is spent."""
+    if "plan" not in st.session_state:
+        return
+    spec, plan = st.session_state["plan"]
+    with st.container(border=True):
+        st.text(str(plan))
+        rows = pd.DataFrame(plan.rows())
+        rows["usd"] = [units.dollars(one) for one in rows["usd"]]
+        rows["seconds"] = [
+            "unknown" if one is None or one != one else f"{one / plan.concurrency:,.0f}" for one in rows["seconds"]
+        ]
+        st.dataframe(rows.rename(columns={"usd": "cost", "based_on": "based on"}), hide_index=True, key="plan-table")
+        start = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0)
+        if plan.left == 0:
+            st.caption("All of it is answered already.")
+            st.session_state["grid_shown"] = plan.name
+    if start:
+        try:
+            st.session_state["grid_shown"] = shared.jobs().start(spec)
+        except (errors.LabError, ValueError) as odd:
+            st.warning(shared.said(odd), icon=":material/edit:")
+            return
+        del st.session_state["plan"]
+        st.rerun()
+    shared.as_code(code.comparing(spec, shared.path()), "experiment")
+
+
+def progress() -> None:
+    """What runs in the background, found again whoever started it."""
+    found = shared.jobs().listing()
+    if found.empty:
+        return
+    shared.section("In the background", "They go on when this page is closed.")
+    active = bool(found["state"].isin(ACTIVE).any())
+    st.fragment(listed, run_every=1.0 if active else None)(active)
+
+
+def listed(active: bool) -> None:
+    """A line each."""
+    jobs = shared.jobs()
+    found = jobs.listing()
+    for row in found.head(8).to_dict("records"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            left = (
+                f", {units.seconds(row['seconds_left'])} left"
+                if row["state"] == "running"
+                and row["seconds_left"] == row["seconds_left"]
+                and row["seconds_left"] is not None
+                else ""
+            )
+            failed = f", {row['failed']:,} failed" if row["failed"] else ""
+            cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
+            state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
+            said = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
+            share = row["done"] / row["total"] if row["total"] else 0.0
+            st.progress(min(1.0, share), text=f"{shared.said(row['name'])} · {shared.said(said)}", width=640)
+            name = row["name"]
+            if row["state"] in ACTIVE:
+                st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
+            elif row["state"] in OVER and st.button("Go on", key=f"resume-{name}"):
+                again(name)
+                st.rerun()  # the whole page: it looks again by itself from now on
+            if st.button("Show", key=f"show-{name}"):
+                st.session_state["grid_shown"] = name
+                st.rerun()
+        if row["message"]:
+            st.caption(shared.said(one_line(row["message"], 300)))
+    if active and not found["state"].isin(ACTIVE).any():
+        st.rerun()
+
+
+def again(name: str) -> None:
+    """Go on with one; what stands in the way is said above the list."""
+    try:
+        shared.jobs().resume(name)
+    except (errors.LabError, ValueError) as odd:
+        st.toast(shared.said(odd))
+
+
+def results(lab: Lab) -> None:
+    """The table of the one that was picked, with its scores drawn."""
+    name = st.session_state.get("grid_shown")
+    if name is None:
+        return
+    try:
+        experiment = lab.experiment(name)
+    except ValueError:
+        return  # planned, and not begun
+    shared.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
+    summary = experiment.summary()
+    shared.table(experiment.table(), "grid", summary)
+    scored = summary[summary["score"].notna()]
+    if not scored.empty:
+        label = scored["prompt"] + " v" + scored["version"].astype(int).astype(str) + " · " + scored["model"]
+        drawn = scored.assign(name=label, estimate=scored["score"], low=scored["score_low"], high=scored["score_high"])
+        frame = drawn.assign(group=scored["model"])[["name", "estimate", "low", "high", "group"]]
+        shared.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
+    spec = shared.jobs().spec(name)
+    if spec is not None and "plan" not in st.session_state:
+        shared.as_code(code.comparing(json.loads(json.dumps(spec)), shared.path()), "experiment")

@@ -1,0 +1,103 @@
+"""Cost: over time and by anything, what bought nothing, and what quality the rest bought."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from lab import metrics
+from lab.show import charts
+from playground.parts import filters, shared
+
+BY = {
+    "model": ("model",),
+    "prompt version": ("prompt_name", "prompt_version"),
+    "user": ("user",),
+    "tag": ("tag",),
+    "experiment": ("experiment",),
+    "lane": ("lane",),
+    "day": ("day",),
+}
+PARTS = [metrics.ANSWERS, *metrics.WASTE.values()]
+TOP = 12
+
+
+def page() -> None:
+    """Spend over time, by group, waste, quality."""
+    book, narrow = shared.get_lab().ledger, filters.chosen()
+    name = st.selectbox("By", list(BY), key="cost_by", bind="query-params", width=180)
+    spend = metrics.spend(book, BY[name], **narrow)
+    if spend.empty:
+        st.info(f"No call ({filters.words()}). Run some on the Compare page, or clear a filter.")
+        return
+    waste = metrics.waste(book, BY[name][0], **narrow)
+    if name != "tag":  # a call with two tags would count twice
+        tiles(spend, waste)
+    over = metrics.spend_over_time(book, BY[name][0], **narrow)
+    shared.section("Over time", "US dollars, as far as prices are known.")
+    shared.chart(
+        charts.stacked(over, "cost", "group", "US dollars", format="$~g"), over, "spend-over-time", "Cost over time"
+    )
+    left, right = st.columns(2)
+    with left:
+        shared.section(f"By {name}", "A good answer is one that came, passed its checks, and has no score below 1.")
+        shared.table(readable(spend, BY[name]), "spend", spend, height=320)
+    with right:
+        wasted(waste)
+    quality(metrics.quality(book, **narrow))
+
+
+def tiles(spend: pd.DataFrame, waste: pd.DataFrame) -> None:
+    """The sums over all."""
+    row, spent = spend[["good", "cost_unknown"]].sum(), waste["cost"].sum()
+    lost = waste["cost"][waste["part"] != metrics.ANSWERS].sum()
+    cells = st.columns(4)
+    cells[0].metric("Spent", metrics.money(spent), help="As far as prices are known")
+    cells[1].metric("Of it on requests that did not answer", f"{lost / spent:.1%}" if spent else "–")
+    cells[2].metric("A good answer", metrics.money(spent / row["good"]) if row["good"] else "–")
+    cells[3].metric("Requests of unknown cost", f"{row['cost_unknown']:,.0f}")
+
+
+def readable(spend: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
+    """The table, in texts."""
+    named = spend[list(by)].astype(object).where(spend[list(by)].notna(), "none")
+    return pd.DataFrame(
+        {
+            " ".join(by).replace("_", " "): named.astype(str).agg(" v".join, axis=1) if len(by) > 1 else named[by[0]],
+            "calls": spend["calls"],
+            "cost": [metrics.money(one) for one in spend["cost"]],
+            "lost": [metrics.money(one) if one else "" for one in spend["cost_extra"]],
+            "per good answer": [metrics.money(one) if one == one else "–" for one in spend["cost_per_good"]],
+        }
+    )
+
+
+def wasted(waste: pd.DataFrame) -> None:
+    """Of each group's money, what bought an answer and what did not."""
+    shared.section("What the money bought", "Hedge losers, repairs and failed calls apart; their cost is estimated.")
+    sums = waste.groupby("group")["cost"].sum().sort_values(ascending=False)
+    shown = waste[waste["group"].isin(sums.index[:TOP]) & (waste["group"].map(sums) > 0)]
+    if shown.empty:
+        st.caption("Nothing was spent.")
+        return
+    shown = shown.assign(share=shown["cost"] / shown["group"].map(sums))
+    order = [group for group in sums.index[:TOP] if sums[group] > 0]
+    drawn = charts.shares(shown, order, PARTS, title="share of the money")
+    shared.chart(drawn, waste, "waste", "Shares of the money by what it bought")
+
+
+def quality(found: pd.DataFrame) -> None:
+    """Scores of experiments against what a call costs."""
+    known = found[found["cost"].notna()]
+    shared.section(
+        "Quality against cost",
+        "Prompts and models of experiments with scores. The line is what nothing cheaper does better.",
+    )
+    if known.empty:
+        st.caption("No experiment has scores and known prices here: run one over an eval set on the Compare page.")
+        return
+    drawn = charts.frontier(known.assign(group=known["prompt"]))
+    shared.chart(drawn, found, "quality", "Score against dollars a call, with the efficient frontier")
+
+
+page()

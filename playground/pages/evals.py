@@ -1,0 +1,140 @@
+"""Evals: the sets, the runs, and a candidate against a baseline, with the cases that changed side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from lab import EvalSet, Lab, stats
+from lab.show import charts
+from playground.parts import filters, shared
+
+SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
+COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
+
+
+def page() -> None:
+    """Runs, verdict, changes, sets."""
+    lab = shared.get_lab()
+    runs(lab)
+    gate(lab)
+    sets()
+
+
+def runs(lab: Lab) -> None:
+    """The experiments on the ledger; one opens to its table."""
+    shared.section("Experiments", "Select one to see its table.")
+    found = lab.experiments()
+    chosen = filters.chosen()["experiment"]
+    found = found[found["experiment"] == chosen] if chosen else found
+    if found.empty:
+        st.caption("None yet: run one over a set on the Compare page, or with `lab.evaluate(...)`.")
+        return
+    shown = found.assign(created_at=found["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
+    shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})
+    height = min(260, 40 + 35 * len(shown))
+    event = shared.table(shown, "experiments", found, on_select="rerun", selection_mode="single-row", height=height)
+    if rows := event.selection.rows:
+        experiment = lab.experiment(found["experiment"].iloc[rows[0]])
+        summary = experiment.summary()
+        shared.table(experiment.table(), "summary", summary)
+        drawn = summary[summary["score"].notna()]
+        if not drawn.empty:
+            named = drawn.assign(
+                name=drawn["prompt"] + " v" + drawn["version"].astype(int).astype(str) + " · " + drawn["model"],
+                estimate=drawn["score"],
+                low=drawn["score_low"],
+                high=drawn["score_high"],
+                group=drawn["model"],
+            )
+            st.altair_chart(charts.intervals(named, "score"), key="scores", alt="Scores with intervals")
+
+
+def gate(lab: Lab) -> None:
+    """A candidate against a baseline."""
+    shared.section("Candidate against baseline", "Both answered the same cases of the same set, and were scored alike.")
+    listed = lab.evaluations()
+    names = list(listed["name"])
+    if len(names) < 2:
+        st.caption("Two evaluations with scores are needed.")
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        before = st.selectbox("Baseline", names, index=1, key="before", bind="query-params", width=420)
+        alike = listed["eval_set"] == listed["eval_set"][listed["name"] == before].iloc[0]
+        others = [name for name in listed["name"][alike] if name != before]
+        after = st.selectbox("Candidate", others, key="after", bind="query-params", width=420)
+        margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=130)
+    if after is None:
+        st.caption(f"No other evaluation was asked the cases of {shared.said(before)}.")
+        return
+    try:
+        verdict = lab.gate(before, after, margin / 100, keep=False)
+    except ValueError as odd:
+        st.info(shared.said(odd), icon=":material/compare_arrows:")
+        return
+    if not verdict.n:
+        st.info("No case was answered by both.", icon=":material/compare_arrows:")
+        return
+    said(verdict)
+    if st.button("Keep this verdict", help="Fallback(gate=...) goes by the last one that is kept", key="keep"):
+        lab.gate(before, after, margin / 100)
+        st.toast("The verdict is on the ledger")
+    changes(lab, before, after)
+
+
+def said(verdict: stats.Verdict) -> None:
+    """The verdict: a word, a picture of the interval, the sentence."""
+    st.badge(verdict.verdict, color=COLOUR[verdict.verdict])
+    st.text(str(verdict).partition(": ")[2])
+    frame = pd.DataFrame(
+        [
+            {
+                "name": "difference",
+                "estimate": verdict.difference,
+                "low": verdict.low,
+                "high": verdict.high,
+                "group": "difference",
+            }
+        ]
+    )
+    drawn = charts.intervals(frame, "candidate minus baseline", margin=verdict.margin, format="+.1%")
+    st.altair_chart(drawn, key="verdict", alt="The difference with its interval and the margin")
+
+
+def changes(lab: Lab, before: str, after: str) -> None:
+    """The cases whose scores changed; one opens to both answers."""
+    found = lab.changed(before, after)
+    better, worse = int((found["difference"] > 0).sum()), int((found["difference"] < 0).sum())
+    shared.section(
+        "The cases that changed", f"{worse:,} answers are worse, {better:,} are better. Select one to read both."
+    )
+    if found.empty:
+        return
+    shown = found[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(columns=shared.plain)
+    event = shared.table(shown, "changed", found, on_select="rerun", selection_mode="single-row", height=300)
+    if rows := event.selection.rows:
+        row = found.iloc[rows[0]]
+        st.caption(f"case {shared.said(row['case_id'])}")
+        question = (lab.texts(row["call_after"]) or {}).get("prompt")
+        st.text(question or "")
+        for column, name in zip(st.columns(2), ("before", "after"), strict=True):
+            with column.container(border=True):
+                st.caption(f"{'baseline' if name == 'before' else 'candidate'}, score {row[name]:.2f}")
+                st.text(row[f"text_{name}"] if isinstance(row[f"text_{name}"], str) else "no answer")
+
+
+def sets() -> None:
+    """The eval sets that come with the lab."""
+    shared.section("Eval sets")
+    rows = []
+    for path in sorted(SETS.glob("*.jsonl")):
+        found = EvalSet.load(path)
+        clusters = len({case.cluster for case in found})
+        row = {"set": found.name, "cases": len(found), "clusters": clusters, "held out": found.held_out}
+        rows.append({**row, "about": found.about, "hash": found.hash})
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="sets")
+
+
+page()

@@ -1,0 +1,100 @@
+"""Health: the figures to watch and the alerts, refreshing by themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from lab import Lab, metrics
+from lab.metrics import alerts
+from lab.show import units
+from playground.parts import filters, shared
+
+EVERY = 5
+"""Seconds between two looks."""
+DEFAULT = "1 h"
+
+
+def page() -> None:
+    """Alerts, tiles, the figures by model; all of it again every few seconds."""
+    figures()
+
+
+@st.fragment(run_every=EVERY)
+def figures() -> None:
+    """What is drawn again."""
+    lab, narrow = shared.get_lab(), filters.chosen()
+    span = st.session_state.get("span") or DEFAULT
+    narrow["since"] = metrics.since_of(span)
+    watch(lab)
+    whole = metrics.metrics(lab.ledger, by=("lane",), **narrow)
+    found = metrics.metrics(lab.ledger, by=("model",), **narrow)
+    now = f"{datetime.now(UTC):%H:%M:%S} UTC"
+    if found.empty:
+        st.caption(f"{now}: no call in the last {span} ({filters.words()}).")
+        return
+    st.caption(f"{now}: the last {span}; {filters.words()}. Looked at again every {EVERY} seconds.")
+    tiles(whole, found)
+    shared.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
+    shown = metrics.readable(found)
+    shared.table(shown, "health", found)
+    out = int(found["saturated"].sum()), int(found["cached"].sum())
+    st.caption(f"Times leave out {out[0]:,} answers of a saturated client and {out[1]:,} out of the store.")
+
+
+@st.cache_data(show_spinner=False, ttl=20)
+def firing(path: str, _lab: Lab) -> tuple[list[alerts.Alert], str | None]:
+    """The alerts, looked for at most every 20 seconds; or why they can't be."""
+    try:
+        return _lab.alerts(), None
+    except ValueError as odd:
+        return [], str(odd)
+
+
+def watch(lab: Lab) -> None:
+    """What fires, or that nothing does."""
+    found, wrong = firing(str(lab.path), lab)
+    if wrong:
+        st.warning(f"The alerts' rules can't be used: {shared.said(wrong)}", icon=":material/rule:")
+    for one in found:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            st.badge(shared.said(one.name), icon=":material/notifications_active:", color="red")
+            st.text(one.message)
+    if not found and not wrong:
+        st.badge("No alert fires", icon=":material/check:", color="green")
+
+
+def tiles(whole: pd.DataFrame, found: pd.DataFrame) -> None:
+    """The sums over all models."""
+    calls, ended = whole["calls"].sum(), whole["ended"].sum()
+    cells = st.columns(4)
+    cells[0].metric("Calls", f"{calls:,}")
+    good = 1 - whole["failed"].sum() / ended if ended else float("nan")
+    cells[1].metric("Success", f"{good:.1%}" if ended else "–")
+    slow = found.loc[found["elapsed_p95"].idxmax()] if found["elapsed_p95"].notna().any() else None
+    said = "too few" if slow is None else units.seconds(slow["elapsed_p95"])
+    cells[2].metric("Slowest model's p95", said, help=None if slow is None else shared.said(slow["model"]))
+    cells[3].metric("Spent", metrics.money(found["cost"].fillna(0).sum()), help="As far as prices are known")
+    cells = st.columns(4)
+    oldest = whole["oldest_waiting"].max()
+    waiting = int(whole["waiting"].sum())
+    cells[0].metric(
+        "Running, waiting",
+        f"{whole['running'].sum():,}, {waiting:,}",
+        help="Calls in flight, and those that wait for their first request",
+        delta=f"oldest {units.seconds(oldest)}" if waiting else None,
+        delta_color="off",
+    )
+    share = {
+        name: (whole[name] * whole["calls"]).sum() / calls for name in ("retry_rate", "hedge_rate", "fallback_rate")
+    }
+    cells[1].metric("Retried, hedged", f"{share['retry_rate']:.1%}, {share['hedge_rate']:.1%}")
+    cells[2].metric("Fell back", f"{share['fallback_rate']:.1%}")
+    checked = whole["checked"].sum()
+    invalid = (whole["invalid"].fillna(0) * whole["checked"]).sum() / checked if checked else None
+    cells[3].metric("Failed their checks", "–" if invalid is None else f"{invalid:.1%}")
+
+
+page()

@@ -1,0 +1,102 @@
+"""Prompts: versions, what changed between them, how each does, and where the labels point."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from lab import Lab, metrics
+from playground.parts import shared
+
+
+def page() -> None:
+    """One prompt: versions, diff, results, labels."""
+    lab = shared.get_lab()
+    listed = lab.prompts()
+    if listed.empty:
+        st.info(
+            "No prompt has a version yet. `lab.ask(Prompt(name, template).fill(...))` gives it one, and so does an"
+            " experiment on the Compare page.",
+            icon=":material/description:",
+        )
+        return
+    names = list(dict.fromkeys(listed["name"]))
+    name = st.selectbox("Prompt", names, key="name", bind="query-params", width=320)
+    mine = listed[listed["name"] == name].reset_index(drop=True)
+    versions(mine)
+    results(lab, name)
+    left, right = st.columns([3, 2])
+    with left:
+        changes(lab, name, list(mine["version"]))
+    with right:
+        labels(lab, name, list(mine["version"]))
+
+
+def versions(mine: pd.DataFrame) -> None:
+    """A row a version, newest first."""
+    shared.section("Versions", "A version is its content: edited in place, it is a new one.")
+    shown = pd.DataFrame(
+        {
+            "version": mine["version"],
+            "labels": mine["labels"],
+            "first used (UTC)": mine["created_at"].dt.strftime("%Y-%m-%d %H:%M"),
+            "calls": mine["calls"],
+            "hash": mine["hash"],
+        }
+    )
+    shared.table(shown, "versions", mine)
+
+
+def results(lab: Lab, name: str) -> None:
+    """The figures of each version, model by model."""
+    by = ("prompt_version", "model")
+    found = metrics.metrics(lab.ledger, by=by, prompt=name)
+    shared.section("Results by version", "Of all calls with it. Intervals are in brackets (95 %).")
+    if found.empty:
+        st.caption("No call yet.")
+        return
+    found = found.sort_values(["prompt_version", "model"], ascending=[False, True])
+    worth = metrics.quality(lab.ledger, prompt=name).set_index(["version", "model"])
+    shown = metrics.readable(found, by).rename(columns=shared.plain)
+    scores = []
+    for version, model in found[list(by)].itertuples(index=False):
+        row = worth.loc[(version, model)] if (version, model) in worth.index else None
+        scores.append("" if row is None else metrics.share(row["score"], row["low"], row["high"]))
+    if any(scores):
+        shown.insert(4, "score", scores)
+    shared.table(shown, "results-by-version", found)
+
+
+def changes(lab: Lab, name: str, numbers: list[int]) -> None:
+    """Two versions against each other."""
+    shared.section("What changed")
+    with st.container(horizontal=True):
+        new = st.selectbox("Version", numbers, key="new", width=120)
+        others = [one for one in numbers if one != new]
+        old = st.selectbox("against", others, key="old", width=120) if others else None
+    now = lab.prompt(name, version=new)
+    if old is None:
+        st.code("\n".join(f"[{one['role']}]\n{one['content']}" for one in now.messages), language=None, wrap_lines=True)
+        return
+    st.code(lab.prompt(name, version=old).diff(now) or "nothing", language="diff", wrap_lines=True)
+
+
+def labels(lab: Lab, name: str, numbers: list[int]) -> None:
+    """Let a label point somewhere."""
+    shared.section("Labels", "`lab.prompt(name, label=...)` gets the version that a label points at.")
+    with st.form("label", border=False):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            label = st.text_input("Label", "production", key="label", width=180)
+            version = st.selectbox("points at version", numbers, key="version", width=140)
+            sent = st.form_submit_button("Move")
+    if sent:
+        try:
+            lab.label(name, label, version=version)
+        except ValueError as odd:
+            st.warning(shared.said(odd))
+        else:
+            st.toast(f"{shared.said(label)} points at version {version} now")
+            st.rerun()
+
+
+page()

@@ -1,0 +1,57 @@
+"""What the pages are narrowed to. It is in the address of each page that reads the record, and goes along from one to
+the next, so that a view can be sent on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from lab import metrics
+from playground.parts import shared
+
+KEYS = ("span", "model", "prompt", "experiment", "user", "tag")
+_LABELS = {"model": "Model", "prompt": "Prompt", "experiment": "Experiment", "user": "User", "tag": "Tag"}
+
+
+def bar(*, shown: bool) -> None:
+    """The choices, in a row above the page; `shown=False` keeps them for the other pages."""
+    if not shown:
+        return
+    names = shared.names()
+    with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
+        st.selectbox(
+            "Time",
+            metrics.SPANS,
+            index=None,
+            placeholder="all",
+            key="span",
+            bind="query-params",
+            width=104,
+            format_func=lambda span: f"last {span}",
+        )
+        for key, label in _LABELS.items():
+            st.selectbox(
+                label,
+                names[key],
+                index=None,
+                placeholder="all",
+                key=key,
+                bind="query-params",
+                width=170,
+                accept_new_options=True,
+            )
+
+
+def chosen(*but: str) -> dict[str, Any]:
+    """The filters as `lab.metrics` takes them, those named apart left out."""
+    found = {key: st.session_state.get(key) or None for key in _LABELS if key not in but}
+    span = st.session_state.get("span") if "span" not in but else None
+    return {**found, "since": metrics.since_of(span)}
+
+
+def words() -> str:
+    """The filters in words, for a place that reads Markdown."""
+    parts_ = [f"last {st.session_state['span']}"] if st.session_state.get("span") else []
+    parts_ += [f"{key} {st.session_state[key]}" for key in _LABELS if st.session_state.get(key)]
+    return ", ".join(shared.said(one) for one in parts_) or "all calls"

@@ -1,0 +1,245 @@
+"""Every page in a real Chromium, on a month of traffic with hostile words in it: quiet, readable, only ever text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, expect
+
+from benchmarks import ledgers
+from lab import Lab, Prompt, errors
+from playground.screenshots.driven import chromium, playground
+from tests.browsing import Watched, contrast, watching
+
+MARKUP = "<script>document.title='owned'</script><img src='https://outside.invalid/p.png' onerror='document.title=1'>"
+HOSTILE = (
+    f"{MARKUP}\n![image](https://outside.invalid/image.png) [link](https://outside.invalid/) **bold** $x^2$ :red[red]"
+    " :material/home: `code`\n\x1b[31mred \u202eright to left\u202c <style>body{display:none}</style>"
+)
+LINE = "[link](https://outside.invalid/) **bold** :red[red] <img src='https://outside.invalid/p.png'>"
+PAGES = {  # what each has when it is drawn to its end
+    "Tails": "What hedges, timeouts and fallbacks did",
+    "Cost": "Quality against cost",
+    "Failures": "Try a policy",
+    "Calls": "calls in pages.db",
+    "Prompts": "Labels",
+    "Evals": "Eval sets",
+    "Health": "UTC: ",
+    "Compare": "Saved prompts",
+}
+SECRETS = {"OPENAI_API_KEY": "planted-secret-4c7f", "ANTHROPIC_API_KEY": "planted-secret-9a1b"}
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A month of traffic; then hostile words wherever words can be, the last call among them."""
+    path = tmp_path_factory.mktemp("pages") / "pages.db"
+    ledgers.make(path, 1500)
+    with Lab(path, provider=lambda call: HOSTILE) as lab:
+        cases = [{"id": f"{n} {LINE}", "input": HOSTILE, "expected": "x"} for n in range(3)]
+        prompt = Prompt("hostile", HOSTILE.replace("$x^2$", "{{x}}"))
+        lab.compare([prompt], [LINE, "sim/other"], cases, name=f"e {LINE}", scorers=["contains"], progress=None)
+
+        def fails(call: object) -> str:
+            raise errors.ProviderError(HOSTILE)
+
+        with Lab(path, provider=fails) as other, pytest.raises(errors.ProviderError):
+            other.ask(HOSTILE, model=LINE, user=LINE, tags=[LINE])
+        with Lab(path, provider=lambda call: "x" * 1_000_000) as other:
+            other.ask("a megabyte on one line", model="m")
+        lab.ask(HOSTILE, model=LINE, user=LINE, tags=[LINE])
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def url(ledger: Path) -> Iterator[str]:
+    with playground(ledger, **SECRETS) as address:
+        yield address
+
+
+@pytest.fixture(params=["light", "dark"])
+def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The playground in each theme; quiet to the end."""
+    with watching(browser, url, request.param) as seen:
+        yield seen
+
+
+def visit(page: Page, name: str) -> None:
+    """Go there by its link, and wait until it is drawn to its end."""
+    page.get_by_role("link", name=name).first.click()
+    expect(page.get_by_text(PAGES[name]).first).to_be_attached(timeout=60_000)
+    expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=60_000)
+
+
+def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
+    """No exception, no console error, nothing fetched from elsewhere, nothing over the side at 1280 and 800 pixels, no
+    markup of a model's or a user's, and text that can be read."""
+    page = watched.page
+    for name in PAGES:
+        visit(page, name)
+        assert page.get_by_test_id("stException").count() == 0, name
+        assert page.get_by_text("This page met an error").count() == 0, name
+        for width in (1280, 800):
+            page.set_viewport_size({"width": width, "height": 1000})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+        page.set_viewport_size({"width": 1280, "height": 1000})
+        assert page.locator("a[href*=outside], img[src*=outside], script:text('owned')").count() == 0, name
+        assert page.locator("strong:text-is('bold')").count() == 0, name
+        assert "owned" not in page.title()
+        faint = [(text, front, back) for text, front, back in page.evaluate(_TEXTS) if contrast(front, back) < 4.5]
+        assert faint == [], name
+
+
+_TEXTS = """() => {
+    // of every text in the page's main part: its colour as it is seen, and what is behind it
+    const parse = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
+    const over = (front, back, alpha) => front.slice(0, 3).map((one, at) => one * alpha + back[at] * (1 - alpha));
+    const found = [];
+    const walker = document.createTreeWalker(document.querySelector('[data-testid=stMain]'), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode, box = node.parentElement;
+        const seen_ = node.textContent.trim() && box.checkVisibility({visibilityProperty: true});
+        const apart = 'svg, [disabled], [data-testid=stIconMaterial], textarea, .vega-embed, [data-testid=stSlider]';
+        if (!seen_ || box.closest(apart)) continue;
+        let backs = [], alpha = 1;
+        for (let at = box; at; at = at.parentElement) {
+            const colour = parse(getComputedStyle(at).backgroundColor);
+            if (colour.length && (colour[3] ?? 1) > 0) backs.push(colour);
+            alpha *= Number(getComputedStyle(at).opacity);
+        }
+        let back = [255, 255, 255];
+        for (const colour of backs.reverse()) back = over(colour, back, colour[3] ?? 1);
+        const front = parse(getComputedStyle(box).color);
+        const seen = over(front, back, (front[3] ?? 1) * alpha);
+        found.push([node.textContent.trim().slice(0, 40), `rgb(${seen})`, `rgb(${back})`]);
+    }
+    return found;
+}"""
+
+
+def test_a_hostile_call_opened_changes_nothing_but_its_boxes(watched: Watched) -> None:
+    page = watched.page
+    visit(page, "Calls")
+    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    assert canvas
+    for row in (0, 1, 2):  # the hostile answer, the megabyte, the hostile error
+        page.mouse.click(canvas["x"] + 15, canvas["y"] + 55 + 35 * row)
+        page.wait_for_timeout(300)
+        expect(page.get_by_role("heading", name="Call ")).to_be_visible(timeout=30_000)
+        expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+        boxes = page.get_by_test_id("stText")
+        assert boxes.locator("img, a, script, strong, code").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert "owned" not in page.title()
+    assert page.locator("a[href*=outside], img[src*=outside]").count() == 0
+
+
+def test_a_view_can_be_sent_to_a_colleague(browser: Browser, url: str) -> None:
+    """The filters go along from page to page, and into another browser by the address alone."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(url)
+    visit(page, "Cost")
+    page.get_by_role("combobox", name="Model").fill("groq/llama")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
+    for name in ("Tails", "Failures", "Compare", "Health", "Calls"):
+        visit(page, name)
+        if name != "Compare":
+            expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
+    expect(page.get_by_text(re.compile(r"of \d+ calls in pages\.db"))).to_be_visible(timeout=30_000)
+    seen = page.get_by_text(re.compile(r"of \d+ calls in pages\.db")).inner_text()
+    assert "of 1,5" not in seen
+    other = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    other.goto(page.url)
+    expect(other.get_by_text(seen)).to_be_visible(timeout=60_000)
+    other.close()
+    page.close()
+
+
+def test_keys_stay_on_the_server(browser: Browser, url: str) -> None:
+    """In nothing that any page sends: no frame of its websocket, no answer of the server."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    came: list[bytes] = []
+    page.on(
+        "websocket",
+        lambda socket: socket.on(
+            "framereceived", lambda frame: came.append(frame if isinstance(frame, bytes) else frame.encode())
+        ),
+    )
+    page.on("response", lambda sent: "static" in sent.url or came.append(_body(sent)))
+    page.goto(url)
+    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
+    for name in PAGES:
+        visit(page, name)
+    whole = b"".join(came)
+    assert len(whole) > 100_000
+    assert b"Percentiles with intervals" in whole, "frames are read"
+    assert b"planted-secret" not in whole
+    page.close()
+
+
+def _body(sent: object) -> bytes:
+    try:
+        return sent.body()
+    except Error:  # a redirect, or one that the page no longer waits for, has none
+        return b""
+
+
+def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str, ledger: Path) -> None:
+    """Started in one tab, closed at once; another finds it, stops it, goes on with it, to its end."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1200})
+    page.goto(f"{url}/?mode=Over+a+set")
+    for box, option in (("Prompts", "triage (file)"), ("Models", "sim/medium"), ("Cases", "triage")):
+        page.get_by_role("combobox", name=box).fill(option)
+        page.get_by_role("option", name=option, exact=True).click()
+        page.keyboard.press("Escape")
+        expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
+    page.get_by_role("spinbutton", name="At once").fill("6")  # slowly enough to be stopped on the way
+    page.get_by_role("spinbutton", name="At once").press("Enter")
+    page.get_by_role("button", name="Plan").click()
+    expect(page.get_by_text("120 of 120 cells")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("In the background")).to_be_visible(timeout=60_000)
+    page.close()
+    other = browser.new_page(viewport={"width": 1280, "height": 1200})
+    other.goto(f"{url}/?mode=Over+a+set")
+    other.get_by_role("button", name="Stop").click(timeout=60_000)
+    expect(other.get_by_role("button", name="Go on")).to_be_visible(timeout=60_000)
+    other.get_by_role("button", name="Go on").click()
+    expect(other.get_by_text(re.compile("done: 120 of 120 cells"))).to_be_visible(timeout=90_000)
+    other.close()
+    with Lab(ledger) as lab:
+        found = lab.calls(limit=None, model="sim/medium")
+        assert len(found) <= 120 + 16, "what was answered is not asked again"
+        spec = lab.ledger.rows("SELECT spec FROM jobs")[0][0]
+        assert json.loads(spec)["models"] == ["sim/medium"]
+
+
+def test_from_elsewhere_nothing_is_seen_without_the_password(browser: Browser, tmp_path: Path) -> None:
+    """Listening on every address: a question for the password on every page, and nothing else."""
+    with playground(tmp_path / "lab.db", HOST="0.0.0.0", LAB_PASSWORD="planted-password") as address:
+        for path in ("", "/calls", "/cost"):
+            page = browser.new_page()
+            page.goto(address + path)
+            expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=60_000)
+            assert page.get_by_role("link", name="Calls").count() == 0
+            page.close()
+        page = browser.new_page()
+        page.goto(address)
+        page.get_by_label("Password", exact=True).fill("wrong")
+        page.get_by_role("button", name="Enter").click()
+        expect(page.get_by_text("That is not the password.")).to_be_visible(timeout=30_000)
+        page.get_by_label("Password", exact=True).fill("planted-password")
+        page.get_by_role("button", name="Enter").click()
+        expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
+        page.close()

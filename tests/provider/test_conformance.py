@@ -1,0 +1,350 @@
+"""Each provider on the lab's own wire is sent what `litellm.acompletion` would send it, and read as it would read."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+import httpx
+import pytest
+
+from lab import Lab, errors
+from lab.provider.dialect import ADMITTED, translate
+from lab.provider.loading import load
+from lab.provider.reading import usage_of
+from lab.values import Reply
+from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion, event, message
+
+MESSAGES = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+LOOK = {
+    "name": "look",
+    "description": "look it up",
+    "parameters": {"type": "object", "properties": {"at": {"type": "string"}}},
+}
+TOOLS = {"tools": [{"type": "function", "function": LOOK}], "tool_choice": "auto"}
+CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "city", "schema": CITY, "strict": True}}
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABAQAAAAA3bvkkAAAACklEQVR4AWNgAAAAAgABc3UBGAAAAABJRU5ErkJggg=="
+)
+IMAGE = [
+    {
+        "role": "user",
+        "content": [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": PIXEL}}],
+    }
+]
+CALLED = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": '{"at": "it"}'}}
+CONVERSATION = [
+    *MESSAGES,
+    {"role": "assistant", "content": "Hello."},
+    {"role": "user", "content": "look"},
+    {"role": "assistant", "content": None, "tool_calls": [CALLED]},
+    {"role": "tool", "tool_call_id": "call_1", "content": "seen"},
+    {"role": "user", "content": "and?"},
+]
+REQUESTS = {
+    "plain": (MESSAGES, {}),
+    "parameters": (MESSAGES, {"temperature": 0.5, "max_tokens": 9}),
+    "more parameters": (MESSAGES, {"top_p": 0.9, "stop": ["END"], "max_completion_tokens": 7}),
+    "tools": (MESSAGES, TOOLS),
+    "schema": (MESSAGES, {"response_format": SCHEMA}),
+    "image": (IMAGE, {}),
+    "conversation": (CONVERSATION, TOOLS),
+}
+NAMES = {
+    "openai": ["gpt-4o-mini", "openai/o3-mini"],
+    "anthropic": ["claude-haiku-4-5", "anthropic/claude-3-haiku-20240307"],
+}
+QUIET = {"num_retries": 0, "max_retries": 0, "_skip_mcp_handler": True}
+LOOP = asyncio.Runner()
+"""One loop for all of them: LiteLLM keeps clients by loop."""
+TOLD = ("authorization", "x-api-key", "anthropic-version", "anthropic-beta", "content-type", "x-extra")
+"""Headers that a provider goes by."""
+
+
+CARRIED = "carried"
+SCHEMAS_CARRIED = {"groq"}
+"""Providers whose schemas LiteLLM turns into a tool, and back in its own handler."""
+
+
+def _names(provider: str) -> list[str]:
+    return NAMES.get(provider, [f"{provider}/some-model"])
+
+
+KEYS = {
+    "openai/some-model": "OPENAI_API_KEY",
+    "groq/some-model": "GROQ_API_KEY",
+    "deepseek/some-model": "DEEPSEEK_API_KEY",
+    "together_ai/some-model": "TOGETHERAI_API_KEY",
+    "fireworks_ai/some-model": "FIREWORKS_AI_API_KEY",
+    "perplexity/some-model": "PERPLEXITYAI_API_KEY",
+    "xai/some-model": "XAI_API_KEY",
+    "cerebras/some-model": "CEREBRAS_API_KEY",
+    "nvidia_nim/some-model": "NVIDIA_NIM_API_KEY",
+    "anthropic/some-model": "ANTHROPIC_API_KEY",
+    "claude-haiku-4-5": "ANTHROPIC_AUTH_TOKEN",
+}
+
+
+@dataclass
+class Sent:
+    """A request that LiteLLM was about to send."""
+
+    url: str
+    headers: dict[str, str]
+    body: dict
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
+    """What LiteLLM sends, caught at its transport; nothing leaves."""
+    load()
+    from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
+
+    caught: list[Sent] = []
+
+    async def catch(_self: object, request: httpx.Request) -> httpx.Response:
+        body = json.loads(await request.aread())
+        caught.append(Sent(str(request.url), _told(request.headers), body))
+        return httpx.Response(400, json={"error": {"message": "caught"}}, request=request)
+
+    monkeypatch.setattr(LiteLLMAiohttpTransport, "handle_async_request", catch)
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", catch)
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
+    monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://vllm.invalid/v1")
+    return caught
+
+
+def _told(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that matter; the content's type is the HTTP client's own to add."""
+    found = {name.lower(): value for name, value in headers.items() if name.lower() in TOLD}
+    return {"content-type": "application/json", **found}
+
+
+def _theirs(sent: list[Sent], model: str, messages: list, params: dict, *, streamed: bool = False) -> Sent | None:
+    """What `litellm.acompletion` sends; None where it refuses the parameters."""
+    litellm = load()
+    extra = {"stream": True, "stream_options": {"include_usage": True}} if streamed else {}
+
+    async def call() -> None:
+        try:
+            await litellm.acompletion(model=model, messages=copy.deepcopy(messages), **QUIET, **params, **extra)
+        except litellm.UnsupportedParamsError:
+            return
+        except Exception as failed:
+            if "caught" not in str(failed):
+                raise
+
+    LOOP.run(call())
+    return sent[0] if sent else None
+
+
+def _ours(model: str, messages: list, params: dict, *, streamed: bool = False) -> Sent | str | None:
+    try:
+        found = translate(model, messages, copy.deepcopy(params), streamed=streamed)
+    except errors.InvalidRequestError:
+        return None
+    return CARRIED if found is None else Sent(found.url, _told(found.headers), json.loads(json.dumps(found.body)))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("provider", sorted(ADMITTED))
+def test_the_request_is_litellms_own(provider: str, sent: list[Sent]) -> None:
+    refused = 0
+    for model, name, streamed in product(_names(provider), REQUESTS, (False, True)):
+        messages, params = REQUESTS[name]
+        sent.clear()
+        connection = {"api_key": f"key-of-{provider}", "extra_headers": {"x-extra": "1"}}
+        theirs = _theirs(sent, model, messages, {**params, **connection}, streamed=streamed)
+        ours = _ours(model, messages, {**params, **connection}, streamed=streamed)
+        if ours == CARRIED:
+            assert (provider in SCHEMAS_CARRIED, name) == (True, "schema")
+            continue
+        assert ours == theirs, f"{name}, streamed: {streamed}"
+        refused += theirs is None
+        if theirs is not None:
+            assert {theirs.headers.get("authorization"), theirs.headers.get("x-api-key")} & {
+                f"Bearer key-of-{provider}",
+                f"key-of-{provider}",
+            }
+    assert refused <= 6 * len(_names(provider)), "most of these requests must be sent for this to say anything"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", KEYS)
+def test_a_key_from_the_environment_is_the_one_litellm_takes(
+    model: str, sent: list[Sent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(KEYS[model], "key-of-this-one")
+    theirs = _theirs(sent, model, MESSAGES, {})
+    assert _ours(model, MESSAGES, {}) == theirs
+    assert "key-of-this-one" in (theirs.headers.get("x-api-key") or theirs.headers["authorization"])
+
+
+USAGE = {
+    "prompt_tokens": 12,
+    "completion_tokens": 5,
+    "total_tokens": 17,
+    "prompt_tokens_details": {"cached_tokens": 4},
+    "completion_tokens_details": {"reasoning_tokens": 2},
+}
+CLAUDE = {
+    "input_tokens": 5,
+    "cache_read_input_tokens": 4,
+    "cache_creation_input_tokens": 3,
+    "output_tokens": 5,
+    "output_tokens_details": {"thinking_tokens": 2},
+}
+
+
+def _piece(index: int, delta: dict) -> bytes:
+    return event("content_block_delta", index=index, delta=delta)
+
+
+def _block(index: int, kind: str, **more: object) -> bytes:
+    return event("content_block_start", index=index, content_block={"type": kind, **more})
+
+
+OPENAI_ANSWERS = {
+    "whole": [answer({**completion("Paris", usage=USAGE), "service_tier": "default"})],
+    "tool": [answer({**completion(None, "tool_calls", usage=USAGE, tool_calls=[CALLED]), "service_tier": "default"})],
+    "streamed": [STREAM, chunk("Par"), chunk("is"), chunk(finish="stop"), chunk(choices=[], usage=USAGE), DONE, END],
+}
+THINKS = {"type": "thinking", "thinking": "hm", "signature": "s"}
+ANTHROPIC_ANSWERS = {
+    "whole": [answer(message([THINKS, {"type": "text", "text": "Par"}, {"type": "text", "text": "is"}], usage=CLAUDE))],
+    "tool": [
+        answer(
+            message([{"type": "tool_use", "id": "call_1", "name": "look", "input": {"at": "it"}}], "tool_use", CLAUDE)
+        )
+    ],
+    "streamed": [
+        STREAM,
+        event("message_start", message=message([], None, {**CLAUDE, "output_tokens": 1})),
+        event("ping"),
+        _block(0, "thinking", thinking=""),
+        _piece(0, {"type": "thinking_delta", "thinking": "hm"}),
+        event("content_block_stop", index=0),
+        _block(1, "text", text=""),
+        _piece(1, {"type": "text_delta", "text": "Par"}),
+        _piece(1, {"type": "text_delta", "text": "is"}),
+        event("content_block_stop", index=1),
+        event("message_delta", delta={"stop_reason": "end_turn"}, usage=CLAUDE),
+        event("message_stop"),
+        END,
+    ],
+    "tool streamed": [
+        STREAM,
+        event("message_start", message=message([], None, {**CLAUDE, "output_tokens": 1})),
+        _block(0, "tool_use", id="call_1", name="look", input={}),
+        _piece(0, {"type": "input_json_delta", "partial_json": '{"at": '}),
+        _piece(0, {"type": "input_json_delta", "partial_json": '"it"}'}),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "tool_use"}, usage=CLAUDE),
+        event("message_stop"),
+        END,
+    ],
+}
+
+
+def _read_by_litellm(model: str, url: str, *, streamed: bool) -> tuple:
+    litellm = load()
+    where = {"model": model, "messages": copy.deepcopy(MESSAGES), "api_base": url, "api_key": "k-123456789"}
+
+    async def call() -> tuple:
+        found = await litellm.acompletion(**where, **QUIET, **({"stream": True, **WANTS_USAGE} if streamed else {}))
+        if streamed:
+            found = litellm.stream_chunk_builder([one async for one in found], messages=where["messages"])
+        choice, usage = found.choices[0], usage_of(found.usage.model_dump())
+        tools = [(one.function.name, json.loads(one.function.arguments)) for one in choice.message.tool_calls or ()]
+        buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
+        return choice.message.content or "", tools, choice.finish_reason, buckets
+
+    return LOOP.run(call())
+
+
+WANTS_USAGE = {"stream_options": {"include_usage": True}}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("provider", sorted(ADMITTED))
+def test_an_answer_is_read_as_litellm_reads_it(provider: str, lab: Lab, server: RawServer) -> None:
+    answers = ANTHROPIC_ANSWERS if provider == "anthropic" else OPENAI_ANSWERS
+    for name, script in answers.items():
+        server.scripts = [list(script)]
+        streamed, model = "streamed" in name, _names(provider)[0]
+        theirs = _read_by_litellm(model, server.url, streamed=streamed)
+        where = {"model": model, "api_base": server.url, "api_key": "k-123456789"}
+        reply = _streamed(lab, **where) if streamed else lab.ask(MESSAGES, **where)
+        tools = [(one["function"]["name"], json.loads(one["function"]["arguments"])) for one in reply.tool_calls]
+        usage = reply.usage
+        buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
+        assert (reply.text, tools, reply.finish_reason, buckets) == theirs, name
+        assert usage.input_tokens == 12
+        assert "tool" in name or reply.text == "Paris"
+
+
+def _streamed(lab: Lab, **where: str) -> Reply:
+    made = lab.stream(MESSAGES, **where)
+    assert "".join(made) == made.reply.text
+    return made.reply
+
+
+def test_a_schema_that_travels_as_a_tool_comes_back_as_text(lab: Lab, server: RawServer) -> None:
+    """Older Claude models have no structured output: LiteLLM makes a tool of the schema."""
+    where = {"model": "anthropic/claude-3-haiku-20240307", "api_base": server.url, "api_key": "k-123456789"}
+    tool = {"type": "tool_use", "id": "call_1", "name": "json_tool_call", "input": {"city": "Paris"}}
+    server.plays(answer(message([tool], "tool_use", CLAUDE)))
+    start = event("message_start", message=message([], None, CLAUDE))
+    server.plays(
+        STREAM,
+        start,
+        _block(0, "tool_use", id="call_1", name="json_tool_call", input={}),
+        _piece(0, {"type": "input_json_delta", "partial_json": '{"city": "Paris"}'}),
+        event("content_block_stop", index=0),
+        event("message_delta", delta={"stop_reason": "tool_use"}, usage=CLAUDE),
+        event("message_stop"),
+        END,
+    )
+    whole = lab.ask("where?", response_format=SCHEMA, **where)
+    made = lab.stream("where?", response_format=SCHEMA, **where)
+    list(made)
+    for reply in (whole, made.reply):
+        assert json.loads(reply.text) == {"city": "Paris"}
+        assert (reply.finish_reason, reply.tool_calls) == ("stop", ())
+
+
+def test_an_image_that_would_have_to_be_fetched_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "planted")
+    for address, carried in (("http://pictures.invalid/a.png", True), ("https://pictures.invalid/a.png", False)):
+        parts = [{"type": "image_url", "image_url": {"url": address}}]
+        found = translate("claude-haiku-4-5", [{"role": "user", "content": parts}], {}, streamed=False)
+        assert (found is None) == carried
+
+
+def test_a_provider_that_is_not_admitted_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "planted")
+    assert translate("gemini/gemini-2.5-flash", MESSAGES, {}, streamed=False) is None
+
+
+def test_a_call_that_openai_serves_elsewhere_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM sends tools with reasoning models to OpenAI's other interface."""
+    monkeypatch.setenv("OPENAI_API_KEY", "planted")
+    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
+    assert translate("gpt-5.4", MESSAGES, {"tools": tools, "reasoning_effort": "high"}, streamed=False) is None
+
+
+def test_a_parameter_that_a_provider_does_not_take_is_named() -> None:
+    with pytest.raises(errors.InvalidRequestError, match="perplexity/sonar does not take `logit_bias`: leave it out"):
+        translate(
+            "perplexity/sonar", MESSAGES, {"logit_bias": {"1": 2}, "temperature": 1, "api_key": "k"}, streamed=False
+        )
