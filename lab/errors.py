@@ -20,6 +20,7 @@ LedgerError              the ledger can't be opened or written; .reply holds a p
 from __future__ import annotations
 
 import builtins
+from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class LabError(Exception):
         self.call_id: str | None = None
         self.attempts = 0
         self.cost: float | None = None
+
+    def clean(self, text: Callable[[str], str]) -> None:
+        """Put the message, the body and the partial text through `text`, which takes out what must not be seen."""
+        self.args = (text(str(self)),)
+        self.body = text(self.body) if self.body else self.body
+        self.partial = text(self.partial) if self.partial else self.partial
 
 
 class InvalidRequestError(LabError):

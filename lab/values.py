@@ -65,6 +65,15 @@ class Checked:
     broken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """How a key stands: `mine` to run, `done` with the reply of `call_id`, `other` to wait for, or for a `different`
+    request."""
+
+    state: Literal["mine", "done", "other", "different"]
+    call_id: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens in disjoint buckets: each token is in exactly one of them.
@@ -140,7 +149,8 @@ class Event:
     `headers`: the answer's headers are in (`status`; `connect` in seconds; `left`, when the request left, where that
     is known only now). `alive`: nothing of the answer, but the provider lives. `token`: a part of the answer that is no
     text (reasoning, a tool call). `piece`: text came. `done`: the whole `answer`, once, with the number of the
-    `attempt` that brought it, the `value` read from it and what its `checks` found. `at` is in seconds on the event
+    `attempt` that brought it, the `value` read from it and what its `checks` found; `reply` is what the caller is
+    handed, once it is on record. `at` is in seconds on the event
     loop's clock, read when the bytes were handed over by the socket.
     """
 
@@ -157,6 +167,7 @@ class Event:
     form: str | None = None
     value: Any = None
     checks: tuple[Checked, ...] = ()
+    reply: Reply | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from lab import Policy, errors
-from lab.policies.compose import Memory, composed
-from lab.policies.kernel import Try
+from lab.policies.compose import LAYERS, held
+from lab.policies.kernel import Memory, Try, World, composed
 from lab.values import Answer, Call, Event, Usage
 
 OFF = {
@@ -99,15 +99,16 @@ class Player:
         steps = list(script)
         self.stage = Stage(rule or (lambda _one, number: steps[min(number, len(steps)) - 1]))
         self.memory = Memory(Random(seed))
-        self._proceed = composed(policy, self.memory, self.stage.source)
+        self.world = World(settings=policy.settings(), memory=self.memory)
+        self._proceed = composed(LAYERS, self.world, self.stage.source)
 
     def breakers(self) -> dict[str, str]:
         """The state of each model's breaker."""
-        return {row["model"]: row["breaker"] for row in self.memory.state()}
+        return {row["model"]: row["breaker"] for row in held(self.memory)}
 
     def queues(self) -> dict[str, tuple[int, int]]:
         """How many attempts run and wait, by model."""
-        return {row["model"]: (row["running"], row["waiting"]) for row in self.memory.state()}
+        return {row["model"]: (row["running"], row["waiting"]) for row in held(self.memory)}
 
     async def call(self, *, streamed: bool = False, model: str = "m", **more: object) -> Outcome:
         """One call, to its end."""

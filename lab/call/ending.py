@@ -1,115 +1,121 @@
-"""How a call ends: its last rows, and what its caller is handed once they are on disk."""
+"""How a call ends: what is decided of it, and what its caller is handed once that is on disk."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any
 
-from lab import errors, redact
-from lab.call import idempotency
+from lab import errors
 from lab.call.record import Recorder
-from lab.ledger import rows
-from lab.ledger.file import Ledger
-from lab.ledger.privacy import digest
+from lab.ledger.journal import Journal, Outcome
+from lab.ledger.lease import Lease
+from lab.policies.kernel import LostLease
 from lab.values import Attempt, Call, Event, Reply
 
 
-class End:
-    """How a call ends on the ledger."""
+class Ending:
+    """The end of one call. `began` is when it came in, in Unix time; `lease` is the one it runs under, if any."""
 
-    def __init__(
-        self,
-        book: Ledger,
-        call: Call,
-        made: Recorder,
-        began: float,
-        begin: list[rows.Statement],
-        whole: bool,
-    ):
-        self._ledger, self._call, self._made, self._began, self._begin = book, call, made, began, begin
-        self._whole, self._clean = whole, made.clean
+    def __init__(self, call: Call, recorder: Recorder, journal: Journal, began: float, lease: Lease | None = None):
+        self._call, self._recorder, self._journal, self._began, self._lease = call, recorder, journal, began, lease
 
-    async def answered(self, done: Event) -> Reply:
-        """The reply, once its row is on disk."""
-        answer, winner = done.answer, self._made.attempts[done.attempt - 1]
+    async def answered(self, done: Event) -> Event:
+        """The event with the reply on it, once its rows are on disk. Raises `LostLease` where somebody else has taken
+        this call's key meanwhile."""
+        assert done.answer is not None
+        winner = self._recorder.won(done.attempt)
+        reply = self._reply(done, winner)
+        on_disk = self._journal.end(self._outcome("ok", winner, keyed=True), self._lease)
+        if not await self._written(on_disk, reply, None):
+            self._recorder.lost(winner)
+            raise LostLease
+        return replace(done, reply=reply)
+
+    def _reply(self, done: Event, winner: Attempt) -> Reply:
+        answer, sent = done.answer, self._recorder.sent()
         assert answer is not None
-        winner.won = True
-        if winner.kind == "validation":  # it did not pass, and is returned all the same, marked
-            winner.status, winner.kind, winner.error = "ok", None, None
-        reply = Reply(
+        return Reply(
             text=answer.text,
             call_id=self._call.call_id,
             model=self._call.model,
             finish_reason=answer.finish_reason,
             usage=answer.usage,
-            cost=self._made.cost(),
+            cost=self._recorder.cost(),
             latency=winner.latency or 0.0,
             ttft=winner.ttft,
             queue=self._queue() or 0.0,
-            attempts=len(self._made.sent()),
+            attempts=len(sent),
             answered_by=answer.answered_by,
             tool_calls=answer.tool_calls,
             value=done.value,
             checks=done.checks,
-            hedged=any(row.role == "hedge" for row in self._made.sent()),
+            hedged=any(attempt.role == "hedge" for attempt in sent),
             fell_back=winner.model != self._call.model and winner.role != "hedge",
         )
-        await self._on_disk(self.put("ok", winner), reply, None)
-        return reply
 
     async def known(self, reply: Reply) -> None:
-        """The reply was stored under the call's key: this call's own row says so, and cost nothing."""
-        values = {
+        """The reply was stored under the call's key: this call's own row says so, and what it has cost itself."""
+        columns = {
             "ended_at": time.time(),
-            "status": "ok",
             "cached": True,
-            "cost": 0.0,
+            "cost": self._recorder.cost(),
+            "n_attempts": len(self._recorder.sent()),
             "answered_by": reply.answered_by,
             "finish_reason": reply.finish_reason,
         }
-        await self._on_disk(self._finish(self._words("ok", values, reply.text, reply.tool_calls)), reply, None)
+        outcome = Outcome(status="ok", columns=columns, text=reply.text, tool_calls=reply.tool_calls)
+        await self._written(self._journal.end(outcome), reply, None)
 
     async def failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
-        known = self._clean.secrets
-        failure.args = (redact.text(str(failure), known),)
-        failure.call_id, failure.attempts = self._call.call_id, len(self._made.sent())
-        failure.cost = self._made.cost()
-        last = next(reversed(self._made.sent()), None)
-        if failure.phase == "total" and last is not None and last.status == "cancelled":
-            failure.partial = failure.partial or last.partial
-            last.status, last.kind, last.phase, last.error = "failed", failure.kind, "total", str(failure)
-        await self._on_disk(self.put("failed", last, failure), None, failure)
+        self._journal.cleaned(failure)
+        failure.call_id, failure.attempts = self._call.call_id, len(self._recorder.sent())
+        failure.cost = self._recorder.cost()
+        self._recorder.ran_out(failure)
+        outcome = self._outcome("failed", self._recorder.last(), failure=failure)
+        await self._written(self._journal.end(outcome), None, failure)
 
-    def put(
-        self, status: str, row: Attempt | None, failure: errors.LabError | None = None, error: str | None = None
-    ) -> Future[None]:
-        """Queue the rows that say how the call ended; `row` is the attempt that decided it."""
-        sent = self._made.sent()
-        row = row or next(reversed(sent), None)
+    def cancelled(self) -> None:
+        """Nobody waits for this call: its rows are queued, not awaited."""
+        self._journal.end(self._outcome("cancelled", self._recorder.last()))
+
+    def broken(self, bug: Exception) -> None:
+        """It ended in no failure of its own, but in a bug, which goes on up: queued, too."""
+        self._journal.end(self._outcome("failed", self._recorder.last(), error=f"{type(bug).__name__}: {bug}"))
+
+    def _outcome(
+        self,
+        status: Any,
+        row: Attempt | None,
+        *,
+        failure: errors.LabError | None = None,
+        error: str | None = None,
+        keyed: bool = False,
+    ) -> Outcome:
+        """What is put down of the call; `row` is the attempt that decided it."""
+        sent = self._recorder.sent()
         answer = row.answer if row else None
-        values: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "ended_at": time.time(),
-            "status": status,
             "kind": failure.kind if failure else None,
             "phase": failure.phase if failure else None,
             "reason": failure.reason if failure else None,
-            "error": self._clean.text(str(failure) if failure else error or "") or None,
+            "error": str(failure) if failure else error,
             "n_attempts": len(sent),
             "latency": row.latency if row else None,
             "ttft": row.ttft if row else None,
             "queue": self._queue(),
-            "cost": self._made.cost(),
-            "cost_estimated": self._made.cost_estimated(),
-            "hedged": any(one.role == "hedge" for one in sent),
-            "valid": self._valid(row),
-            "fell_back": bool(row and row.role == "fallback") or any(one.role == "fallback" for one in sent),
+            "cost": self._recorder.cost(),
+            "cost_estimated": self._recorder.cost_estimated(),
+            "hedged": any(attempt.role == "hedge" for attempt in sent),
+            "valid": self._recorder.passed(row),
+            "fell_back": any(attempt.role == "fallback" for attempt in sent),
         }
         if answer is not None:
-            values |= {
+            columns |= {
                 "answered_by": answer.answered_by,
                 "finish_reason": answer.finish_reason,
                 "input_tokens": answer.usage.input_tokens,
@@ -117,50 +123,17 @@ class End:
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()
-        if row is not None:
-            self._made.changed[row.number] = row
-        if status == "failed" and not self._whole:  # what its attempts were told is kept after all
-            self._made.whole = True
-            self._made.unwritten = set(self._made.checked)
-            self._made.changed = {one.number: one for one in self._made.sent()}
-        statements: list[rows.Statement] = []
-        if status == "ok":
-            statements = (
-                idempotency.released(self._call) if values["valid"] is False else idempotency.finished(self._call)
-            )
-        return self._finish(self._words(status, values, text, tools), *statements)
-
-    def _valid(self, row: Attempt | None) -> bool | None:
-        """Whether the answer of attempt `row` passed every check; None where nothing looked at it."""
-        found = self._made.checked.get(row.number) if row else None
-        return None if found is None else all(one.passed for one in found)
-
-    def _words(self, status: str, values: dict[str, Any], text: str, tools: Sequence[Any]) -> list[rows.Statement]:
-        """The rows of the call's end, with its words where they are kept: always those of a failure, and the answer
-        under a key."""
-        call, clean = self._call, self._clean
-        answer, calls = clean.answer(text, tools)
-        if self._whole:
-            return rows.end_call(call.call_id, values, answer, calls)
-        if status == "failed":
-            update, *words = rows.end_call(call.call_id, values, answer, calls)
-            return [update, rows.said(call, clean), *words]
-        told = (answer, calls) if call.key is not None and status == "ok" else (None, None)
-        return rows.end_call(call.call_id, values, *told, digest(call, text, tools))
-
-    def _finish(self, end: list[rows.Statement], *others: rows.Statement) -> Future[None]:
-        """Queue the end, and before it whatever still waits to be written."""
-        self._made.ended = True
-        return self._ledger.finish(self._begin, end, *others, before=self._made.taken())
+        return Outcome(status=status, columns=columns, text=text, tool_calls=tools, attempts=sent, keyed=keyed)
 
     def _queue(self) -> float | None:
         """Seconds between intake and the first request."""
-        return None if self._made.first_sent is None else max(0.0, self._made.first_sent - self._began)
+        sent = self._recorder.first_sent
+        return None if sent is None else max(0.0, sent - self._began)
 
-    async def _on_disk(self, done: Future[None], reply: Reply | None, failure: errors.LabError | None) -> None:
+    async def _written(self, on_disk: Future[bool], reply: Reply | None, failure: errors.LabError | None) -> bool:
         """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
         try:
-            await asyncio.wrap_future(done)
+            return await asyncio.wrap_future(on_disk)
         except errors.LedgerError as unwritten:
             state = "failed" if failure else "ok"
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure

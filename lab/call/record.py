@@ -1,4 +1,4 @@
-"""Each attempt of a call, as it goes by: timed, costed, checked to be an answer, and put on the ledger."""
+"""Each attempt of a call as it goes by: timed, costed, and checked to be an answer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-from lab import errors, redact
+from lab import errors
 from lab.call.lag import LagMeter
-from lab.ledger import rows
-from lab.ledger.file import Ledger
-from lab.ledger.privacy import Clean
-from lab.policies.kernel import Events, Proceed, Try
+from lab.ledger.journal import Journal
+from lab.policies.kernel import Events, Findings, Proceed, Try
 from lab.show.text import plain_text, shortened
 from lab.values import Answer, Attempt, Call, Checked, Event, Price, Usage
 
@@ -22,12 +20,8 @@ SATURATED = 0.1
 """Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
 
 
-VISIBLE = 0.05
-"""Seconds after which a call or an attempt that still runs is on the ledger as running."""
-
-
 class Source(Protocol):
-    """Where answers come from: `lab.provider.Provider`, or a function in its place."""
+    """Where answers come from: `lab.provider.source.Provider`, or a function in its place."""
 
     def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """One attempt, as its events."""
@@ -44,73 +38,59 @@ class Source(Protocol):
 
 @dataclass(slots=True)
 class Recorder:
-    """The attempts of one call. `around` puts itself right around an attempt and its timeouts.
-
-    `pending` are statements that wait for the next commit of this call, `changed` attempts whose rows do: each commit
-    wakes the writer's thread, so a call that is over in a moment is written at once.
-    """
+    """The attempts of one call, measured; each goes into the call's journal as it changes."""
 
     call: Call
     source: Source
-    book: Ledger
+    journal: Journal
     lag: LagMeter
     connect: float | None
-    clean: Clean
-    whole: bool = True
     attempts: list[Attempt] = field(default_factory=list)
-    seen: list[_Seen] = field(default_factory=list)
     first_sent: float | None = None
-    pending: list[rows.Statement] = field(default_factory=list)
-    changed: dict[int, Attempt] = field(default_factory=dict)
-    checked: dict[int, Sequence[Checked]] = field(default_factory=dict)
-    unwritten: set[int] = field(default_factory=set)
-    after: list[rows.Statement] = field(default_factory=list)
-    ended: bool = False
-    _timer: asyncio.TimerHandle | None = None
+    """When the first request left, in Unix time."""
+    _seen: list[_Seen] = field(default_factory=list)
+    _checks: dict[int, Sequence[Checked]] = field(default_factory=dict)
 
-    def open(self, one: Try) -> Events:
+    def open(self, attempt: Try) -> Events:
         """One attempt, straight from the source."""
-        return self.source.open(self._call(one), connect=self.connect)
+        return self.source.open(self._call(attempt), connect=self.connect)
 
     def around(self, proceed: Proceed) -> Proceed:
         """`proceed`, each of its attempts recorded."""
         return partial(self._attempt, proceed)
 
-    def _call(self, one: Try) -> Call:
+    def _call(self, attempt: Try) -> Call:
         """The call as this attempt sends it: its model, and its key on to the provider (a hedge is a request of
         its own, and would wait for the first under the same key)."""
-        call = one.call
+        call = attempt.call
         if call.key is not None:
-            key = f"{call.key}-hedge" if one.role == "hedge" else call.key
+            key = f"{call.key}-hedge" if attempt.role == "hedge" else call.key
             headers = {"Idempotency-Key": key, **(call.params.get("extra_headers") or {})}
             call = replace(call, params={**call.params, "extra_headers": headers})
-        return call if one.model == call.model else replace(call, model=one.model)
+        return call if attempt.model == call.model else replace(call, model=attempt.model)
 
-    async def _attempt(self, proceed: Proceed, one: Try) -> Events:
+    async def _attempt(self, proceed: Proceed, attempt: Try) -> Events:
         """The events of one attempt, recorded. A plain answer is handed up only once it is known to be one."""
-        call = self._call(one)
+        call = self._call(attempt)
         row = Attempt(
             call_id=call.call_id,
             number=len(self.attempts) + 1,
-            model=one.model,
-            role=one.role,
-            wait=one.wait,
+            model=attempt.model,
+            role=attempt.role,
+            wait=attempt.wait,
             started_at=time.time(),
         )
         seen = _Seen(call, asyncio.get_running_loop().time())
         self.attempts.append(row)
-        self.seen.append(seen)
-        events = proceed(one)
+        self._seen.append(seen)
+        events = proceed(attempt)
         self.lag.__enter__()  # a loser may run on when its call, which watches too, has ended
         try:
             async for event in events:
                 self._note(row, seen, event)
                 if event.answer is not None:
-                    row.answer, row.cost, row.cost_estimated = (
-                        event.answer,
-                        event.answer.cost,
-                        event.answer.usage.estimated,
-                    )
+                    row.answer, row.cost = event.answer, event.answer.cost
+                    row.cost_estimated = event.answer.usage.estimated
                     _check_content(call, event.answer)
                     row.status = "ok"
                     if seen.held is not None:
@@ -128,10 +108,10 @@ class Recorder:
                 row.status = "cancelled"
             raise
         except Exception as bug:  # no failure of the call's: it is put on record, and goes on up
-            row.status, row.error = "failed", redact.text(f"{type(bug).__name__}: {bug}", self.clean.secrets)
+            row.status, row.error = "failed", f"{type(bug).__name__}: {bug}"
             raise
         finally:
-            self._finish(call, row, seen)
+            self._finish(row, seen)
             self.lag.__exit__()
             await events.aclose()
 
@@ -140,8 +120,7 @@ class Recorder:
             seen.sent, seen.price = event.at, event.price
             row.way, row.form, row.started_at = event.way, event.form, time.time()
             self.first_sent = self.first_sent or row.started_at
-            self.changed[row.number] = row
-            self.soon()
+            self.journal.attempt(row)
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
             seen.sent = event.left or seen.sent
@@ -152,7 +131,7 @@ class Recorder:
         elif event.kind == "done":
             row.latency = event.at - seen.sent
 
-    def _finish(self, call: Call, row: Attempt, seen: _Seen) -> None:
+    def _finish(self, row: Attempt, seen: _Seen) -> None:
         """Whatever way it ended: its last figures, and its row."""
         row.partial = "".join(seen.parts)
         if row.way is None:
@@ -162,68 +141,68 @@ class Recorder:
         row.loop_lag = self.lag.worst(seen.sent)
         row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
         if row.answer is None:
-            row.cost, row.cost_estimated = _cost_without_answer(call, row, seen), True
-        self.changed[row.number] = row
-        if self.ended:  # a loser that ran on after its call had ended
-            self.after.append(rows.costed(self.call.call_id, self.cost(), self.cost_estimated()))
-        if row.status != "ok" or self.ended:  # else the call's own end follows at once
-            self.flush()
-
-    def soon(self) -> None:
-        """Write what waits in a moment, if the call has not ended by then."""
-        if self._timer is None and not self.ended:
-            self._timer = asyncio.get_running_loop().call_later(VISIBLE, self.flush)
-
-    def flush(self) -> None:
-        """Write what waits."""
-        if statements := self.taken():
-            self.book.submit(*statements)
-
-    def taken(self) -> list[rows.Statement]:
-        """The pending rows, for a commit."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        attempts = [one for row in self.changed.values() for one in rows.put_attempt(row, self.clean, whole=self.whole)]
-        checks = [one for number in sorted(self.unwritten) for one in self._checks(number)]
-        found, self.pending, self.changed = [*self.pending, *attempts, *checks, *self.after], [], {}
-        self.unwritten = set()
-        self.after = []
-        return found
-
-    def _checks(self, number: int) -> list[rows.Statement]:
-        return rows.put_checks(self.call.call_id, number, self.checked[number], self.clean, whole=self.whole)
-
-    def examined(self, number: int, found: Sequence[Checked], wrong: Sequence[str]) -> None:
-        """What the checks found in the answer of attempt `number`; where something is `wrong` it is the attempt's
-        failure, until the call takes that answer all the same."""
-        self.checked[number] = found
-        self.unwritten.add(number)
-        if wrong:
-            row = self.attempts[number - 1]
-            row.status, row.kind, row.error = "failed", "validation", shortened("; ".join(wrong), 2000)
-            self.changed[number] = row
+            row.cost, row.cost_estimated = _cost_without_answer(row, seen), True
+        self.journal.attempt_ended(row, self.cost(), self.cost_estimated())
 
     def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
-        """Write the failure onto the attempt, both without secrets; keep the text that had come on the failure."""
-        known = self.clean.secrets
-        failure.args = (redact.text(str(failure), known),)
-        failure.body = redact.text(failure.body, known) if failure.body else failure.body
+        """Write the failure onto the attempt; keep the text that had come on the failure."""
         failure.partial = failure.partial or "".join(seen.parts)
+        self.journal.cleaned(failure)
         row.status, row.kind, row.phase, row.reason = "failed", failure.kind, failure.phase, failure.reason
         row.error, row.body = str(failure), failure.body
         row.http_status = failure.status or row.http_status
         row.retry_after = failure.retry_after
 
+    def examined(self, number: int, findings: Findings) -> None:
+        """What the checks found in the answer of attempt `number`; where something is wrong it is the attempt's
+        failure, until the call takes that answer all the same."""
+        self._checks[number] = findings.checks
+        self.journal.checked(number, findings.checks)
+        if wrong := findings.wrong():
+            row = self.attempts[number - 1]
+            row.status, row.kind, row.error = "failed", "validation", shortened("; ".join(wrong), 2000)
+            self.journal.attempt(row)
+
+    def won(self, number: int) -> Attempt:
+        """The attempt whose answer the call takes; one that did not pass its checks is no failure then."""
+        row = self.attempts[number - 1]
+        row.won = True
+        if row.kind == "validation":
+            row.status, row.kind, row.error = "ok", None, None
+        self.journal.attempt(row)
+        return row
+
+    def lost(self, row: Attempt) -> None:
+        """The call takes another's answer after all."""
+        row.won = False
+        self.journal.attempt(row)
+
+    def ran_out(self, failure: errors.LabError) -> None:
+        """The call's time is over: that is what the attempt under way, which was cancelled for it, has failed by."""
+        row = self.last()
+        if failure.phase == "total" and row is not None and row.status == "cancelled":
+            failure.partial = failure.partial or row.partial
+            row.status, row.kind, row.phase, row.error = "failed", failure.kind, "total", str(failure)
+            self.journal.attempt(row)
+
+    def passed(self, row: Attempt | None) -> bool | None:
+        """Whether the answer of an attempt passed every check; None where nothing looked at it."""
+        checks = self._checks.get(row.number) if row else None
+        return None if checks is None else all(check.passed for check in checks)
+
     def sent(self) -> list[Attempt]:
         """The attempts that left this machine."""
         return [row for row in self.attempts if row.way is not None]
 
+    def last(self) -> Attempt | None:
+        """The last of those."""
+        return next(reversed(self.sent()), None)
+
     def cost(self) -> float | None:
         """US dollars for all attempts, an estimate for one that still runs; None where one of them is unknown."""
         costs = [
-            _cost_without_answer(seen.call, row, seen) if row.status == "running" else row.cost
-            for row, seen in zip(self.attempts, self.seen, strict=True)
+            _cost_without_answer(row, seen) if row.status == "running" else row.cost
+            for row, seen in zip(self.attempts, self._seen, strict=True)
             if row.way is not None
         ]
         return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
@@ -235,7 +214,7 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Seen:
-    """What has gone by in one attempt."""
+    """What has gone by in one attempt. `sent` is when its request left, on the loop's clock."""
 
     call: Call
     sent: float
@@ -244,7 +223,7 @@ class _Seen:
     held: Event | None = None
 
 
-def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
+def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
     """What a provider may charge for a request that brought no whole answer: nothing for one it refused, else
     what was sent and what had come, at four characters a token."""
     refused = row.http_status is not None and row.http_status >= 300
@@ -256,7 +235,7 @@ def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
         return 0.0
     if seen.price is None:
         return None
-    asked = len(plain_text(call.messages)) // 4 + 1
+    asked = len(plain_text(seen.call.messages)) // 4 + 1
     came = (len("".join(seen.parts)) + 3) // 4
     return seen.price.cost(Usage(input=asked, output=came))
 
@@ -264,8 +243,8 @@ def _cost_without_answer(call: Call, row: Attempt, seen: _Seen) -> float | None:
 def _check_content(call: Call, answer: Answer) -> None:
     """Raise `ContentError` for an answer that came whole and is still not one."""
     if answer.refusal:
-        said = shortened(" ".join(answer.refusal.split()), 200)
-        raise errors.ContentError(f"{call.model} refused: {said}", reason="refused")
+        why = shortened(" ".join(answer.refusal.split()), 200)
+        raise errors.ContentError(f"{call.model} refused: {why}", reason="refused")
     if answer.finish_reason == "content_filter":
         raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
     if answer.finish_reason == "length":

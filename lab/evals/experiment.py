@@ -8,6 +8,7 @@ from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from lab import errors
 from lab.evals import results, store
 from lab.evals.estimate import default_name as default_name
 from lab.evals.estimate import planned as planned
@@ -17,6 +18,7 @@ from lab.evals.run import Ask, Progress, run
 from lab.evals.scorers import Scorer, scored
 from lab.evals.sets import EvalSet
 from lab.ledger.file import Ledger
+from lab.ledger.lease import Lease
 from lab.ledger.rows import ANSWERED
 from lab.show import tables
 
@@ -68,8 +70,14 @@ class Experiment:
         if grid is None:
             raise RuntimeError(f"experiment {self.name!r} was opened to be read: plan it again with lab.compare(...)")
         show, end = shown(progress)
-        lease = store.Lease(self._book, self.name)
-        lease.take()
+        lease = Lease(self._book, "experiment", self.name)
+        left = lease.take()
+        if left is not None:
+            raise errors.BusyError(
+                f"experiment {self.name!r} is being run by another process: wait for it, or take another name"
+                f" (if that process has died, it is free in {left:.0f} s)",
+                retry_after=left,
+            )
         try:
             grid.put()
             known = store.answered(self._book, self.name)
@@ -77,7 +85,7 @@ class Experiment:
             before = len(grid.cells) - len(left)
             now = self.progress = Progress(total=len(grid.cells), known=before, done=before)
             if grid.whole:
-                _wait(grid.submit(self._rescored(grid)), lease.renew)
+                _wait(grid.submit(self._rescored(grid)), lambda: lease.due() and lease.renew())
             concurrency = self.plan.concurrency if self.plan else 8
             asking = run(
                 shuffled(left, grid.seed),
@@ -92,7 +100,7 @@ class Experiment:
             show(now)
         finally:
             end()
-            lease.give()
+            lease.drop()
             self._book.flush()
         return self
 
@@ -165,7 +173,7 @@ class Group:
         return self.scores
 
 
-def _wait(future: Future[Any], look: Callable[[], None]) -> None:
+def _wait(future: Future[Any], look: Callable[[], object]) -> None:
     """Wait for it, looking up now and then; an interrupted wait cancels it."""
     try:
         while True:

@@ -13,6 +13,7 @@ from lab.evals import store
 from lab.evals.plan import Cell
 from lab.evals.scorers import Scorer, scored
 from lab.ledger.file import Ledger
+from lab.ledger.lease import SECONDS, Lease
 from lab.ledger.rows import UNANSWERED
 from lab.values import Reply
 
@@ -60,12 +61,12 @@ async def run(
     progress: Progress,
     *,
     concurrency: int,
-    lease: store.Lease,
+    lease: Lease,
 ) -> None:
     """Ask each cell once. A failure is a result; a spent budget stops the run, and so does a ledger that can't be
     written. Each answer is scored as it comes."""
     waiting = deque(cells)
-    renewing = asyncio.create_task(_renew(lease))
+    renewing = asyncio.create_task(_renew(lease, progress))
     workers = [
         asyncio.create_task(_work(waiting, ask, book, scorers, progress)) for _ in range(min(concurrency, len(cells)))
     ]
@@ -106,7 +107,10 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
         progress.done += 1
 
 
-async def _renew(lease: store.Lease) -> None:
+async def _renew(lease: Lease, progress: Progress) -> None:
+    """Keep the lease while the cells are asked; without it nothing more is asked."""
     while True:
-        await asyncio.sleep(store.LEASE / 3)
-        lease.renew()
+        if not await asyncio.wrap_future(lease.renew()):
+            break
+        await asyncio.sleep(SECONDS / 3)
+    progress.stopped = "another process has taken it over: this one stood still for too long"

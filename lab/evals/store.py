@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lab import errors
 from lab.evals.plan import Cell
 from lab.evals.sets import EvalSet
 from lab.ledger.file import Ledger
 from lab.ledger.rows import ANSWERED, Statement
-
-LEASE = 15.0
-"""Seconds after which a run that does not say it is alive is taken for dead."""
 
 
 def put(
@@ -124,46 +119,3 @@ def looks(book: Ledger, cases: EvalSet, but: str) -> int:
         "SELECT count(*) AS n FROM experiments WHERE eval_hash = ? AND experiment <> ?", [cases.hash, but]
     )
     return row["n"]
-
-
-class Lease:
-    """Only one process at a time runs an experiment: two would pay twice. A dead one's claim expires."""
-
-    def __init__(self, book: Ledger, name: str):
-        self._book, self._key, self._token = book, f"experiment: {name}", secrets.token_hex(8)
-        self._name = name
-        self._said = 0.0
-
-    def take(self) -> None:
-        """Claim it. Raises `BusyError` while another process has it."""
-
-        def decide(db: sqlite3.Connection) -> float | None:
-            now = time.time()
-            found = db.execute("SELECT expires_at FROM keys WHERE key = ?", (self._key,)).fetchone()
-            if found and found[0] > now:
-                return found[0] - now
-            db.execute(
-                "INSERT OR REPLACE INTO keys (key, request, call_id, expires_at) VALUES (?, 'experiment', ?, ?)",
-                (self._key, self._token, now + LEASE),
-            )
-            return None
-
-        left = self._book.transact(decide).result()
-        if left is not None:
-            raise errors.BusyError(
-                f"experiment {self._name!r} is being run by another process: wait for it, or take another name"
-                f" (if that process has died, it is free in {left:.0f} s)",
-                retry_after=left,
-            )
-
-    def renew(self) -> None:
-        """Say that it is alive, if it has not just done so."""
-        if time.monotonic() < self._said + LEASE / 10:
-            return
-        self._said = time.monotonic()
-        until = (time.time() + LEASE, self._key, self._token)
-        self._book.submit(("UPDATE keys SET expires_at = ? WHERE key = ? AND call_id = ?", until))
-
-    def give(self) -> None:
-        """Let go of it."""
-        self._book.submit(("DELETE FROM keys WHERE key = ? AND call_id = ?", (self._key, self._token)))

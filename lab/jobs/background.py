@@ -8,7 +8,6 @@ does not keep words, or redacts them, those of an experiment are kept until it i
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 import threading
 import time
@@ -20,16 +19,15 @@ from lab.call.prompts import Prompt
 from lab.client import Lab
 from lab.evals.run import Progress
 from lab.evals.sets import EvalSet
+from lab.ledger.lease import Lease, held_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lab.evals.experiment import Experiment
 
-ALIVE = 15.0
-"""Seconds after which a run that says nothing is taken for dead."""
 BEAT = 1.0
-"""Seconds between two of its signs."""
+"""Seconds between two signs of a run."""
 _SPEC = "prompts models set rows name scorers repeats concurrency budget seed params".split()
 _TEXT = 20_000_000
 
@@ -85,7 +83,7 @@ class Jobs:
 
         def decide(db: sqlite3.Connection) -> None:
             now = time.time()
-            if _state(db, made.name, now) == "running":
+            if _state(db, made.name) == "running":
                 db.execute("UPDATE jobs SET again = stop, stop = 0 WHERE name = ?", (made.name,))
                 return
             db.execute(
@@ -129,8 +127,10 @@ class Jobs:
             "SELECT name, state, done, total, failed, cost, seconds_left, message, asked_at, updated_at, stop FROM jobs"
             " ORDER BY asked_at DESC"
         )
-        dead = (frame["state"] == "running") & (frame["updated_at"] < time.time() - ALIVE)
-        frame["state"] = frame["state"].where(~dead, "interrupted")
+        running = set(frame.loc[frame["state"] == "running", "name"])
+        if running:
+            dead = running - self._book.transact(lambda db: {name for name in running if alive(db, name)}).result()
+            frame["state"] = frame["state"].where(~frame["name"].isin(dead), "interrupted")
         for name in ("asked_at", "updated_at"):
             frame[name] = pd.to_datetime(frame[name], unit="s", utc=True)
         return frame.astype({"stop": bool})
@@ -149,18 +149,18 @@ class Jobs:
     def _work(self) -> None:
         while not self._closing:
             try:
-                found = self._book.transact(_claim).result()
+                claimed = self._book.transact(self._claim).result()
             except errors.LedgerError:
-                found = None  # it can't be written now: looked at again in a moment
-            if found is None:
+                claimed = None  # it can't be written now: looked at again in a moment
+            if claimed is None:
                 self._wake.wait(2 * BEAT)
                 self._wake.clear()
                 continue
-            self._run(*found)
+            self._run(*claimed)
 
-    def _run(self, name: str, spec: str, token: str) -> None:
+    def _run(self, name: str, spec: str, lease: Lease) -> None:
         beat, over = 0.0, threading.Event()
-        alive = threading.Thread(target=self._beat, args=(name, token, over), name="lab-jobs-alive", daemon=True)
+        alive = threading.Thread(target=self._beat, args=(lease, over), name="lab-jobs-alive", daemon=True)
         alive.start()
 
         def look(progress: Progress) -> None:
@@ -168,7 +168,7 @@ class Jobs:
             if time.monotonic() < beat + BEAT and progress.ended is None:
                 return
             beat = time.monotonic()
-            self._say(name, token, progress)
+            self._say(lease, progress)
             if self._closing or self._book.rows("SELECT 1 FROM jobs WHERE name = ? AND stop", [name]):
                 raise Stopped
 
@@ -192,19 +192,30 @@ class Jobs:
         finally:
             over.set()
             alive.join()
-        self._say(name, token, made.progress if made else None, state, why)
+        self._say(lease, made.progress if made else None, state, why)
+        lease.drop()
         if state == "done" and not self._lab.keeps_words:
             self._book.submit(("UPDATE jobs SET spec = '{}' WHERE name = ?", (name,)))
 
-    def _beat(self, name: str, token: str, over: threading.Event) -> None:
+    def _beat(self, lease: Lease, over: threading.Event) -> None:
         """Say that it is alive, however long planning and scoring take."""
         while not over.wait(BEAT):
-            self._book.submit(
-                ("UPDATE jobs SET updated_at = ? WHERE name = ? AND worker = ?", (time.time(), name, token))
-            )
+            lease.renew()
+
+    def _claim(self, db: sqlite3.Connection) -> tuple[str, str, Lease] | None:
+        """Within a transaction: the next in line, ours to run."""
+        row = db.execute("SELECT name, spec FROM jobs WHERE state = 'waiting' ORDER BY asked_at LIMIT 1").fetchone()
+        if row is None:
+            return None
+        lease = Lease(self._book, "job", row[0])
+        if lease.taken(db) is not None:
+            return None
+        sql = "UPDATE jobs SET state = 'running', updated_at = ?, worker = ? WHERE name = ?"
+        db.execute(sql, (time.time(), lease.token, row[0]))
+        return (*row, lease)
 
     def _say(
-        self, name: str, token: str, progress: Progress | None, state: str | None = None, message: str | None = None
+        self, lease: Lease, progress: Progress | None, state: str | None = None, message: str | None = None
     ) -> None:
         """How it stands; nothing where another worker has it by now."""
         values: dict[str, Any] = {"updated_at": time.time(), "message": message}
@@ -218,21 +229,16 @@ class Jobs:
             said += ", state = CASE WHEN again AND ? = 'stopped' THEN 'waiting' ELSE ? END, stop = 0, again = 0"
             more = (state, state)
         sql = f"UPDATE jobs SET {said} WHERE name = ? AND worker = ?"
-        self._book.submit((sql, (*values.values(), *more, name, token)))
+        self._book.submit((sql, (*values.values(), *more, lease.name, lease.token)))
 
 
-def _claim(db: sqlite3.Connection) -> tuple[str, str, str] | None:
-    row = db.execute("SELECT name, spec FROM jobs WHERE state = 'waiting' ORDER BY asked_at LIMIT 1").fetchone()
+def _state(db: sqlite3.Connection, name: str) -> str | None:
+    row = db.execute("SELECT state FROM jobs WHERE name = ?", (name,)).fetchone()
     if row is None:
         return None
-    token = secrets.token_hex(8)
-    sql = "UPDATE jobs SET state = 'running', updated_at = ?, worker = ? WHERE name = ?"
-    db.execute(sql, (time.time(), token, row[0]))
-    return (*row, token)
+    return "interrupted" if row[0] == "running" and not alive(db, name) else row[0]
 
 
-def _state(db: sqlite3.Connection, name: str, now: float) -> str | None:
-    row = db.execute("SELECT state, updated_at FROM jobs WHERE name = ?", (name,)).fetchone()
-    if row is None:
-        return None
-    return "interrupted" if row[0] == "running" and row[1] < now - ALIVE else row[0]
+def alive(db: sqlite3.Connection, name: str) -> bool:
+    """Whether the process that runs this one lives."""
+    return held_for(db, "job", name) is not None

@@ -46,8 +46,8 @@ class _Job:
     waited_for: bool = False
 
     def run(self, connection: sqlite3.Connection) -> Any:
-        for sql, values in self.statements:
-            connection.execute(sql, [_storable(value) for value in values])
+        for statement in self.statements:
+            execute(connection, statement)
         return self.decide(connection) if self.decide else None
 
 
@@ -64,33 +64,14 @@ class Ledger:
         self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
         self._thread.start()
 
-    def finish(
-        self,
-        begin: Sequence[Statement],
-        end: Sequence[Statement],
-        *others: Statement,
-        before: Sequence[Statement] = (),
-    ) -> Future[None]:
-        """Queue the end of a call, after what else of it is to be written `before`: where its first row could not be
-        written (a full disk), that is done now."""
-
-        def decide(connection: sqlite3.Connection) -> None:
-            (update, values), *rest = end
-            stored = [_storable(value) for value in values]
-            if not connection.execute(update, stored).rowcount:
-                _Job(begin, Future()).run(connection)
-                connection.execute(update, stored)
-            _Job((*rest, *others), Future()).run(connection)
-
-        return self._put(_Job(before, Future(), decide, waited_for=True))
-
     def submit(self, *statements: Statement) -> Future[None]:
         """Queue statements for one commit; the future is done when they are on disk, or fails with a LedgerError."""
         return self._put(_Job(statements, Future(), waited_for=not statements))
 
-    def transact(self, decide: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Queue a function that reads and writes within one transaction; the future has what it returns."""
-        return self._put(_Job((), Future(), decide, waited_for=True))
+    def transact(self, decide: Callable[[sqlite3.Connection], T], before: Sequence[Statement] = ()) -> Future[T]:
+        """Queue a function that reads and writes within one transaction, after what is to be written `before`; the
+        future has what it returns."""
+        return self._put(_Job(before, Future(), decide, waited_for=True))
 
     def _put(self, job: _Job) -> Future[Any]:
         job.done.set_running_or_notify_cancel()  # from here on nobody can cancel it: what is queued is written
@@ -233,6 +214,12 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: 
     for job, result in zip(jobs, found, strict=True):
         job.done.set_result(result)
     return True
+
+
+def execute(connection: sqlite3.Connection, statement: Statement) -> sqlite3.Cursor:
+    """Execute one statement, whatever its texts hold."""
+    sql, values = statement
+    return connection.execute(sql, [_storable(value) for value in values])
 
 
 def _storable(value: Any) -> Any:

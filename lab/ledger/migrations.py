@@ -338,3 +338,23 @@ def m004_packs_tags_views_jobs_ratings(db: Database) -> None:
     for statement in _M004.split(";;"):
         if statement.strip():
             db.execute(statement)
+
+
+_M005 = """
+CREATE TABLE leases (                  -- who may do what one process at a time may do
+    space TEXT NOT NULL,               -- key, experiment, job: names of different kinds don't meet
+    name TEXT NOT NULL,
+    token TEXT NOT NULL,               -- whoever finishes must still hold it
+    host TEXT NOT NULL, boot TEXT NOT NULL, pid INTEGER NOT NULL, began TEXT NOT NULL,   -- its owner's process
+    expires_at REAL NOT NULL,          -- Unix time at which it is void, if nobody renews it
+    PRIMARY KEY (space, name)
+) WITHOUT ROWID;;
+DELETE FROM keys WHERE NOT done AND request = 'experiment'
+"""
+
+
+@migrations()
+def m005_leases(db: Database) -> None:
+    """One lease for keys, experiments and background work, each in a namespace of its own."""
+    for statement in _M005.split(";;"):
+        db.execute(statement)

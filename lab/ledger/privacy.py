@@ -59,6 +59,10 @@ class Clean:
     secrets: frozenset[str]
     own: Callable[[str], str] | None
 
+    def without_secrets(self, text: str) -> str:
+        """A text as it may leave the lab."""
+        return redact.text(text, self.secrets)
+
     def text(self, said: str) -> str:
         """One text, as it may be written."""
         if said[:1] in ("{", "[") and "\\" in said:

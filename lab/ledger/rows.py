@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from lab import redact
 from lab.ledger.privacy import Clean
 from lab.values import Attempt, Call, Checked, Usage
 
@@ -59,6 +61,18 @@ def begin_call(
         ),
         (_BEGIN_TEXT, (messages, prompt, whole, call.call_id)),
     ]
+
+
+def configuration(call: Call, policy: str, clean: Clean) -> tuple[str, str]:
+    """The configuration a call ran under: a hash of its content, and the content as JSON with secrets masked. `policy`
+    is JSON."""
+    content: dict[str, Any] = {"model": call.model, "params": clean.deep(redact.params(call.params))}
+    if call.schema is not None:
+        content["schema"] = clean.deep(json.loads(call.schema.content()))
+    if call.checks:
+        content["checks"] = [check.content() for check in call.checks]
+    text = f'{json.dumps(content, sort_keys=True, default=str, ensure_ascii=False)[:-1]}, "policy": {policy}}}'
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12], text
 
 
 def said(call: Call, clean: Clean) -> Statement:

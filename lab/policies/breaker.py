@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.kernel import Events, Layer, Proceed, Settings, Try, World
 from lab.policies.validate import number, whole_number
 
 State = Literal["closed", "open", "half_open"]
@@ -117,3 +117,23 @@ async def broken(state: Breaking, attempt: Try, proceed: Proceed) -> Events:
     finally:
         state.leave(failed, probe)
         await events.aclose()
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    breaker = world.settings.of(Breaker)
+    if breaker is None:
+        return below
+
+    def proceed(attempt: Try) -> Events:
+        state = world.memory.of(lambda: Breaking(breaker), "breaker", breaker, attempt.model)
+        return broken(state, attempt, below)
+
+    return proceed
+
+
+def _says(settings: Settings) -> str | None:
+    breaker = settings.of(Breaker)
+    return breaker and f"left alone for {breaker.cooldown:g} s once {breaker.failure_ratio:.0%} fail"
+
+
+LAYER = Layer("breaker", _around, _says)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from lab import errors
+from lab.policies.kernel import Events, Layer, Proceed, Purse, Settings, Try, World
 from lab.policies.validate import among, number
 from lab.values import Call
 
@@ -40,7 +42,7 @@ class Budget:
 
 
 class Spending:
-    """What one budget has spent and reserved, by scope. `spent(scope)` reads what the ledger knows, in dollars.
+    """What one budget has spent and reserved, by scope. `spent(per, scope)` reads what the ledger knows, in dollars.
 
     The ledger's figure is read again when it is older than `FRESH` seconds, so that processes that share a ledger
     share the budget too, but for what they have reserved at that moment.
@@ -48,7 +50,7 @@ class Spending:
 
     FRESH = 1.0
 
-    def __init__(self, budget: Budget, spent: Callable[[str], Awaitable[float]]):
+    def __init__(self, budget: Budget, spent: Callable[[str, str], Awaitable[float]]):
         self.budget = budget
         self._read = spent
         self._spent: dict[str, tuple[float, float]] = {}
@@ -63,7 +65,7 @@ class Spending:
             )
         now = asyncio.get_running_loop().time()
         if self.budget.per != "call" and now - self._spent.get(scope, (-1e9, 0.0))[0] > self.FRESH:
-            self._spent[scope] = (now, await self._read(scope))
+            self._spent[scope] = (now, await self._read(self.budget.per, scope))
         left = self.budget.usd - self._spent.get(scope, (0.0, 0.0))[1] - self._reserved.get(scope, 0.0)
         if worst > left:
             raise errors.BudgetError(
@@ -80,3 +82,37 @@ class Spending:
             return
         at, spent = self._spent[scope]
         self._spent[scope] = (at, spent + (worst if cost is None else cost))
+
+
+async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed) -> Events:
+    """`proceed`, with the most that the call may cost set aside until it is over and on record."""
+    scope = purse.named(spending.budget.scope(attempt.call, time.time()))
+    worst = await purse.worst()
+    await spending.reserve(scope, worst, attempt.call.model)
+    events = proceed(attempt)
+    try:
+        async for event in events:
+            yield event
+    finally:
+        await events.aclose()
+        spending.settle(scope, worst or 0.0, purse.cost())
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    budget, purse = world.settings.of(Budget), world.purse
+    if budget is None or purse is None:
+        return below
+
+    def proceed(attempt: Try) -> Events:
+        spending = world.memory.of(lambda: Spending(budget, purse.spent), "budget", budget)
+        return held(spending, purse, attempt, below)
+
+    return proceed
+
+
+def _says(settings: Settings) -> str | None:
+    budget = settings.of(Budget)
+    return budget and f"${budget.usd:g} per {budget.per}, checked before it is spent"
+
+
+LAYER = Layer("budget", _around, _says)

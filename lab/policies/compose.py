@@ -1,136 +1,48 @@
-"""The policies of a call, nested; and what they remember between calls.
+"""The layers of a call, outermost first: what stands in `LAYERS` is what runs, and what `Policy.explain()` prints.
 
-    key -> cache -> budget -> total deadline -> fallback -> repair -> retry -> hedge -> breaker -> limit
-        -> attempt timeouts -> provider
-
-Outermost first. The breaker and the limiter are inside, one per model, so that they see every attempt.
+A new layer is a file in this folder and a line here. The breaker and the limiter are inside, one per model, so that
+they see every attempt; what is put on record stands where it is seen from: a call's end below what holds something
+until then, an attempt around its own timeouts.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from functools import partial
-from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
-from lab.policies.breaker import Breaking, broken
-from lab.policies.fallback import Fallback, Refused, fallen_back
-from lab.policies.hedge import Hedging, hedged
-from lab.policies.kernel import Events, Proceed, Tokens, Try, whole
-from lab.policies.limit import Limiting, limited
-from lab.policies.policy import Policy
-from lab.policies.repair import Examine, Repair, repaired
-from lab.policies.retry import retried
-from lab.policies.timeout import bounded, until
+from lab.policies import breaker, budget, fallback, hedge, idempotent, limit, recording, repair, retry, timeout
+from lab.policies.breaker import Breaking
+from lab.policies.kernel import Layer, Memory
+from lab.policies.limit import Limiting
 
-T = TypeVar("T")
-
-
-class Memory:
-    """What policies remember between calls: one state for each policy and model, kept on one event loop."""
-
-    def __init__(self, random: Random | None = None):
-        self.random = random or Random()
-        self._states: dict[tuple[Any, ...], Any] = {}
-
-    def of(self, make: Callable[[], T], *key: object) -> T:
-        """The state under `key`, made when first asked for."""
-        if key not in self._states:
-            self._states[key] = make()
-        return self._states[key]
-
-    def state(self) -> list[dict[str, Any]]:
-        """What is held now, a row a model: its `breaker` (closed, open, half_open), the seconds until it is asked again
-        (`opens_in`), attempts `running`, `waiting` and `allowed` at once; None for what is off or was not used yet."""
-        found: dict[str, dict[str, Any]] = {}
-        for key, one in self._states.items():
-            if isinstance(one, Breaking):
-                row = found.setdefault(key[2], {"model": key[2]})
-                if row.get("breaker") in (None, "closed"):  # several policies may watch one model: the worst is shown
-                    row |= {"breaker": one.state, "opens_in": one.left()}
-            if isinstance(one, Limiting):
-                row = found.setdefault(key[2], {"model": key[2]})
-                row["running"] = row.get("running", 0) + one.running
-                row["waiting"] = row.get("waiting", 0) + one.waiting
-                row["allowed"] = min(row.get("allowed", int(one.allowed)), int(one.allowed))
-        empty = dict.fromkeys(("breaker", "opens_in", "running", "waiting", "allowed"))
-        return [{"model": name, **empty, **row} for name, row in sorted(found.items())]
+LAYERS: tuple[Layer, ...] = (
+    idempotent.LAYER,
+    budget.LAYER,
+    recording.CALL,
+    timeout.TOTAL,
+    fallback.LAYER,
+    repair.LAYER,
+    retry.LAYER,
+    hedge.LAYER,
+    breaker.LAYER,
+    limit.LAYER,
+    recording.ATTEMPT,
+    timeout.ATTEMPT,
+)
 
 
-def composed(
-    policy: Policy,
-    memory: Memory,
-    source: Proceed,
-    record: Callable[[Proceed], Proceed] | None = None,
-    examine: Examine | None = None,
-    refused: Refused | None = None,
-) -> Proceed:
-    """`source`, behind every policy that is on. `record` is put around each attempt, its timeouts included; `examine`
-    is what checks an answer, if anything does; `refused` says why a fallback's model may not be asked."""
-    proceed = source
-    if policy.timeout is not None:
-        proceed = partial(_two, bounded, policy.timeout, proceed)
-    if record is not None:
-        proceed = record(proceed)
-    if policy.limit is not None:
-        proceed = partial(_limited, policy, memory, proceed)
-    if policy.breaker is not None:
-        proceed = partial(_broken, policy, memory, proceed)
-    if policy.hedge is not None:
-        proceed = partial(_hedged, policy, memory, proceed)
-    if policy.retry is not None:
-        proceed = partial(_retried, policy, memory, proceed)
-    if examine is not None:
-        proceed = partial(_repaired, policy.repair or Repair(attempts=1), examine, proceed)
-    if policy.fallback is not None:
-        proceed = partial(_fallen_back, policy.fallback, refused, proceed)
-    if policy.timeout is not None and policy.timeout.total is not None:
-        proceed = partial(_until, policy.timeout.total, proceed)
-    return proceed
-
-
-def _two(apply: Callable[..., Events], config: object, proceed: Proceed, attempt: Try) -> Events:
-    return apply(config, attempt, proceed)
-
-
-def _repaired(repair: Repair, examine: Examine, proceed: Proceed, attempt: Try) -> Events:
-    return repaired(repair, examine, attempt, proceed)
-
-
-def _fallen_back(fallback: Fallback, refused: Refused | None, proceed: Proceed, attempt: Try) -> Events:
-    return fallen_back(fallback, attempt, proceed, refused)
-
-
-def _limited(policy: Policy, memory: Memory, proceed: Proceed, attempt: Try) -> Events:
-    return limited(memory.of(lambda: Limiting(policy.limit), "limit", policy.limit, attempt.model), attempt, proceed)
-
-
-def _broken(policy: Policy, memory: Memory, proceed: Proceed, attempt: Try) -> Events:
-    state = memory.of(lambda: Breaking(policy.breaker), "breaker", policy.breaker, attempt.model)
-    return broken(state, attempt, proceed)
-
-
-def _hedged(policy: Policy, memory: Memory, proceed: Proceed, attempt: Try) -> Events:
-    state = memory.of(lambda: Hedging(policy.hedge), "hedge", policy.hedge, attempt.model)
-    shared = _tokens(policy, memory, attempt) if policy.retry is not None else None
-    return hedged(state, shared, memory.random, attempt, proceed)
-
-
-def _retried(policy: Policy, memory: Memory, proceed: Proceed, attempt: Try) -> Events:
-    below = proceed if attempt.call.streamed else partial(_whole, proceed)
-    return retried(policy.retry, _tokens(policy, memory, attempt), memory.random, attempt, below)
-
-
-def _whole(proceed: Proceed, attempt: Try) -> Events:
-    return whole(attempt, proceed)
-
-
-def _tokens(policy: Policy, memory: Memory, attempt: Try) -> Tokens:
-    return memory.of(lambda: Tokens(policy.retry.share), "tokens", policy.retry, attempt.model)
-
-
-def _until(total: float, proceed: Proceed, attempt: Try) -> Events:
-    """The deadline counts from the call's intake, where the try knows it."""
-    deadline = asyncio.get_running_loop().time() + total if attempt.deadline is None else attempt.deadline
-    return until(deadline, total, attempt, proceed)
+def held(memory: Memory) -> list[dict[str, Any]]:
+    """What is held now, a row a model: its `breaker` (closed, open, half_open), the seconds until it is asked again
+    (`opens_in`), attempts `running`, `waiting` and `allowed` at once; None for what is off or was not used yet."""
+    rows: dict[str, dict[str, Any]] = {}
+    for key, state in memory.states.items():
+        if isinstance(state, Breaking):
+            row = rows.setdefault(key[2], {"model": key[2]})
+            if row.get("breaker") in (None, "closed"):  # several policies may watch one model: the worst is shown
+                row |= {"breaker": state.state, "opens_in": state.left()}
+        if isinstance(state, Limiting):
+            row = rows.setdefault(key[2], {"model": key[2]})
+            row["running"] = row.get("running", 0) + state.running
+            row["waiting"] = row.get("waiting", 0) + state.waiting
+            row["allowed"] = min(row.get("allowed", int(state.allowed)), int(state.allowed))
+    empty = dict.fromkeys(("breaker", "opens_in", "running", "waiting", "allowed"))
+    return [{"model": name, **empty, **row} for name, row in sorted(rows.items())]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.kernel import Events, Layer, Proceed, Refused, Settings, Try, World
 from lab.policies.validate import among
 
 DEFAULT: tuple[errors.Kind, ...] = (
@@ -50,10 +49,6 @@ class Fallback:
         among(self, "on", tuple(kind for kind in get_args(errors.Kind) if kind not in NEVER), several=True)
 
 
-Refused = Callable[[Try, str], Awaitable[str | None]]
-"""Why a model may not be asked on this eval set's word; None where it may."""
-
-
 async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed, refused: Refused | None = None) -> Events:
     """`proceed`, then with each further model in turn, until a piece was handed up or no model is left."""
     one, left = attempt, list(fallback.models)
@@ -93,3 +88,16 @@ async def _next(
             return model
         failure.args = (f"{failure}; no fallback to {model}: {why}",)
     return None
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    fallback = world.settings.of(Fallback)
+    return below if fallback is None else lambda attempt: fallen_back(fallback, attempt, below, world.refused)
+
+
+def _says(settings: Settings) -> str | None:
+    fallback = settings.of(Fallback)
+    return fallback and f"then {', then '.join(fallback.models)}"
+
+
+LAYER = Layer("fallback", _around, _says)

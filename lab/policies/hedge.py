@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Tokens, Try
+from lab.policies.kernel import Events, Layer, Proceed, Settings, Tokens, Try, World
+from lab.policies.retry import Retry, shared_tokens
 from lab.policies.validate import number, whole_number
 from lab.values import Event
 
@@ -223,3 +224,27 @@ class _Race:
     async def _wait(self) -> None:
         self._changed.clear()
         await self._changed.wait()
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    hedge, retry = world.settings.of(Hedge), world.settings.of(Retry)
+    if hedge is None:
+        return below
+
+    def proceed(attempt: Try) -> Events:
+        state = world.memory.of(lambda: Hedging(hedge), "hedge", hedge, attempt.model)
+        shared = None if retry is None else shared_tokens(retry, world.memory, attempt.model)
+        return hedged(state, shared, world.memory.random, attempt, below)
+
+    return proceed
+
+
+def _says(settings: Settings) -> str | None:
+    hedge = settings.of(Hedge)
+    if hedge is None:
+        return None
+    after = hedge.after if isinstance(hedge.after, str) else f"{hedge.after:g} s"
+    return f"a second request after {after}, at most {hedge.budget:.0%} more"
+
+
+LAYER = Layer("hedge", _around, _says)

@@ -3,14 +3,21 @@
 A policy is a function of a `Try` and of `proceed`, and returns what `proceed` returns: a stream of events that
 ends in `done` or raises a `LabError`. It knows neither where the events come from nor where they are kept.
 The commit point is the first `piece` handed up: after it nothing is sent again.
+
+A `Layer` puts one policy around what is below it. What it remembers between calls is in the `World`'s memory, and
+what it has to look up outside (a price, a stored reply, a gate's verdict) is handed in there.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Protocol, TypeVar
 
-from lab.values import Call, Event, Role
+from lab.values import Call, Checked, Claim, Event, Role
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,131 @@ class Try:
 
 Events = AsyncGenerator[Event]
 Proceed = Callable[[Try], Events]
+
+
+class Memory:
+    """What policies remember between calls: one state for each policy and model, kept on one event loop."""
+
+    def __init__(self, random: Random | None = None):
+        self.random = random or Random()
+        self.states: dict[tuple[Any, ...], Any] = {}
+
+    def of(self, make: Callable[[], T], *key: object) -> T:
+        """The state under `key`, made when first asked for."""
+        if key not in self.states:
+            self.states[key] = make()
+        return self.states[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a policy that are on, found by their type; `checked`: the call has a schema or checks."""
+
+    parts: tuple[object, ...]
+    checked: bool = False
+
+    def of(self, kind: type[T]) -> T | None:
+        """The setting of this type; None where it is off."""
+        return next((part for part in self.parts if isinstance(part, kind)), None)
+
+
+class Findings(Protocol):
+    """What the checks made of one answer."""
+
+    value: Any
+    checks: tuple[Checked, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether all of them passed."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether a check failed itself: no other answer mends that."""
+
+    def wrong(self) -> list[str]:
+        """What is wrong, a line a check."""
+
+
+class LostLease(Exception):
+    """Another process has taken what this one had claimed and not renewed."""
+
+
+class Claims(Protocol):
+    """Who may ask under a call's key, kept where every process sees it."""
+
+    async def take(self) -> Claim:
+        """Claim the key, or say how it stands."""
+
+    async def stored(self, call_id: str) -> Event:
+        """The `done` of the reply that is stored under the key, with that reply on it."""
+
+    async def renew(self) -> None:
+        """Keep the claim alive for as long as this is awaited."""
+
+    def release(self) -> None:
+        """Give it back: the call brought no answer."""
+
+
+class Purse(Protocol):
+    """What a call costs and may cost, in US dollars."""
+
+    async def worst(self) -> float | None:
+        """The most it may cost; None where a price is unknown."""
+
+    async def spent(self, per: str, scope: str) -> float:
+        """What is on record for this experiment, user or day."""
+
+    def cost(self) -> float | None:
+        """What it has cost so far; None where a price is unknown."""
+
+    def named(self, scope: str) -> str:
+        """A scope as the record names it."""
+
+
+Examine = Callable[[Event], Awaitable[Findings]]
+"""What checks an answer."""
+Refused = Callable[[Try, str], Awaitable[str | None]]
+"""Why a model may not be asked on this eval set's word; None where it may."""
+
+
+def _as_it_is(proceed: Proceed) -> Proceed:
+    return proceed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What the layers of one call are handed: the settings, what is remembered between calls, and what each of them
+    has to look up or tell outside. None is what isn't there: such a layer lets everything pass."""
+
+    settings: Settings
+    memory: Memory = field(default_factory=Memory)
+    claims: Claims | None = None
+    purse: Purse | None = None
+    examine: Examine | None = None
+    refused: Refused | None = None
+    on_record: Callable[[Proceed], Proceed] = _as_it_is
+    """Puts the call's end on record before its answer goes up."""
+    recorded: Callable[[Proceed], Proceed] = _as_it_is
+    """Puts each attempt on record, its timeouts included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One policy at work on a call. `around` puts it around what is below, or returns that as it is where it is off;
+    `says` is what it does, in one line, or None where there is nothing to say."""
+
+    name: str
+    around: Callable[[World, Proceed], Proceed]
+    says: Callable[[Settings], str | None]
+
+
+def composed(layers: Sequence[Layer], world: World, source: Proceed) -> Proceed:
+    """`source` behind every one of the layers, the first of them outermost."""
+    proceed = source
+    for layer in reversed(layers):
+        proceed = layer.around(world, proceed)
+    return proceed
 
 
 async def whole(attempt: Try, proceed: Proceed) -> Events:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.kernel import Events, Layer, Proceed, Settings, Try, World
 from lab.policies.validate import whole_number
 from lab.values import Lane
 
@@ -225,3 +225,27 @@ async def limited(
     finally:
         state.leave(slot, used)
         await events.aclose()
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    limit = world.settings.of(Limit)
+    if limit is None:
+        return below
+
+    def proceed(attempt: Try) -> Events:
+        state = world.memory.of(lambda: Limiting(limit), "limit", limit, attempt.model)
+        return limited(state, attempt, below)
+
+    return proceed
+
+
+def _says(settings: Settings) -> str | None:
+    limit = settings.of(Limit)
+    if limit is None:
+        return None
+    bounds = [("at once", limit.concurrency), ("requests", limit.rpm), ("tokens", limit.tpm)]
+    lines = [f"{most} {what}{'' if what == 'at once' else ' a minute'}" for what, most in bounds if most]
+    return ", ".join(lines) or "none"
+
+
+LAYER = Layer("limit", _around, _says)

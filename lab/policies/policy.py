@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
+from lab.policies.compose import LAYERS
 from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
+from lab.policies.kernel import Settings
 from lab.policies.limit import Limit
 from lab.policies.repair import Repair
 from lab.policies.retry import Retry
@@ -87,7 +88,7 @@ class Policy:
         return self._models() * self._rounds(checked) * (tries * self.timeout.attempt + waits)
 
     def explain(self, *, usd: float | None = None, checked: bool = False) -> Explanation:
-        """The policies that are on, outermost first, and the worst that one call can come to.
+        """The layers that are on, outermost first, and the worst that one call can come to.
 
         `usd`: US dollars that all of a call's requests may cost together; `lab.explain(...)` knows them for a model.
         `checked`: the call has a schema or checks, so it may be repaired.
@@ -96,33 +97,13 @@ class Policy:
         worst = [f"{self.worst_attempts(checked)} requests", "no end" if seconds is None else f"{seconds:g} s"]
         if usd is not None:
             worst.append(units.dollars(usd))
-        return Explanation(", ".join(worst), tuple(self._parts(checked)))
+        settings = self.settings(checked)
+        told = [(layer.name, line) for layer in LAYERS if (line := layer.says(settings)) is not None]
+        return Explanation(", ".join(worst), tuple(told))
 
-    def _parts(self, checked: bool) -> Iterator[tuple[str, str]]:
-        time = self.timeout or Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
-        if self.budget:
-            yield "budget", f"${self.budget.usd:g} per {self.budget.per}, checked before it is spent"
-        yield "total", f"{_limit(time.total)} for the call, its waits included"
-        if self.fallback:
-            yield "fallback", f"then {', then '.join(self.fallback.models)}"
-        if self.repair and checked:
-            end = "fails" if self.repair.then == "raise" else "is returned, marked"
-            yield "repair", f"{self.repair.attempts} answers, each told what was wrong with the last; then it {end}"
-        if self.retry:
-            waits = ", ".join(f"{self.retry.longest(n):g}" for n in range(1, self.retry.attempts))
-            least = "0 to " if self.retry.jitter == "full" else ""
-            yield "retry", f"{self.retry.attempts} attempts, {least}{waits or '0'} s apart, or as long as it asks for"
-        if self.hedge:
-            after = self.hedge.after if isinstance(self.hedge.after, str) else f"{self.hedge.after:g} s"
-            yield "hedge", f"a second request after {after}, at most {self.hedge.budget:.0%} more"
-        if self.breaker:
-            yield "breaker", f"left alone for {self.breaker.cooldown:g} s once {self.breaker.failure_ratio:.0%} fail"
-        if self.limit:
-            most = [("at once", self.limit.concurrency), ("requests", self.limit.rpm), ("tokens", self.limit.tpm)]
-            told = [f"{value} {what}{'' if what == 'at once' else ' a minute'}" for what, value in most if value]
-            yield "limit", ", ".join(told) or "none"
-        phases = ("connect", "first_token", "idle", "attempt")
-        yield "attempt", ", ".join(f"{name.replace('_', ' ')} {_limit(getattr(time, name))}" for name in phases)
+    def settings(self, checked: bool = False) -> Settings:
+        """The parts that are on, as the layers find them."""
+        return Settings(tuple(part for name in _TYPES if (part := getattr(self, name)) is not None), checked)
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()
@@ -159,7 +140,3 @@ class Explanation(str):
 
     def _repr_html_(self) -> str:
         return layers_html(f"at worst: {self._worst}", self._parts)
-
-
-def _limit(seconds: float | None) -> str:
-    return "no limit" if seconds is None else f"{seconds:g} s"

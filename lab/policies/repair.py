@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.kernel import Events, Examine, Findings, Layer, Proceed, Settings, Try, World
 from lab.policies.validate import among, whole_number
 from lab.show.text import shortened
-from lab.values import Checked, Event
+from lab.values import Event
 
 Then = Literal["raise", "return"]
 COMPLAINT = 4_000
@@ -34,27 +34,6 @@ class Repair:
     def __post_init__(self) -> None:
         whole_number(self, "attempts", least=1)
         among(self, "then", get_args(Then))
-
-
-class Found(Protocol):
-    """What the checks made of one answer."""
-
-    value: Any
-    checks: tuple[Checked, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether all of them passed."""
-
-    @property
-    def broken(self) -> bool:
-        """Whether a check failed itself: no other answer mends that."""
-
-    def wrong(self) -> list[str]:
-        """What is wrong, a line a check."""
-
-
-Examine = Callable[[Event], Awaitable[Found]]
 
 
 async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proceed) -> Events:
@@ -83,24 +62,24 @@ async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proc
             await events.aclose()
         assert done is not None, "a source ends with `done` or raises"
         assert done.answer is not None
-        found = await examine(done)
-        last = nth == repair.attempts or attempt.call.streamed or found.broken
-        if found.passed or (last and repair.then == "return" and not found.broken):
-            for event in (*held, replace(done, value=found.value, checks=found.checks)):
+        findings = await examine(done)
+        last = nth == repair.attempts or attempt.call.streamed or findings.broken
+        if findings.passed or (last and repair.then == "return" and not findings.broken):
+            for event in (*held, replace(done, value=findings.value, checks=findings.checks)):
                 yield event
             return
-        before = [*held, replace(done, value=found.value, checks=found.checks)]
+        before = [*held, replace(done, value=findings.value, checks=findings.checks)]
         if last:
-            raise failure(attempt.model, found, done.answer.text, nth)
-        messages = again(attempt.call.messages, done.answer.text, found.wrong())
+            raise failure(attempt.model, findings, done.answer.text, nth)
+        messages = again(attempt.call.messages, done.answer.text, findings.wrong())
         asked = replace(attempt, role="repair", call=replace(attempt.call, messages=messages))
 
 
-def failure(model: str, found: Found, text: str, asked: int) -> errors.ValidationError:
+def failure(model: str, findings: Findings, text: str, asked: int) -> errors.ValidationError:
     """The failure that an answer ends in which did not pass."""
     often = "" if asked == 1 else f", asked {asked} times"
-    said = f"{model}: the answer fails its checks{often}: {'; '.join(found.wrong())}"
-    return errors.ValidationError(shortened(said, 2000), checks=found.checks, partial=text)
+    said = f"{model}: the answer fails its checks{often}: {'; '.join(findings.wrong())}"
+    return errors.ValidationError(shortened(said, 2000), checks=findings.checks, partial=text)
 
 
 def again(messages: Sequence[Any], text: str, wrong: Sequence[str]) -> tuple[Any, ...]:
@@ -111,3 +90,23 @@ def again(messages: Sequence[Any], text: str, wrong: Sequence[str]) -> tuple[Any
     )
     shown = text[:QUOTED] if text.strip() else "(nothing)"
     return (*messages, {"role": "assistant", "content": shown}, {"role": "user", "content": said})
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    """Where something looks at the answer it is looked at, if only once."""
+    examine = world.examine
+    if examine is None:
+        return below
+    repair = world.settings.of(Repair) or Repair(attempts=1)
+    return lambda attempt: repaired(repair, examine, attempt, below)
+
+
+def _says(settings: Settings) -> str | None:
+    repair = settings.of(Repair)
+    if repair is None or not settings.checked:
+        return None
+    end = "fails" if repair.then == "raise" else "is returned, marked"
+    return f"{repair.attempts} answers, each told what was wrong with the last; then it {end}"
+
+
+LAYER = Layer("repair", _around, _says)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Literal, get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Tokens, Try
+from lab.policies.kernel import Events, Layer, Memory, Proceed, Settings, Tokens, Try, World, whole
 from lab.policies.validate import among, number, whole_number
 
 Jitter = Literal["full", "none"]
@@ -96,3 +96,35 @@ def _refuse_wait(retry: Retry, tokens: Tokens, attempt: Try, failure: errors.Lab
         return
     failure.args = (f"{failure}; not tried again: {why}",)
     raise failure
+
+
+def shared_tokens(retry: Retry, memory: Memory, model: str) -> Tokens:
+    """What all extra requests to one model are paid from, hedges included."""
+    return memory.of(lambda: Tokens(retry.share), "tokens", retry, model)
+
+
+def _around(world: World, below: Proceed) -> Proceed:
+    retry = world.settings.of(Retry)
+    if retry is None:
+        return below
+
+    def held(attempt: Try) -> Events:
+        return whole(attempt, below)
+
+    def proceed(attempt: Try) -> Events:
+        tokens = shared_tokens(retry, world.memory, attempt.model)
+        return retried(retry, tokens, world.memory.random, attempt, below if attempt.call.streamed else held)
+
+    return proceed
+
+
+def _says(settings: Settings) -> str | None:
+    retry = settings.of(Retry)
+    if retry is None:
+        return None
+    waits = ", ".join(f"{retry.longest(nth):g}" for nth in range(1, retry.attempts))
+    least = "0 to " if retry.jitter == "full" else ""
+    return f"{retry.attempts} attempts, {least}{waits or '0'} s apart, or as long as it asks for"
+
+
+LAYER = Layer("retry", _around, _says)

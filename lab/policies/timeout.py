@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, fields, replace
 
 from lab import errors
-from lab.policies.kernel import Events, Proceed, Try
+from lab.policies.kernel import Events, Layer, Proceed, Settings, Try, World
 from lab.policies.validate import number
 from lab.values import Event
 
@@ -146,3 +146,43 @@ def _next(
         if since is not None and allowed is not None
     ]
     return min(limits, default=(None, "attempt", 0.0))
+
+
+def _around_call(world: World, below: Proceed) -> Proceed:
+    """The deadline counts from the call's intake, where the try knows it."""
+    timeout = world.settings.of(Timeout)
+    if timeout is None or timeout.total is None:
+        return below
+    total = timeout.total
+
+    def proceed(attempt: Try) -> Events:
+        deadline = asyncio.get_running_loop().time() + total if attempt.deadline is None else attempt.deadline
+        return until(deadline, total, attempt, below)
+
+    return proceed
+
+
+def _around_attempt(world: World, below: Proceed) -> Proceed:
+    timeout = world.settings.of(Timeout)
+    return below if timeout is None else lambda attempt: bounded(timeout, attempt, below)
+
+
+_OFF = Timeout(connect=None, first_token=None, idle=None, attempt=None, total=None)
+
+
+def _says_total(settings: Settings) -> str:
+    return f"{_limit((settings.of(Timeout) or _OFF).total)} for the call, its waits included"
+
+
+def _says_attempt(settings: Settings) -> str:
+    timeout = settings.of(Timeout) or _OFF
+    phases = ("connect", "first_token", "idle", "attempt")
+    return ", ".join(f"{phase.replace('_', ' ')} {_limit(getattr(timeout, phase))}" for phase in phases)
+
+
+def _limit(seconds: float | None) -> str:
+    return "no limit" if seconds is None else f"{seconds:g} s"
+
+
+TOTAL = Layer("total", _around_call, _says_total)
+ATTEMPT = Layer("attempt", _around_attempt, _says_attempt)

@@ -71,7 +71,7 @@ def test_it_is_never_exceeded(worst: list[float], shares: list[float], usd: floa
     """Whatever calls run at once, as long as none costs more than its worst case."""
 
     async def play() -> float:
-        async def nothing(_scope: str) -> float:
+        async def nothing(_per: str, _scope: str) -> float:
             return 0.0
 
         spending, spent = Spending(Budget(usd=usd, per="user"), nothing), 0.0

@@ -16,6 +16,7 @@ import pytest
 
 from lab import Lab, Policy, Timeout, errors
 from lab.call import idempotency
+from lab.ledger import lease
 from tests.servers import DONE, END, HANG, STREAM, RawServer, answer, chunk, completion
 
 
@@ -104,14 +105,14 @@ def test_a_crashed_owners_claim_expires(tmp_path: Path, monkeypatch: pytest.Monk
         owner.stdout.readline()
         os.kill(owner.pid, signal.SIGKILL)
     with Lab(tmp_path / "lab.db", provider=lambda call: "mine") as lab:
-        lab._ledger.submit(("UPDATE keys SET expires_at = expires_at - ?", (idempotency.LEASE - 0.5,))).result()
         start = time.monotonic()
         assert lab.ask("hi", model="m", key="k").text == "mine"
         assert time.monotonic() - start < 10
 
 
 def test_a_claim_is_renewed_while_its_call_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(idempotency, "LEASE", 0.3)
+    monkeypatch.setattr(lease, "SECONDS", 0.3)
+    monkeypatch.setattr(idempotency, "SECONDS", 0.3)
     asked = []
 
     async def slow(call: object) -> str:

@@ -8,13 +8,16 @@ from lab import Budget, Fallback, Hedge, Limit, Policy, Retry, Timeout
 
 SAID = """\
 at worst: 12 requests, 60 s, $0.12
+key       a call with a key is asked once; whoever else asks is given its reply
 budget    $1 per day, checked before it is spent
+ledger    how it ended is on disk before its answer is handed over
 total     60 s for the call, its waits included
 fallback  then gpt-4o
 retry     3 attempts, 0 to 0.5, 1 s apart, or as long as it asks for
 hedge     a second request after p95, at most 5% more
 breaker   left alone for 15 s once 50% fail
 limit     8 at once, 500 requests a minute
+record    each attempt is a row, with why it was made, its times and what it cost
 attempt   connect 10 s, first token 60 s, idle 30 s, attempt 120 s"""
 
 
@@ -30,7 +33,7 @@ def test_it_explains_itself() -> None:
     drawn = policy._repr_html_()
     assert drawn.startswith("<div")
     assert "at worst: 12 requests, 60 s" in drawn
-    assert drawn.count("<div") == drawn.count("</div>") == 9
+    assert drawn.count("<div") == drawn.count("</div>") == 12
     assert drawn.index("fallback") < drawn.index("retry") < drawn.index("breaker")
 
 

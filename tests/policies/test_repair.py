@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from lab import Budget, Fallback, Lab, Policy, Repair, Retry, checks, errors
-from lab.policies.compose import composed
+from lab.policies.compose import LAYERS
+from lab.policies.kernel import composed
 from lab.values import Checked, Event
 from tests import clock
 from tests.play import Player, Step, fail, only
@@ -39,7 +40,7 @@ def _play(policy: Policy, *steps: Step, right: list[bool], broken: bool = False,
     async def examine(_done: Event) -> Found:
         return Found(next(verdicts), broken)
 
-    player._proceed = composed(policy, player.memory, player.stage.source, examine=examine)
+    player._proceed = composed(LAYERS, replace(player.world, examine=examine), player.stage.source)
 
     async def call() -> None:
         player.outcome = await player.call(streamed=streamed)

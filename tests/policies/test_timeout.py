@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab import Policy, Timeout, errors
-from lab.policies.compose import Memory, composed
-from lab.policies.kernel import Try
+from lab.policies.compose import LAYERS
+from lab.policies.kernel import Try, World, composed
 from lab.values import Answer, Call, Event, Usage
 from tests import clock
 
@@ -37,7 +37,8 @@ def _run(timeout: Timeout, waits: list[tuple[str, float]], *, streamed: bool = T
         start, seen, closed = loop.time(), 0, []
         call = Call(call_id="c", model="m", messages=(), streamed=streamed)
         policy = Policy(timeout=timeout, retry=None, limit=None, breaker=None)
-        events = composed(policy, Memory(), lambda _try: _source(waits, closed))(Try(call=call, model="m"))
+        world = World(settings=policy.settings())
+        events = composed(LAYERS, world, lambda _try: _source(waits, closed))(Try(call=call, model="m"))
         try:
             async for _ in events:
                 seen += 1

@@ -1,0 +1,109 @@
+"""Replies that are stored to be given again, under the key of the call that brought them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from typing import Any
+
+from lab.ledger.file import Ledger
+from lab.ledger.lease import Lease, held_for
+from lab.values import Call, Checked, Claim, Part, Reply, Usage
+
+_HOW = ("api_key", "extra_headers", "api_base")
+"""Parameters that say how to connect, not what is asked."""
+
+
+def request_of(call: Call) -> str:
+    """A hash of what is asked: model, messages and parameters, but for how to connect."""
+    judged = [call.schema.content()] if call.schema else []
+    judged += [check.content() for check in call.checks]
+    params = {name: value for name, value in call.params.items() if name not in _HOW}
+    content = [call.model, [dict(message) for message in call.messages], params, *judged]
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def claim(db: sqlite3.Connection, call: Call, request: str, lease: Lease) -> Claim:
+    """Within one transaction: take the call's key for it, or say how it stands."""
+    row = db.execute("SELECT request, call_id, done FROM keys WHERE key = ?", (call.key,)).fetchone()
+    if row is not None:
+        asked, call_id, done = row
+        if (done or held_for(db, "key", lease.name) is not None) and asked != request:
+            return Claim("different", call_id)
+        if done:
+            return Claim("done", call_id)
+    if lease.taken(db) is not None:
+        return Claim("other", "" if row is None else row[1])
+    db.execute(
+        "INSERT OR REPLACE INTO keys (key, request, call_id, expires_at) VALUES (?, ?, ?, 0)",
+        (call.key, request, call.call_id),
+    )
+    return Claim("mine", call.call_id)
+
+
+def release(db: sqlite3.Connection, call: Call, lease: Lease) -> None:
+    """Within one transaction: give the key back, if it is still this call's."""
+    if lease.holds(db):
+        db.execute("DELETE FROM keys WHERE key = ? AND NOT done", (call.key,))
+        lease.dropped(db)
+
+
+def finish(db: sqlite3.Connection, call: Call, lease: Lease, *, valid: bool) -> bool:
+    """Within the transaction that stores the reply: it is the key's from now on, unless it failed its checks, for then
+    the key is given back. False where the lease was lost meanwhile: nothing more may be written."""
+    if not lease.holds(db):
+        return False
+    if valid:
+        db.execute("UPDATE keys SET done = 1 WHERE key = ? AND call_id = ?", (call.key, call.call_id))
+    else:
+        db.execute("DELETE FROM keys WHERE key = ? AND NOT done", (call.key,))
+    lease.dropped(db)
+    return True
+
+
+def stored(book: Ledger, call_id: str) -> Reply:
+    """A reply as it was returned, from the ledger; its times and cost are those of the call that was made."""
+    (row,) = book.query(
+        "SELECT calls.*, texts.answer, texts.tool_calls AS tools FROM calls JOIN texts ON texts.id = calls.id"
+        " WHERE calls.call_id = ?",
+        [call_id],
+    )
+    (won,) = book.query("SELECT * FROM attempts WHERE call_id = ? AND won", [call_id])
+    checks = book.query(
+        "SELECT * FROM checks WHERE call_id = ? AND attempt = ? ORDER BY place", [call_id, won["number"]]
+    )
+    return Reply(
+        text=row["answer"] or "",
+        checks=tuple(_checked(check) for check in checks),
+        call_id=call_id,
+        model=row["model"],
+        finish_reason=row["finish_reason"],
+        usage=Usage(
+            input=won["input_tokens"],
+            cache_read=won["cache_read_tokens"],
+            cache_write=won["cache_write_tokens"],
+            output=won["output_tokens"],
+            reasoning=won["reasoning_tokens"],
+            estimated=bool(won["usage_estimated"]),
+            raw=json.loads(won["usage"]) if won["usage"] else None,
+        ),
+        cost=row["cost"],
+        latency=row["latency"],
+        ttft=row["ttft"],
+        queue=row["queue"],
+        attempts=row["n_attempts"],
+        answered_by=row["answered_by"],
+        tool_calls=tuple(json.loads(row["tools"])) if row["tools"] else (),
+        cached=True,
+        hedged=bool(row["hedged"]),
+        fell_back=bool(row["fell_back"]),
+    )
+
+
+def _checked(row: dict[str, Any]) -> Checked:
+    parts = tuple(Part(**part) for part in json.loads(row["parts"] or "[]"))
+    flags = {"passed": bool(row["passed"]), "broken": bool(row["broken"])}
+    plain = {name: row[name] for name in ("name", "score", "threshold", "step")}
+    return Checked(**plain, **flags, message=row["message"] or "", parts=parts)

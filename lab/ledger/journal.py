@@ -1,0 +1,153 @@
+"""What one call puts into the file as it goes: the only place that makes rows of a call, knows what waits and what is
+written, and takes out what may not be kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lab import errors
+from lab.ledger import answers, rows
+from lab.ledger.file import Ledger, execute
+from lab.ledger.lease import Lease
+from lab.ledger.privacy import Payload, digest
+from lab.values import Attempt, Call, Checked
+
+VISIBLE = 0.05
+"""Seconds after which a call or an attempt that still runs is on the ledger as running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a call ended: `columns` of its row, its answer, or what had come of one. `attempts` are those that were sent.
+    `keyed`: the answer is the one that its key stands for from now on."""
+
+    status: Literal["ok", "failed", "cancelled"]
+    columns: Mapping[str, Any]
+    text: str = ""
+    tool_calls: Sequence[Any] = ()
+    attempts: Sequence[Attempt] = ()
+    keyed: bool = False
+
+
+class Journal:
+    """The rows of one call. What is handed in waits a moment for company, so that a call which is over at once is one
+    commit; `end` writes all of it, and its future is done when that is on disk. Used on one event loop."""
+
+    def __init__(self, book: Ledger, payload: Payload, call: Call, policy: str, began: float):
+        """`policy` is the policy as JSON, `began` is Unix time."""
+        self._book, self._call = book, call
+        self._clean, self._whole = payload.clean(call), payload.whole(call)
+        config = rows.configuration(call, policy, self._clean)
+        self._begin = rows.begin_call(call, began, *config, self._clean, whole=self._whole)
+        self._waiting: list[rows.Statement] = list(self._begin)
+        self._changed: dict[int, Attempt] = {}
+        self._checks: dict[int, Sequence[Checked]] = {}
+        self._unwritten: set[int] = set()
+        self._ended = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.soon()
+
+    def named(self, text: str) -> str:
+        """A text as the file has it."""
+        return self._clean.text(text)
+
+    def cleaned(self, failure: errors.LabError) -> errors.LabError:
+        """The failure without secrets, as it may leave the lab."""
+        failure.clean(self._clean.without_secrets)
+        return failure
+
+    def attempt(self, attempt: Attempt) -> None:
+        """An attempt as it stands now, to be written in a moment."""
+        self._changed[attempt.number] = attempt
+        self.soon()
+
+    def attempt_ended(self, attempt: Attempt, cost: float | None, estimated: bool) -> None:
+        """An attempt that is over. One that brought an answer is written with the call's end, which follows at once;
+        where the call has ended before it, what the call cost after all (`cost`, in US dollars) is written too."""
+        self._changed[attempt.number] = attempt
+        if self._ended:
+            self._waiting.append(rows.costed(self._call.call_id, cost, estimated))
+        if self._ended or attempt.status != "ok":
+            self.flush()
+
+    def checked(self, number: int, checks: Sequence[Checked]) -> None:
+        """What the checks found in the answer of attempt `number`."""
+        self._checks[number] = checks
+        self._unwritten.add(number)
+
+    def soon(self) -> None:
+        """Write what waits in a moment, if the call has not ended by then."""
+        if self._timer is None and not self._ended:
+            self._timer = asyncio.get_running_loop().call_later(VISIBLE, self.flush)
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if statements := self._taken():
+            self._book.submit(*statements)
+
+    def end(self, outcome: Outcome, lease: Lease | None = None) -> Future[bool]:
+        """Write how the call ended, after what of it still waits. The future is False where `lease`, under which it
+        ran, was lost meanwhile: then its end is not written."""
+        kept_after_all = outcome.status == "failed" and not self._whole
+        if kept_after_all:  # what its attempts were told, too
+            self._whole, self._unwritten = True, set(self._checks)
+            self._changed = {attempt.number: attempt for attempt in outcome.attempts}
+        self._ended = True
+        before, call = self._taken(), self._call
+        update, *others = self._end_rows(outcome)
+        if kept_after_all:
+            others = [rows.said(call, self._clean), *others]
+
+        def decide(db: sqlite3.Connection) -> bool:
+            if outcome.keyed and lease is not None:
+                valid = outcome.columns.get("valid") is not False
+                if not answers.finish(db, call, lease, valid=valid):
+                    return False
+            if not execute(db, update).rowcount:  # its first row could not be written (a full disk): now
+                for statement in (*self._begin, update):
+                    execute(db, statement)
+            for statement in others:
+                execute(db, statement)
+            return True
+
+        return self._book.transact(decide, before=before)
+
+    def _end_rows(self, outcome: Outcome) -> list[rows.Statement]:
+        """The rows of the call's end, with its words where they are kept: always those of a failure, and the answer
+        under a key."""
+        call_id = self._call.call_id
+        columns = {**outcome.columns, "status": outcome.status}
+        if columns.get("error"):
+            columns["error"] = self._clean.text(columns["error"]) or None
+        answer, tools = self._clean.answer(outcome.text, outcome.tool_calls)
+        if self._whole:
+            return rows.end_call(call_id, columns, answer, tools)
+        given_again = self._call.key is not None and outcome.status == "ok"
+        kept = (answer, tools) if given_again else (None, None)
+        return rows.end_call(call_id, columns, *kept, digest(self._call, outcome.text, outcome.tool_calls))
+
+    def _taken(self) -> list[rows.Statement]:
+        """The rows that wait, for a commit."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        attempts = [
+            statement
+            for attempt in self._changed.values()
+            for statement in rows.put_attempt(attempt, self._clean, whole=self._whole)
+        ]
+        checks = [
+            statement
+            for number in sorted(self._unwritten)
+            for statement in rows.put_checks(
+                self._call.call_id, number, self._checks[number], self._clean, whole=self._whole
+            )
+        ]
+        waiting, self._waiting = self._waiting, []
+        self._changed, self._unwritten = {}, set()
+        return [*waiting, *attempts, *checks]
