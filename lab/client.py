@@ -21,6 +21,7 @@ from lab.call.stream import Stream
 from lab.evals import compare, experiment, gate, ratings
 from lab.evals.experiment import Experiment
 from lab.evals.sets import EvalSet
+from lab.evals.spec import Spec
 from lab.ledger import archive, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
@@ -190,7 +191,7 @@ class Lab:
         def start(deliver: Callable[[str], None]) -> Future[Reply]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
 
-        return Stream(start, keep=self)
+        return Stream(start, owner=self)
 
     astream = stream
 
@@ -309,7 +310,7 @@ class Lab:
         The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
         is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.
         """
-        made = compare.Bench(self._ledger, self._loop, self._engine, self).made(
+        spec = Spec.of(
             prompts,
             models,
             cases,
@@ -321,10 +322,17 @@ class Lab:
             name=name,
             budget=budget,
             seed=seed,
-            policy=compare.widened(self._policy(policy), concurrency, given=policy is not None),
+            policy=policy,
             params=params,
         )
-        return made.run(progress) if run else made
+        experiment = self.planned(spec)
+        return experiment.run(progress) if run else experiment
+
+    def planned(self, spec: Spec) -> Experiment:
+        """The experiment that a specification asks for, planned and not run: look at its `plan`, then `run()` it.
+        `compare` makes one of its arguments; `Spec.read` makes one of JSON, and `spec.written()` is that JSON."""
+        bench = compare.Bench(self._ledger, self._loop, self._engine, self)
+        return bench.experiment(spec, self.policy)
 
     def evaluate(
         self, prompt: Any, model: str, evalset: EvalSet | str | Path, *, scorers: Sequence[Any], **more: Any

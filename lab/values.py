@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from lab.show import units
 from lab.show.html import reply_html
@@ -12,6 +12,59 @@ from lab.show.text import one_line
 
 Lane = Literal["interactive", "batch"]
 Role = Literal["first", "retry", "hedge", "fallback", "repair"]
+
+
+class Template(Protocol):
+    """A named prompt, as a call knows it: `lab.call.prompts.Prompt`."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def hash(self) -> str:
+        """Of its content: its version."""
+
+    @property
+    def messages(self) -> tuple[Mapping[str, Any], ...]:
+        """Its texts, with the marks of its variables in them."""
+
+    @property
+    def blank(self) -> tuple[str, ...]:
+        """The variables that may be empty."""
+
+
+class Schema(Protocol):
+    """What an answer is to be, as a call knows it: `lab.checks.Schema`."""
+
+    native: bool | None
+    name: str
+    json: dict[str, Any]
+    sent: dict[str, Any]
+    strict: bool
+
+    def content(self) -> str:
+        """The schema as JSON, the same for the same schema."""
+
+    def read(self, text: str) -> tuple[Any, Checked]:
+        """The value in a text (None where there is none), and what was found on the way."""
+
+    def instruction(self) -> str:
+        """What a model is told that can't be held to it."""
+
+
+class Check(Protocol):
+    """A test of an answer, as a call knows it: `lab.checks.Check`."""
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls it."""
+
+    def content(self) -> str:
+        """What tells it from another one."""
+
+    def examine(self, output: Any) -> Checked | Awaitable[Checked]:
+        """What is wrong with an output, if anything."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,15 +81,14 @@ class Call:
     lane: Lane = "interactive"
     prompt_name: str | None = None
     prompt_version: int | None = None
-    prompt: Any = None
-    """The `lab.prompts.Prompt` that was filled in, or None."""
+    prompt: Template | None = None
+    """The prompt that was filled in."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     experiment: str | None = None
     cell: str | None = None
     key: str | None = None
-    schema: Any = None
-    """A `lab.checks.Schema`, or None."""
-    checks: tuple[Any, ...] = ()
+    schema: Schema | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ class Stream:
     ledger says so. Use it as a context manager, or call `close()`, to close it at a known moment.
     """
 
-    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply]], *, keep: object = None):
-        self._keep = keep  # what must not be forgotten while this is read
+    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply]], *, owner: object = None):
+        self._owner = owner  # what must not be forgotten while this is read
         self._inbox = _Inbox()
         self._parts: list[str] = []
         self._future = start(self._inbox.put)

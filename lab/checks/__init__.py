@@ -10,6 +10,7 @@ from lab.checks.files import files
 from lab.checks.grounding import citations, figures, grounded, overlap, quotes, variable
 from lab.checks.judge import Judge, judge
 from lab.checks.kernel import Check, Examined, Output, as_check, examined, that
+from lab.checks.portable import read, written
 
 if TYPE_CHECKING:
     from lab.checks.schema import Schema
@@ -36,8 +37,10 @@ __all__ = [
     "overlap",
     "positive",
     "quotes",
+    "read",
     "that",
     "variable",
+    "written",
 ]
 
 

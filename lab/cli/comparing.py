@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from rich.text import Text
 from lab.call.prompts import Prompt
 from lab.cli.shared import Db, err, out, plainly, print_frame, printable, write
 from lab.client import Lab
+from lab.evals.spec import Spec
 
 Models = Annotated[list[str], typer.Option("-m", "--model", help="A model; several times for several.")]
 Set = Annotated[Path, typer.Option("--set", help="An eval set: a JSONL file of cases.")]
@@ -47,7 +47,19 @@ def compare(
 
     Stopped and run again, it asks only what has no answer yet.
     """
-    _compared(prompts, model, set_, scorer, repeats, concurrency, name, budget, max_tokens, plan, markdown, junit, db)
+    with plainly():
+        spec = Spec.of(
+            [Prompt.load(path) for path in prompts],
+            model,
+            set_,
+            repeats=repeats,
+            scorers=scorer,
+            concurrency=concurrency,
+            name=name,
+            budget=budget,
+            params={} if max_tokens is None else {"max_tokens": max_tokens},
+        )
+    _run(spec, db, plan=plan, markdown=markdown, junit=junit)
 
 
 def evaluate(
@@ -65,56 +77,44 @@ def evaluate(
     db: Db = None,
 ) -> None:
     """Score one prompt and one model over an eval set; two evaluations go through `lab gate`."""
-    _compared(
-        [prompt], [model], set_, scorer, repeats, concurrency, name, budget, max_tokens, False, markdown, junit, db
-    )
-
-
-def _compared(
-    prompts: list[Path],
-    models: list[str],
-    set_: Path,
-    scorers: Sequence[str],
-    repeats: int,
-    concurrency: int,
-    name: str | None,
-    budget: float | None,
-    max_tokens: int | None,
-    plan: bool,
-    markdown: Path | None,
-    junit: Path | None,
-    db: Path | None,
-) -> None:
-    from lab.evals import report  # reads numpy and pandas, which takes a second
-
-    with plainly(), Lab(db) as lab:
-        made = lab.compare(
-            [Prompt.load(path) for path in prompts],
-            models,
+    with plainly():
+        spec = Spec.of(
+            [Prompt.load(path) for path in [prompt]],
+            [model],
             set_,
             repeats=repeats,
-            scorers=scorers,
+            scorers=scorer,
             concurrency=concurrency,
             name=name,
             budget=budget,
-            run=False,
-            **({} if max_tokens is None else {"max_tokens": max_tokens}),
+            params={} if max_tokens is None else {"max_tokens": max_tokens},
         )
-        err.print(Text(printable(str(made.plan)), style="dim"))
+    _run(spec, db, markdown=markdown, junit=junit)
+
+
+def _run(spec: Spec, db: Path | None, *, plan: bool = False, markdown: Path | None, junit: Path | None) -> None:
+    from lab.evals import report  # reads numpy and pandas, which takes a second
+
+    with plainly(), Lab(db) as lab:
+        experiment = lab.planned(spec)
+        err.print(Text(printable(str(experiment.plan)), style="dim"))
         if plan:
             return
-        made.run()
-        assert made.progress is not None
-        print_frame(made.table())
-        if made.progress.stopped:
-            err.print(Text(f"stopped: {printable(made.progress.stopped)}", style="bold red"))
-        out.print(Text(f"experiment: {made.name}"))
-        write(markdown, lambda: report.evaluation_markdown(made))
-        write(junit, lambda: report.evaluation_junit(made))
-        left = made.progress.total - made.progress.done
-        if made.progress.first is not None:
-            err.print(Text(f"the first of {made.progress.failed:,} failures: {printable(made.progress.first)}"))
-        if left or made.progress.failed == made.progress.total:
+        experiment.run()
+        assert experiment.progress is not None
+        print_frame(experiment.table())
+        if experiment.progress.stopped:
+            err.print(Text(f"stopped: {printable(experiment.progress.stopped)}", style="bold red"))
+        out.print(Text(f"experiment: {experiment.name}"))
+        write(markdown, lambda: report.evaluation_markdown(experiment))
+        write(junit, lambda: report.evaluation_junit(experiment))
+        progress = experiment.progress
+        left = progress.total - progress.done
+        if experiment.progress.first is not None:
+            err.print(
+                Text(f"the first of {experiment.progress.failed:,} failures: {printable(experiment.progress.first)}")
+            )
+        if left or experiment.progress.failed == experiment.progress.total:
             err.print(Text(f"{left:,} cells have no answer", style="bold red"))
             raise typer.Exit(1)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pprint import pformat
 from typing import Any
 
+from lab.evals.spec import Spec
+
 
 def asking(
     prompts: Sequence[Any], models: Sequence[str], params: Mapping[str, Any], ledger: str | None = None
@@ -25,22 +27,48 @@ def asking(
     ]
 
 
-def comparing(spec: Mapping[str, Any], ledger: str | None = None) -> list[str]:
-    """The cells of a script that runs an experiment, and shows its table. `spec` as `lab.jobs.experiment` takes it."""
-    prompts = ",\n".join(f"    Prompt({name!r}, {_value(template)})" for name, template in spec["prompts"])
-    if spec.get("set"):
-        cases = f"EvalSet.load({spec['set']!r})"
+def comparing(spec: Spec, ledger: str | None = None) -> list[str]:
+    """The cells of a script that runs an experiment, and shows its table. Raises `InvalidRequestError` for one that
+    can't be written down."""
+    content = spec.written()
+    prompts = ",\n".join(f"    Prompt({_arguments(*parts)})" for parts in content["prompts"])
+    if "set" in content:
+        cases = f"EvalSet.load({content['set']!r})"
     else:
-        cases = "None" if spec.get("rows") is None else f'EvalSet.of({_value(spec["rows"])}, "upload")'
-    plain = "name scorers repeats concurrency budget seed".split()
-    more = {key: spec[key] for key in plain if spec.get(key) is not None} | dict(spec.get("params") or {})
-    said = "".join(f"    {key}={_value(value)},\n" for key, value in more.items())
+        cases = f'EvalSet.of({_value(content["rows"])}, "upload")' if "rows" in content else "None"
+    settings = {key: _value(content[key]) for key in _PLAIN if key in content}
+    names = ["EvalSet", "Lab", "Prompt"]
+    if "checks" in content:
+        settings["checks"] = f"[{', '.join(f'checks.read({_value(check)})' for check in content['checks'])}]"
+        names.append("checks")
+    if "policy" in content:
+        settings["policy"] = f"Policy.of({_value(content['policy'])})"
+        names.insert(2, "Policy")
+    if "scorers" in content:
+        settings["scorers"] = f"[{', '.join(_scorer(scorer) for scorer in content['scorers'])}]"
+        names += [] if all(isinstance(scorer, str) for scorer in content["scorers"]) else ["scorers"]
+    settings |= {key: _value(value) for key, value in content.get("params", {}).items()}
+    lines = "".join(f"    {key}={value},\n" for key, value in settings.items())
     return [
-        f"from lab import EvalSet, Lab, Prompt\n\nlab = {_lab(ledger)}\nprompts = [\n{prompts},\n]\ncases = {cases}",
-        f"experiment = lab.compare(\n    prompts,\n    {_value(list(spec['models']))},\n    cases,\n{said}"
+        f"from lab import {', '.join(names)}\n\nlab = {_lab(ledger)}\nprompts = [\n{prompts},\n]\ncases = {cases}",
+        f"experiment = lab.compare(\n    prompts,\n    {_value(content['models'])},\n    cases,\n{lines}"
         "    run=False,\n)\nprint(experiment.plan)",
         "experiment.run()\nexperiment.table()",
     ]
+
+
+_PLAIN = "name repeats concurrency budget seed schema".split()
+"""Settings of a specification that are plain values."""
+
+
+def _arguments(name: str, template: Any, blank: Sequence[str] = ()) -> str:
+    if len(template) == 1 and template[0] == {"role": "user", "content": template[0].get("content")}:
+        template = template[0]["content"]
+    return f"{name!r}, {_value(template)}" + (f", blank={blank!r}" if blank else "")
+
+
+def _scorer(written: str | Mapping[str, Any]) -> str:
+    return repr(written) if isinstance(written, str) else f"scorers.read_scorer({_value(written)})"
 
 
 def _lab(ledger: str | None) -> str:

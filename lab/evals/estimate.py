@@ -10,8 +10,9 @@ from typing import Any
 from lab import errors
 from lab.evals import store
 from lab.evals.plan import Cell, Estimate, Plan
-from lab.evals.sets import EvalSet
+from lab.evals.spec import Spec
 from lab.ledger.file import Ledger
+from lab.values import Price
 
 ASSUMED = 200
 """Tokens of an answer where neither `max_tokens` nor earlier calls say."""
@@ -23,38 +24,31 @@ def default_name(prefix: str, *parts: Any) -> str:
     return f"{prefix}-{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-def planned(
-    name: str,
-    book: Ledger,
-    cells: Sequence[Cell],
-    cases: EvalSet,
-    prices: Mapping[str, Any],
-    params: Mapping[str, Any],
-    *,
-    concurrency: int,
-    budget: float | None,
-) -> Plan:
+def planned(book: Ledger, cells: Sequence[Cell], spec: Spec, prices: Mapping[str, Price | None]) -> Plan:
     """The estimate of the cells that are not answered yet. Raises `BudgetError` where it is over the budget."""
-    known = store.answered(book, name)
+    assert spec.name is not None
+    known = store.answered(book, spec.name)
     left = [cell for cell in cells if cell.id not in known]
-    by_model = tuple(_estimate(book, model, left, prices[model], params) for model in prices)
-    looks = store.looks(book, cases, name) if cases.held_out else 0
+    by_model = tuple(_estimate(book, model, left, price, spec.params) for model, price in prices.items())
+    looks = store.looks(book, spec.cases, spec.name) if spec.cases.held_out else 0
     plan = Plan(
-        name=name,
+        name=spec.name,
         cells=len(cells),
         left=len(left),
         by_model=by_model,
-        concurrency=concurrency,
-        budget=budget,
-        eval_set=cases.name or None,
+        concurrency=spec.concurrency,
+        budget=spec.budget,
+        eval_set=spec.cases.name or None,
         looks=looks,
     )
-    if budget is not None and plan.usd is not None and plan.usd > budget:
+    if spec.budget is not None and plan.usd is not None and plan.usd > spec.budget:
         raise errors.BudgetError(f"{plan}: over the budget; ask fewer cells or cheaper models, or raise it")
     return plan
 
 
-def _estimate(book: Ledger, model: str, left: Sequence[Cell], price: Any, params: Mapping[str, Any]) -> Estimate:
+def _estimate(
+    book: Ledger, model: str, left: Sequence[Cell], price: Price | None, params: Mapping[str, Any]
+) -> Estimate:
     mine = [cell for cell in left if cell.model == model]
     sent = sum(_size(cell) for cell in mine)
     (past,) = book.query(

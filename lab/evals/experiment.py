@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lab import errors
 from lab.evals import results, store
-from lab.evals.estimate import default_name as default_name
-from lab.evals.estimate import planned as planned
 from lab.evals.plan import Cell, Plan, shuffled
 from lab.evals.progress import EVERY, Show, shown
 from lab.evals.run import Ask, Progress, run
-from lab.evals.scorers import Scorer, scored
-from lab.evals.sets import EvalSet
+from lab.evals.scorers import scored
+from lab.evals.spec import Spec
 from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease
 from lab.ledger.rows import ANSWERED
@@ -29,21 +27,18 @@ Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Grid:
-    """What an experiment asks, and how: the cells, and the means to ask them."""
+class Asking:
+    """What an experiment asks, and the means to ask it."""
 
+    spec: Spec
     cells: Sequence[Cell]
-    cases: EvalSet
-    scorers: Sequence[Scorer]
-    schema: Any
     ask: Ask
     submit: Submit
-    seed: int
     put: Callable[[], None]
-    """Writes the cells down."""
+    """Writes the experiment and its cells down."""
     whole: bool = True
     """Whether answers are on the ledger as they were said, and can be scored from there."""
-    keep: object = field(repr=False, default=None)
+    owner: object = field(repr=False, default=None)
     """What must not be forgotten while this is there."""
 
 
@@ -53,11 +48,18 @@ class Experiment:
     Made by `lab.compare(...)`, or, to look at what is on the ledger, by `lab.experiment(name)`.
     """
 
-    def __init__(self, name: str, book: Ledger, plan: Plan | None = None, grid: Grid | None = None):
+    def __init__(self, name: str, book: Ledger, plan: Plan | None = None, asking: Asking | None = None):
         self.name = name
         self.plan = plan
         self.progress: Progress | None = None
-        self._book, self._grid = book, grid
+        self._book, self._asking = book, asking
+
+    @property
+    def spec(self) -> Spec:
+        """What it asks, and how. Raises `RuntimeError` for one that was opened to be read."""
+        if self._asking is None:
+            raise RuntimeError(f"experiment {self.name!r} was opened to be read: plan it again with lab.compare(...)")
+        return self._asking.spec
 
     def run(self, progress: Literal["auto"] | Show | None = "auto") -> Experiment:
         """Ask the cells that have no answer yet, and score those that have no score. Safe to stop, and to run again.
@@ -66,9 +68,8 @@ class Experiment:
         `progress`: `auto` is a bar in a notebook or a terminal; a function is called with the progress four times a
         second, in this thread. Raises `BusyError` where another process runs this experiment.
         """
-        grid = self._grid
-        if grid is None:
-            raise RuntimeError(f"experiment {self.name!r} was opened to be read: plan it again with lab.compare(...)")
+        spec, asking = self.spec, self._asking
+        assert asking is not None
         show, end = shown(progress)
         lease = Lease(self._book, "experiment", self.name)
         left = lease.take()
@@ -79,24 +80,23 @@ class Experiment:
                 retry_after=left,
             )
         try:
-            grid.put()
+            asking.put()
             known = store.answered(self._book, self.name)
-            left = [cell for cell in grid.cells if cell.id not in known]
-            before = len(grid.cells) - len(left)
-            now = self.progress = Progress(total=len(grid.cells), known=before, done=before)
-            if grid.whole:
-                _wait(grid.submit(self._rescored(grid)), lambda: lease.due() and lease.renew())
-            concurrency = self.plan.concurrency if self.plan else 8
-            asking = run(
-                shuffled(left, grid.seed),
-                grid.ask,
+            unanswered = [cell for cell in asking.cells if cell.id not in known]
+            before = len(asking.cells) - len(unanswered)
+            now = self.progress = Progress(total=len(asking.cells), known=before, done=before)
+            if asking.whole:
+                _wait(asking.submit(self._rescored(spec)), lambda: lease.due() and lease.renew())
+            running = run(
+                shuffled(unanswered, spec.seed),
+                asking.ask,
                 self._book,
-                grid.scorers,
+                spec.scorers,
                 now,
-                concurrency=concurrency,
+                concurrency=spec.concurrency,
                 lease=lease,
             )
-            _wait(grid.submit(asking), lambda: show(now))
+            _wait(asking.submit(running), lambda: show(now))
             show(now)
         finally:
             end()
@@ -104,14 +104,14 @@ class Experiment:
             self._book.flush()
         return self
 
-    async def _rescored(self, grid: Grid) -> None:
+    async def _rescored(self, spec: Spec) -> None:
         """Score the answers that a scorer has not seen: of a run that was killed, or under a scorer that is new."""
-        by_id = {case.id: case for case in grid.cases}
-        for row in store.unscored(self._book, self.name, [one.name for one in grid.scorers]):
-            scorer = next(one for one in grid.scorers if one.name == row["scorer"])
-            value = grid.schema.read(row["text"])[0] if grid.schema is not None else None
-            found, message = await scored(scorer, row["text"], value, by_id[row["case_id"]].expected)
-            self._book.submit(store.score(row["call_id"], scorer.name, found, message))
+        by_id = {case.id: case for case in spec.cases}
+        for row in store.unscored(self._book, self.name, [scorer.name for scorer in spec.scorers]):
+            scorer = next(scorer for scorer in spec.scorers if scorer.name == row["scorer"])
+            value = spec.schema.read(row["text"])[0] if spec.schema is not None else None
+            share, message = await scored(scorer, row["text"], value, by_id[row["case_id"]].expected)
+            self._book.submit(store.score(row["call_id"], scorer.name, share, message))
 
     def df(self) -> pd.DataFrame:
         """A row a cell: see `lab.evals.results.cells` for the columns."""

@@ -12,6 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from lab.checks.fingerprint import fingerprint
@@ -241,6 +242,34 @@ def as_scorer(given: Any) -> Scorer:
     if callable(given) and not isinstance(given, type):
         return scorer(given)
     raise ValueError(f"scorer {given!r}: a scorer such as label(), its name, or a function of value and expectation")
+
+
+def written_scorer(scorer: Scorer) -> str | dict[str, Any]:
+    """The scorer as JSON: its name, or an object of its settings. Raises `ValueError` for one that is a function or
+    asks a model: nothing but data can be written down."""
+    kind = next((name for name, make in NAMED.items() if type(make()) is type(scorer)), None)
+    if kind is None:
+        raise ValueError(
+            f"the scorer {scorer.name!r} is no data, and can't be written down: run it where it is defined"
+        )
+    short = kind if scorer.at is None else f"{kind}:{scorer.at}"
+    if as_scorer(short) == scorer:
+        return short
+    return {"scorer": kind} | {part.name: getattr(scorer, part.name) for part in dataclass_fields(scorer)}
+
+
+def read_scorer(data: str | Mapping[str, Any]) -> Scorer:
+    """The scorer that `written_scorer` has written. Raises `ValueError` for what is none."""
+    if isinstance(data, str):
+        return as_scorer(data)
+    settings = dict(data)
+    kind = settings.pop("scorer", None)
+    if kind not in NAMED:
+        raise ValueError(f"scorer {kind!r}: one of {', '.join(NAMED)}")
+    try:
+        return type(NAMED[kind]())(**settings)
+    except TypeError as wrong:
+        raise ValueError(f"scorer {kind}: {wrong}") from wrong
 
 
 async def scored(one: Scorer, text: str, value: Any, expected: Any) -> tuple[float | None, str | None]:

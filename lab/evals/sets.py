@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 FIELDS = ("id", "input", "expected", "cluster", "tags", "note")
-_HEAD = ("set", "about", "held_out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +78,7 @@ class EvalSet:
         except UnicodeDecodeError as odd:
             raise ValueError(f"{where}: no eval set can be read from it: it is not UTF-8 text") from odd
         if name.lower().endswith(".csv"):
-            return _made(stem, *_of_csv(text), where)
+            return _set_of(stem, *_of_csv(text), where)
         problems: list[str] = []
         rows: list[tuple[int, Any]] = []
         for number, line in enumerate(text.split("\n"), 1):
@@ -88,24 +87,24 @@ class EvalSet:
                     rows.append((number, json.loads(line)))
                 except (ValueError, RecursionError) as odd:
                     problems.append(f"line {number}: not JSON: {odd}")
-        return _made(stem, rows, problems, where)
+        return _set_of(stem, rows, problems, where)
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any] | Case], name: str = "cases", *, held_out: bool = False) -> EvalSet:
         """A set of rows as a file's lines would have them. Raises `ValueError` for what is wrong with them."""
-        given = [(number, one.content() if isinstance(one, Case) else one) for number, one in enumerate(rows, 1)]
-        return replace(_made(name, given, [], name), held_out=held_out)
+        numbered = [(number, row.content() if isinstance(row, Case) else row) for number, row in enumerate(rows, 1)]
+        return replace(_set_of(name, numbered, [], name), held_out=held_out)
 
     @property
     def hash(self) -> str:
         """Of the cases' content: a set with a changed case is another one."""
-        said = json.dumps([one.content() for one in self.cases], sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
+        content = json.dumps([case.content() for case in self.cases], sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]
 
     def where(self, keep: Callable[[Case], bool] | str) -> EvalSet:
         """The cases with this tag, or those that a function of the case keeps."""
         chosen = (lambda case: keep in case.tags) if isinstance(keep, str) else keep
-        return replace(self, cases=tuple(one for one in self.cases if chosen(one)))
+        return replace(self, cases=tuple(case for case in self.cases if chosen(case)))
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -114,7 +113,7 @@ class EvalSet:
         return iter(self.cases)
 
     def __repr__(self) -> str:
-        clusters = len({one.cluster for one in self.cases})
+        clusters = len({case.cluster for case in self.cases})
         held = ", held out" if self.held_out else ""
         return f"<EvalSet {self.name}: {len(self)} cases in {clusters} clusters, {self.hash[:8]}{held}>"
 
@@ -132,19 +131,19 @@ def _of_csv(text: str) -> tuple[list[tuple[int, Any]], list[str]]:
             if None in row or None in row.values():
                 return rows, [f"line {reader.line_num}: as many cells as there are columns are wanted"]
             more = {name: value for name, value in row.items() if name not in FIELDS}
-            made = {name: row[name] for name in ("expected", "cluster", "note") if row.get(name)}
+            case = {name: row[name] for name in ("expected", "cluster", "note") if row.get(name)}
             if row.get("tags"):
-                made["tags"] = row["tags"].replace(",", " ").split()
-            made |= {"id": row["id"] if "id" in row else str(count), "input": more or row.get("input")}
+                case["tags"] = row["tags"].replace(",", " ").split()
+            case |= {"id": row["id"] if "id" in row else str(count), "input": more or row.get("input")}
             if more and row.get("input"):
                 return rows, [f"line {reader.line_num}: a column `input`, or columns of variables, not both"]
-            rows.append((reader.line_num, made))
+            rows.append((reader.line_num, case))
     except csv.Error as odd:
         return rows, [f"line {reader.line_num}: not CSV: {odd}"]
     return rows, []
 
 
-def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: str) -> EvalSet:
+def _set_of(name: str, rows: list[tuple[int, Any]], problems: list[str], where: str) -> EvalSet:
     head: dict[str, Any] = {}
     if rows and isinstance(rows[0][1], dict) and "id" not in rows[0][1] and "set" in rows[0][1]:
         (number, head), rows = rows[0], rows[1:]
@@ -152,7 +151,7 @@ def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: st
     cases, seen = [], {}
     for number, row in rows:
         wrong = list(_wrong(row, seen))
-        problems += [f"line {number}: {one}" for one in wrong]
+        problems += [f"line {number}: {problem}" for problem in wrong]
         if not wrong:
             seen[row["id"]] = number
             cases.append(
@@ -178,35 +177,39 @@ def _made(name: str, rows: list[tuple[int, Any]], problems: list[str], where: st
     )
 
 
-def _odd_head(number: int, head: dict[str, Any]) -> list[str]:
-    found = [f"line {number}: no field {name!r}: {', '.join(_HEAD)}" for name in head if name not in _HEAD]
-    for name, kind in (("set", str), ("about", str), ("held_out", bool)):
-        if name in head and (not isinstance(head[name], kind) or head[name] == ""):
-            found.append(f"line {number}: {name!r} must be {'true or false' if kind is bool else 'a text'}")
-    return found
+_HEAD_WRONG = {"set": "a text", "about": "a text", "held_out": "true or false"}
+
+
+def _odd_head(number: int, head: dict[str, Any]) -> Iterator[str]:
+    from lab.evals.forms import HeadForm, problems  # pydantic is slow to import, and only readers of sets need it
+
+    for name, _ in problems(HeadForm, head):
+        if name in _HEAD_WRONG:
+            yield f"line {number}: {name!r} must be {_HEAD_WRONG[name]}"
+        else:
+            yield f"line {number}: no field {name!r}: {', '.join(_HEAD_WRONG)}"
+
+
+_WRONG = {
+    "id": "'id' must be a text",
+    "input": "'input' must be a text, or an object of the prompt's variables",
+    "tags": "'tags' must be a list of texts",
+    "cluster": "'cluster' must be a text",
+}
 
 
 def _wrong(row: Any, seen: Mapping[str, int]) -> Iterator[str]:
+    from lab.evals.forms import CaseForm, problems  # pydantic is slow to import, and only readers of sets need it
+
     if not isinstance(row, dict):
         yield "a JSON object is wanted"
         return
-    yield from (f"no field {name!r}: one of {', '.join(FIELDS)}" for name in row if name not in FIELDS)
-    identity, given = row.get("id"), row.get("input")
-    if not isinstance(identity, str) or not identity.strip():
-        yield "'id' must be a text"
-    elif identity in seen:
-        yield f"the id {identity!r} is that of line {seen[identity]}"
-    if isinstance(given, dict):
-        if not given or not all(isinstance(name, str) and name.isidentifier() for name in given):
-            yield "'input' must be a text, or an object of the prompt's variables"
-    elif not isinstance(given, str) or not given:
-        yield "'input' must be a text, or an object of the prompt's variables"
-    tags = row.get("tags")
-    if tags is not None and not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-        yield "'tags' must be a list of texts"
-    if not isinstance(row.get("cluster"), str | int | None):
-        yield "'cluster' must be a text"
+    odd = [name for name, _ in problems(CaseForm, row)]
+    yield from (f"no field {name!r}: one of {', '.join(FIELDS)}" for name in odd if name not in FIELDS)
+    if "id" not in odd and row["id"] in seen:
+        yield f"the id {row['id']!r} is that of line {seen[row['id']]}"
+    yield from (_WRONG[name] for name in odd if name in _WRONG)
     try:
         json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as odd:  # of rows that come from Python
-        yield f"it can't be written as JSON: {odd}"
+    except (TypeError, ValueError) as unwritable:  # of rows that come from Python
+        yield f"it can't be written as JSON: {unwritable}"

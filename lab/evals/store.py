@@ -11,21 +11,31 @@ from typing import Any
 
 from lab.evals.plan import Cell
 from lab.evals.sets import EvalSet
+from lab.evals.spec import SECRET, Spec
 from lab.ledger.file import Ledger
 from lab.ledger.rows import ANSWERED, Statement
 
 
-def put(
-    book: Ledger, name: str, cells: Sequence[Cell], versions: Mapping[tuple[str, str], int], cases: EvalSet, **said: Any
-) -> None:
-    """The experiment and its cells. Cells of an earlier plan under the same name stay, but are not current."""
+def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple[str, str], int]) -> None:
+    """The experiment and its cells; `versions` are the numbers of its prompts, by name and hash. Cells of an earlier
+    plan under the same name stay, but are not current."""
+    name, cases = spec.name, spec.cases
+    content = {
+        "models": spec.models,
+        "prompts": [[prompt.name, versions[prompt.name, prompt.hash]] for prompt in spec.prompts],
+        "repeats": spec.repeats,
+        "seed": spec.seed,
+        "concurrency": spec.concurrency,
+        "params": {key: value for key, value in spec.params.items() if key not in SECRET},
+        "scorers": {scorer.name: scorer.content() for scorer in spec.scorers},
+    }
 
     def decide(db: sqlite3.Connection) -> None:
         db.execute(
             "INSERT INTO experiments (experiment, created_at, eval_set, eval_hash, held_out, content)"
             " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (experiment) DO UPDATE SET eval_set = excluded.eval_set,"
             " eval_hash = excluded.eval_hash, held_out = excluded.held_out, content = excluded.content",
-            (name, time.time(), cases.name or None, cases.hash, cases.held_out, json.dumps(said, default=str)),
+            (name, time.time(), cases.name or None, cases.hash, cases.held_out, json.dumps(content, default=str)),
         )
         db.execute("UPDATE cells SET current = 0 WHERE experiment = ?", (name,))
         before = dict(db.execute("SELECT cell, expected FROM cells WHERE experiment = ?", (name,)))

@@ -1,5 +1,5 @@
 """What outlives its caller: experiments in the background, webhooks."""
 
-from lab.jobs.background import Jobs, experiment
+from lab.jobs.background import Jobs
 
-__all__ = ["Jobs", "experiment"]
+__all__ = ["Jobs"]

@@ -11,54 +11,25 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lab import errors
-from lab.call.prompts import Prompt
 from lab.client import Lab
 from lab.evals.run import Progress
-from lab.evals.sets import EvalSet
+from lab.evals.spec import Spec
 from lab.ledger.lease import Lease, held_for
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lab.evals.experiment import Experiment
 
 BEAT = 1.0
 """Seconds between two signs of a run."""
-_SPEC = "prompts models set rows name scorers repeats concurrency budget seed params".split()
 _TEXT = 20_000_000
 
 
 class Stopped(Exception):
     """Somebody has asked the experiment to stop."""
-
-
-def experiment(lab: Lab, spec: Mapping[str, Any]) -> Experiment:
-    """The experiment that `spec` asks for, planned and not run: what `lab.compare` takes, as JSON.
-
-    `prompts`: `[name, template]` each; `models`; `set`, a path of an eval set, or `rows` of one; `name`, `scorers`
-    (names), `repeats`, `concurrency`, `budget` (US dollars), `seed`, `params`. Raises what `lab.compare` raises.
-    """
-    unknown = set(spec) - set(_SPEC)
-    if unknown:
-        raise errors.InvalidRequestError(f"{', '.join(sorted(unknown))}: one of {', '.join(_SPEC)}")
-    secret = {"api_key", "extra_headers"} & set(spec.get("params") or {})
-    if secret:
-        raise errors.InvalidRequestError(
-            f"{', '.join(sorted(secret))}: what runs in the background is written down: put keys into the environment"
-        )
-    try:
-        prompts = [Prompt(name, template) for name, template in spec["prompts"]]
-        rows = spec.get("rows")
-        cases = EvalSet.load(spec["set"]) if spec.get("set") else None if rows is None else EvalSet.of(rows, "upload")
-    except ValueError as odd:
-        raise errors.InvalidRequestError(str(odd)) from odd
-    plain = "name scorers repeats concurrency budget seed".split()
-    more = {key: spec[key] for key in plain if spec.get(key) is not None}
-    return lab.compare(prompts, spec["models"], cases, run=False, **more, **(spec.get("params") or {}))
 
 
 class Jobs:
@@ -72,31 +43,33 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="lab-jobs", daemon=True)
         self._thread.start()
 
-    def start(self, spec: Mapping[str, Any]) -> str:
+    def start(self, spec: Spec) -> str:
         """Put an experiment in line; its name. The same again goes on with what has no answer yet. Raises what
-        `lab.compare` raises where it can't be asked or would cost too much."""
-        made = experiment(self._lab, spec)
-        said = json.dumps({**spec, "name": made.name}, ensure_ascii=False)
-        if len(said) > _TEXT:
-            raise errors.InvalidRequestError(f"an experiment of {len(said):,} characters: at most {_TEXT:,}")
-        total = made.plan.cells if made.plan else 0
+        `lab.planned` raises where it can't be asked or would cost too much, and `InvalidRequestError` where it can't be
+        written down."""
+        text = json.dumps(spec.written(), ensure_ascii=False)
+        if len(text) > _TEXT:
+            raise errors.InvalidRequestError(f"an experiment of {len(text):,} characters: at most {_TEXT:,}")
+        experiment = self._lab.planned(spec)
+        text = json.dumps(experiment.spec.written(), ensure_ascii=False)
+        total = experiment.plan.cells if experiment.plan else 0
 
         def decide(db: sqlite3.Connection) -> None:
             now = time.time()
-            if _state(db, made.name) == "running":
-                db.execute("UPDATE jobs SET again = stop, stop = 0 WHERE name = ?", (made.name,))
+            if _state(db, experiment.name) == "running":
+                db.execute("UPDATE jobs SET again = stop, stop = 0 WHERE name = ?", (experiment.name,))
                 return
             db.execute(
                 "INSERT INTO jobs (name, spec, state, asked_at, updated_at, total) VALUES (?, ?, 'waiting', ?, ?, ?)"
                 " ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, state = 'waiting', stop = 0, again = 0,"
                 " message = NULL,"
                 " asked_at = excluded.asked_at, updated_at = excluded.updated_at, total = excluded.total",
-                (made.name, said, now, now, total),
+                (experiment.name, text, now, now, total),
             )
 
         self._book.transact(decide).result()
         self._wake.set()
-        return made.name
+        return experiment.name
 
     def resume(self, name: str) -> None:
         """Put one in line again that was stopped or interrupted. Raises `ValueError` where there is none."""
@@ -105,7 +78,7 @@ class Jobs:
             raise ValueError(
                 f"no experiment {name!r} was started in the background on this ledger, or its words are gone"
             )
-        self.start(json.loads(rows[0][0]))
+        self.start(Spec.read(rows[0][0]))
 
     def stop(self, name: str) -> None:
         """Ask it to stop, wherever it runs; what is answered is kept."""
@@ -135,10 +108,13 @@ class Jobs:
             frame[name] = pd.to_datetime(frame[name], unit="s", utc=True)
         return frame.astype({"stop": bool})
 
-    def spec(self, name: str) -> dict[str, Any] | None:
-        """What it was started with; None where that is not known, or not kept."""
+    def spec(self, name: str) -> Spec | None:
+        """What it was started with; None where that is not known, not kept, or gone (the file of its cases)."""
         rows = self._book.rows("SELECT spec FROM jobs WHERE name = ? AND spec <> '{}'", [name])
-        return json.loads(rows[0][0]) if rows else None
+        try:
+            return Spec.read(rows[0][0]) if rows else None
+        except errors.InvalidRequestError:
+            return None
 
     def close(self) -> None:
         """Stop the worker, and what it runs."""
@@ -172,14 +148,14 @@ class Jobs:
             if self._closing or self._book.rows("SELECT 1 FROM jobs WHERE name = ? AND stop", [name]):
                 raise Stopped
 
-        made, state, why = None, "failed", None
+        experiment, state, why = None, "failed", None
         try:
-            made = experiment(self._lab, json.loads(spec))
-            made.run(look)
-            left = made.progress.total - made.progress.done if made.progress else 0
-            state, why = ("stopped" if left else "done"), made.progress.stopped if made.progress else None
-            if left and why is None and made.progress:
-                why = f"{left:,} cells have no answer: {made.progress.first}"
+            experiment = self._lab.planned(Spec.read(spec))
+            experiment.run(look)
+            left = experiment.progress.total - experiment.progress.done if experiment.progress else 0
+            state, why = ("stopped" if left else "done"), experiment.progress.stopped if experiment.progress else None
+            if left and why is None and experiment.progress:
+                why = f"{left:,} cells have no answer: {experiment.progress.first}"
         except Stopped:
             state = "interrupted" if self._closing else "stopped"
         except errors.BusyError as elsewhere:  # a script runs it, or a process that died a moment ago: in line again
@@ -192,7 +168,7 @@ class Jobs:
         finally:
             over.set()
             alive.join()
-        self._say(lease, made.progress if made else None, state, why)
+        self._say(lease, experiment.progress if experiment else None, state, why)
         lease.drop()
         if state == "done" and not self._lab.keeps_words:
             self._book.submit(("UPDATE jobs SET spec = '{}' WHERE name = ?", (name,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -51,6 +52,20 @@ class Policy:
 
     def __repr__(self) -> str:
         return f"Policy({', '.join(f'{name}={_said(value)}' for name, value in _changed(self))})"
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Policy:
+        """The policy that `content` has written. What it doesn't name is as by default. Raises `ValueError` or
+        `TypeError` for what is none."""
+        unknown = sorted(set(content) - set(_TYPES))
+        if unknown:
+            raise ValueError(f"policy: no part {unknown[0]!r}: one of {', '.join(_TYPES)}")
+        parts: dict[str, Any] = {}
+        for name, settings in content.items():
+            values = {} if settings is None else {key: _tuple(value) for key, value in settings.items()}
+            models = values.pop("models", ()) if name == "fallback" else ()
+            parts[name] = None if settings is None else _TYPES[name](*models, **values)
+        return cls(**parts)
 
     def content(self) -> dict[str, Any]:
         """The policy as plain JSON values, as the ledger keeps it."""
@@ -107,6 +122,10 @@ class Policy:
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _changed(one: Any) -> list[tuple[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import streamlit as st
 
 from lab import EvalSet, Lab, errors
 from lab.evals import code
-from lab.jobs import background as background
+from lab.evals.spec import Spec
 from lab.show import charts, units
 from lab.show.text import one_line
 from playground.parts import shared
@@ -100,11 +99,16 @@ def form(lab: Lab) -> None:
     if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
         st.warning(shared.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
         return
-    spec: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
-    spec |= {"concurrency": at_once, "budget": budget or None, "params": {} if limit is None else {"max_tokens": limit}}
-    spec |= {"rows": rows} if chosen == UPLOAD else {"set": str(SETS / f"{chosen}.jsonl")}
+    content: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
+    content |= {
+        "concurrency": at_once,
+        "budget": budget or None,
+        "params": {} if limit is None else {"max_tokens": limit},
+    }
+    content |= {"rows": rows} if chosen == UPLOAD else {"set": str(SETS / f"{chosen}.jsonl")}
     try:
-        plan = background.experiment(lab, spec).plan
+        spec = Spec.read(content)
+        plan = lab.planned(spec).plan
     except (errors.LabError, ValueError) as odd:
         st.warning(shared.said(odd), icon=":material/edit:")
         return
@@ -229,4 +233,4 @@ def results(lab: Lab) -> None:
         shared.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
     spec = shared.jobs().spec(name)
     if spec is not None and "plan" not in st.session_state:
-        shared.as_code(code.comparing(json.loads(json.dumps(spec)), shared.path()), "experiment")
+        shared.as_code(code.comparing(spec, shared.path()), "experiment")

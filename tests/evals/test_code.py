@@ -9,17 +9,17 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lab import Lab
+from lab import Lab, errors
 from lab.evals import code
-from lab.jobs import background
+from lab.evals.spec import Spec
 
 HOSTILE = "'''\"\"\" + __import__('os').system('x') #\\\n{{ticket}}"
 
 
-def spec(**more: object) -> dict:
+def spec(**more: object) -> Spec:
     rows = [{"id": f"c{n}", "input": {"ticket": f"ticket {n}"}, "expected": "billing"} for n in range(3)]
     prompts = [["sort", "Which label fits? {{ticket}}"]]
-    return {"prompts": prompts, "models": ["sim/small"], "rows": rows, "scorers": ["label"], **more}
+    return Spec.read({"prompts": prompts, "models": ["sim/small"], "rows": rows, "scorers": ["label"], **more})
 
 
 def run(text: str, folder: Path) -> str:
@@ -33,7 +33,7 @@ def test_an_experiment_as_a_script_is_the_same_experiment(tmp_path: Path) -> Non
     said = run(code.script(code.comparing(spec(), str(tmp_path / "lab.db"))), tmp_path)
     assert "3 of 3 cells" in said
     with Lab(tmp_path / "lab.db") as lab:
-        assert background.experiment(lab, spec()).plan.left == 0, "all of it is answered already"
+        assert lab.planned(spec()).plan.left == 0, "all of it is answered already"
 
 
 def test_asking_as_a_script(tmp_path: Path) -> None:
@@ -55,8 +55,6 @@ def test_a_notebook_is_valid_and_a_hostile_prompt_is_only_a_text() -> None:
 
 
 @pytest.mark.parametrize("odd", [{"colour": 1}, {"prompts": [["bad name!", "x"]]}, {"set": "nowhere.jsonl"}])
-def test_what_is_wrong_with_a_specification_is_said(odd: dict, tmp_path: Path) -> None:
-    from lab import errors
-
-    with Lab(tmp_path / "lab.db") as lab, pytest.raises(errors.InvalidRequestError):
-        background.experiment(lab, spec(**odd))
+def test_what_is_wrong_with_a_specification_is_said(odd: dict) -> None:
+    with pytest.raises(errors.InvalidRequestError):
+        spec(**odd)

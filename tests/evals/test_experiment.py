@@ -77,7 +77,7 @@ def test_the_order_is_drawn_and_favours_nobody(lab: Lab, provider: Provider) -> 
     provider.asked.clear()
     _compare(lab, concurrency=1, seed=7, name="y")
     assert provider.asked == first
-    cells = lab.compare(PROMPTS, ["m1"], CASES, run=False)._grid.cells
+    cells = lab.compare(PROMPTS, ["m1"], CASES, run=False)._asking.cells
     assert shuffled(cells, 1) != shuffled(cells, 2)
 
 

@@ -133,7 +133,7 @@ def test_what_goes_wrong_is_on_its_row_and_the_next_runs(lab: Lab, gate: Gate, t
     lab.ledger.submit(
         (
             "INSERT INTO jobs (name, spec, state, asked_at, updated_at) VALUES ('bad', ?, 'waiting', 1, 1)",
-            (json.dumps({**spec(models=["m"]), "rows": None, "set": str(tmp_path / "gone.jsonl"), "name": "bad"}),),
+            (json.dumps({**spec(models=["m"], name="bad").written(), "rows": None, "set": "gone.jsonl"}),),
         )
     ).result()
     work = Jobs(lab)
@@ -184,9 +184,7 @@ def test_one_that_a_script_is_running_waits_for_it(lab: Lab, gate: Gate, tmp_pat
     """The lease is the script's: nothing is paid twice, and nothing is called failed."""
     work = Jobs(lab)
     with Lab(tmp_path / "lab.db", provider=gate) as other:
-        script = threading.Thread(
-            target=background.experiment(other, spec(models=["m"], concurrency=1)).run, args=(None,)
-        )
+        script = threading.Thread(target=other.planned(spec(models=["m"], concurrency=1)).run, args=(None,))
         script.start()
         until(lambda: gate.asked == 1)
         name = work.start(spec(models=["m"], concurrency=1))
