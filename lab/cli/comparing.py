@@ -88,7 +88,7 @@ def _compared(
     from lab.evals import report  # reads numpy and pandas, which takes a second
 
     with plainly(), Lab(db) as lab:
-        made = lab.compare(
+        experiment = lab.compare(
             [Prompt.load(path) for path in prompts],
             models,
             set_,
@@ -100,21 +100,23 @@ def _compared(
             run=False,
             **({} if max_tokens is None else {"max_tokens": max_tokens}),
         )
-        err.print(Text(printable(str(made.plan)), style="dim"))
+        err.print(Text(printable(str(experiment.plan)), style="dim"))
         if plan:
             return
-        made.run()
-        assert made.progress is not None
-        print_frame(made.table())
-        if made.progress.stopped:
-            err.print(Text(f"stopped: {printable(made.progress.stopped)}", style="bold red"))
-        out.print(Text(f"experiment: {made.name}"))
-        write(markdown, lambda: report.evaluation_markdown(made))
-        write(junit, lambda: report.evaluation_junit(made))
-        left = made.progress.total - made.progress.done
-        if made.progress.first is not None:
-            err.print(Text(f"the first of {made.progress.failed:,} failures: {printable(made.progress.first)}"))
-        if left or made.progress.failed == made.progress.total:
+        experiment.run()
+        assert experiment.progress is not None
+        print_frame(experiment.table())
+        if experiment.progress.stopped:
+            err.print(Text(f"stopped: {printable(experiment.progress.stopped)}", style="bold red"))
+        out.print(Text(f"experiment: {experiment.name}"))
+        write(markdown, lambda: report.evaluation_markdown(experiment))
+        write(junit, lambda: report.evaluation_junit(experiment))
+        left = experiment.progress.total - experiment.progress.done
+        if experiment.progress.first is not None:
+            err.print(
+                Text(f"the first of {experiment.progress.failed:,} failures: {printable(experiment.progress.first)}")
+            )
+        if left or experiment.progress.failed == experiment.progress.total:
             err.print(Text(f"{left:,} cells have no answer", style="bold red"))
             raise typer.Exit(1)
 

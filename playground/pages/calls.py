@@ -44,8 +44,8 @@ def page() -> None:
         st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
     else:
         st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
-    if opened := st.query_params.get("call"):
-        one(lab, opened)
+    if call_id := st.query_params.get("call"):
+        detail(lab, call_id)
     elif total:
         st.caption("Select a row to open the call.")
 
@@ -69,41 +69,41 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
     """One page of calls, fetched as one page; the identifier of the selected one."""
     pages = math.ceil(total / PAGE)
     number = min(pages, st.session_state.get("page") or 1)
-    found = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
-    found["outcome"] = found["kind"].where(found["kind"].notna(), found["status"])
+    listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
+    listed["outcome"] = listed["kind"].where(listed["kind"].notna(), listed["status"])
     for name, source in (("first token", "ttft"), ("total", "latency")):
-        found[name] = [units.seconds(None if value != value else value) for value in found[source]]
-    found["cost"] = [units.dollars(None if value != value else value) for value in found["cost"]]
+        listed[name] = [units.seconds(None if value != value else value) for value in listed[source]]
+    listed["cost"] = [units.dollars(None if value != value else value) for value in listed["cost"]]
     for name in ("prompt", "answer"):
-        found[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in found[name]]
+        listed[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in listed[name]]
     view = [value for name, value in narrow.items() if name != "since"]
     event = st.dataframe(
-        found,
+        listed,
         column_order=list(_COLUMNS),
         column_config=_COLUMNS,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(460, 40 + 35 * len(found)),
+        height=min(460, 40 + 35 * len(listed)),
         key=f"list-{st.session_state.get('closed', 0)}-{number}-{view}",
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{first:,} to {first + len(found) - 1:,} of {total:,} calls in {shared.said(lab.path.name)}")
+        st.caption(f"{first:,} to {first + len(listed) - 1:,} of {total:,} calls in {shared.said(lab.path.name)}")
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
     rows = event.selection.rows
-    return found["call_id"].iloc[rows[0]] if rows and rows[0] < len(found) else None
+    return listed["call_id"].iloc[rows[0]] if rows and rows[0] < len(listed) else None
 
 
-def one(lab: Lab, call_id: str) -> None:
+def detail(lab: Lab, call_id: str) -> None:
     """One call: its timeline, attempts, checks, input, output, prompt version, configuration."""
     try:
         trace = lab.trace(call_id)
     except ValueError:
         st.warning(f"No call {shared.said(call_id)} in this ledger.", icon=":material/search_off:")
         return
-    call, said, attempts = trace.call, trace.said, trace.attempts
+    call, texts, attempts = trace.call, trace.said, trace.attempts
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"Call {shared.said(call['call_id'])}", anchor=False)
         if st.button("Close", icon=":material/close:"):
@@ -121,27 +121,27 @@ def one(lab: Lab, call_id: str) -> None:
     if not trace.checks.empty:
         checks = trace.checks.drop(columns="parts")
         shared.table(checks.dropna(axis="columns", how="all"), "checks", checks)
-    words(said)
+    words(texts)
     belongs(call)
     with st.expander("Configuration"):
-        st.json(said["config"] or {})
+        st.json(texts["config"] or {})
 
 
-def words(said: dict[str, Any]) -> None:
+def words(texts: dict[str, Any]) -> None:
     """What was asked and answered, as text and nothing else."""
-    if not said["kept"]:
+    if not texts["kept"]:
         st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
-        st.json(said["digest"] or {}, expanded=2)
+        st.json(texts["digest"] or {}, expanded=2)
     left, right = st.columns(2)
     with left.container(border=True):
         st.caption("Input")
-        for number, message in enumerate(said["messages"], 1):
+        for number, message in enumerate(texts["messages"], 1):
             st.caption(shared.said(message.get("role")))
             content = message.get("content")
             shared.text(content if isinstance(content, str) else str(content), f"input-{number}")
     with right.container(border=True):
         st.caption("Output")
-        shared.text(said["answer"] or "nothing", "output")
+        shared.text(texts["answer"] or "nothing", "output")
 
 
 def belongs(call: dict[str, Any]) -> None:

@@ -61,7 +61,9 @@ def answered(lane: Lane) -> bool:
 def summary(replies: list[Reply]) -> None:
     """Where the time went, side by side."""
     if len(replies) > 1:
-        times = pd.DataFrame([{"model": one.model, "ttft": one.ttft, "latency": one.latency} for one in replies])
+        times = pd.DataFrame(
+            [{"model": reply.model, "ttft": reply.ttft, "latency": reply.latency} for reply in replies]
+        )
         st.caption("Where the time went")
         st.altair_chart(charts.timeline(times))
 
@@ -79,10 +81,10 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
             persist_state="session",
         )
     chosen = [saved[name] for name in picked]
-    names = list(dict.fromkeys(one for prompt in chosen for one in prompt.variables))
+    names = list(dict.fromkeys(variable for prompt in chosen for variable in prompt.variables))
     with st.form("question", border=False):
         if chosen:
-            values = {one: st.text_area(one, height=96, key=f"variable-{one}") for one in names}
+            values = {variable: st.text_area(variable, height=96, key=f"variable-{variable}") for variable in names}
         else:
             written = st.text_area(
                 "Prompt", "What is the capital of France?", height=96, key="question_text", persist_state="session"
@@ -122,7 +124,7 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     asked = []
     for name, prompt in zip(picked, chosen, strict=True):
         try:
-            asked.append((name, prompt.fill(**{one: values[one] for one in prompt.variables})))
+            asked.append((name, prompt.fill(**{variable: values[variable] for variable in prompt.variables})))
         except errors.InvalidRequestError as odd:
             st.warning(shared.said(odd), icon=":material/edit:")
     return asked, models, params
@@ -143,8 +145,8 @@ def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: 
                 lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
             except errors.LabError as failure:
                 st.warning(shared.said(failure), icon=":material/edit:")
-    said = [list(one.messages) if isinstance(one, Filled) else one for _name, one in asked]
-    st.session_state["asked"] = (said, list(dict.fromkeys(models)), params)
+    questions = [list(prompt.messages) if isinstance(prompt, Filled) else prompt for _name, prompt in asked]
+    st.session_state["asked"] = (questions, list(dict.fromkeys(models)), params)
 
 
 def stop() -> None:

@@ -95,7 +95,7 @@ def form(lab: Lab) -> None:
     if not go:
         return
     st.session_state.pop("plan", None)
-    prompts = [[saved[name].name, [dict(one) for one in saved[name].messages]] for name in picked]
+    prompts = [[saved[name].name, [dict(message) for message in saved[name].messages]] for name in picked]
     prompts += [[named.strip(), written]] if written.strip() else []
     if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
         st.warning(shared.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
@@ -122,11 +122,11 @@ def upload() -> tuple[list[dict] | None, str | None]:
     if file is None:
         return None, None
     try:
-        found = EvalSet.parse(file.getvalue(), file.name)
+        cases = EvalSet.parse(file.getvalue(), file.name)
     except ValueError as odd:
         return None, str(odd)
-    st.caption(f"{len(found):,} cases")
-    return [case.content() for case in found], None
+    st.caption(f"{len(cases):,} cases")
+    return [case.content() for case in cases], None
 
 
 def planned(lab: Lab) -> None:
@@ -137,9 +137,10 @@ def planned(lab: Lab) -> None:
     with st.container(border=True):
         st.text(str(plan))
         rows = pd.DataFrame(plan.rows())
-        rows["usd"] = [units.dollars(one) for one in rows["usd"]]
+        rows["usd"] = [units.dollars(usd) for usd in rows["usd"]]
         rows["seconds"] = [
-            "unknown" if one is None or one != one else f"{one / plan.concurrency:,.0f}" for one in rows["seconds"]
+            "unknown" if seconds is None or seconds != seconds else f"{seconds / plan.concurrency:,.0f}"
+            for seconds in rows["seconds"]
         ]
         st.dataframe(rows.rename(columns={"usd": "cost", "based_on": "based on"}), hide_index=True, key="plan-table")
         start = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0)
@@ -159,19 +160,19 @@ def planned(lab: Lab) -> None:
 
 def progress() -> None:
     """What runs in the background, found again whoever started it."""
-    found = shared.jobs().listing()
-    if found.empty:
+    listing = shared.jobs().listing()
+    if listing.empty:
         return
     shared.section("In the background", "They go on when this page is closed.")
-    active = bool(found["state"].isin(ACTIVE).any())
+    active = bool(listing["state"].isin(ACTIVE).any())
     st.fragment(listed, run_every=1.0 if active else None)(active)
 
 
 def listed(active: bool) -> None:
     """A line each."""
     jobs = shared.jobs()
-    found = jobs.listing()
-    for row in found.head(8).to_dict("records"):
+    listing = jobs.listing()
+    for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
             left = (
                 f", {units.seconds(row['seconds_left'])} left"
@@ -183,9 +184,9 @@ def listed(active: bool) -> None:
             failed = f", {row['failed']:,} failed" if row["failed"] else ""
             cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
             state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
-            said = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
+            line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
             share = row["done"] / row["total"] if row["total"] else 0.0
-            st.progress(min(1.0, share), text=f"{shared.said(row['name'])} · {shared.said(said)}", width=640)
+            st.progress(min(1.0, share), text=f"{shared.said(row['name'])} · {shared.said(line)}", width=640)
             name = row["name"]
             if row["state"] in ACTIVE:
                 st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
@@ -197,7 +198,7 @@ def listed(active: bool) -> None:
                 st.rerun()
         if row["message"]:
             st.caption(shared.said(one_line(row["message"], 300)))
-    if active and not found["state"].isin(ACTIVE).any():
+    if active and not listing["state"].isin(ACTIVE).any():
         st.rerun()
 
 

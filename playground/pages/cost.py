@@ -65,9 +65,9 @@ def readable(spend: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
         {
             " ".join(by).replace("_", " "): named.astype(str).agg(" v".join, axis=1) if len(by) > 1 else named[by[0]],
             "calls": spend["calls"],
-            "cost": [metrics.money(one) for one in spend["cost"]],
-            "lost": [metrics.money(one) if one else "" for one in spend["cost_extra"]],
-            "per good answer": [metrics.money(one) if one == one else "–" for one in spend["cost_per_good"]],
+            "cost": [metrics.money(cost) for cost in spend["cost"]],
+            "lost": [metrics.money(lost) if lost else "" for lost in spend["cost_extra"]],
+            "per good answer": [metrics.money(cost) if cost == cost else "–" for cost in spend["cost_per_good"]],
         }
     )
 
@@ -86,9 +86,9 @@ def wasted(waste: pd.DataFrame) -> None:
     shared.chart(drawn, waste, "waste", "Shares of the money by what it bought")
 
 
-def quality(found: pd.DataFrame) -> None:
+def quality(scores: pd.DataFrame) -> None:
     """Scores of experiments against what a call costs."""
-    known = found[found["cost"].notna()]
+    known = scores[scores["cost"].notna()]
     shared.section(
         "Quality against cost",
         "Prompts and models of experiments with scores. The line is what nothing cheaper does better.",
@@ -97,7 +97,7 @@ def quality(found: pd.DataFrame) -> None:
         st.caption("No experiment has scores and known prices here: run one over an eval set on the Compare page.")
         return
     drawn = charts.frontier(known.assign(group=known["prompt"]))
-    shared.chart(drawn, found, "quality", "Score against dollars a call, with the efficient frontier")
+    shared.chart(drawn, scores, "quality", "Score against dollars a call, with the efficient frontier")
 
 
 page()

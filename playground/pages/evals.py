@@ -26,18 +26,18 @@ def page() -> None:
 def runs(lab: Lab) -> None:
     """The experiments on the ledger; one opens to its table."""
     shared.section("Experiments", "Select one to see its table.")
-    found = lab.experiments()
+    listed = lab.experiments()
     chosen = filters.chosen()["experiment"]
-    found = found[found["experiment"] == chosen] if chosen else found
-    if found.empty:
+    listed = listed[listed["experiment"] == chosen] if chosen else listed
+    if listed.empty:
         st.caption("None yet: run one over a set on the Compare page, or with `lab.evaluate(...)`.")
         return
-    shown = found.assign(created_at=found["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
+    shown = listed.assign(created_at=listed["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
     shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})
     height = min(260, 40 + 35 * len(shown))
-    event = shared.table(shown, "experiments", found, on_select="rerun", selection_mode="single-row", height=height)
+    event = shared.table(shown, "experiments", listed, on_select="rerun", selection_mode="single-row", height=height)
     if rows := event.selection.rows:
-        experiment = lab.experiment(found["experiment"].iloc[rows[0]])
+        experiment = lab.experiment(listed["experiment"].iloc[rows[0]])
         summary = experiment.summary()
         shared.table(experiment.table(), "summary", summary)
         drawn = summary[summary["score"].notna()]
@@ -77,14 +77,14 @@ def gate(lab: Lab) -> None:
     if not verdict.n:
         st.info("No case was answered by both.", icon=":material/compare_arrows:")
         return
-    said(verdict)
+    outcome(verdict)
     if st.button("Keep this verdict", help="Fallback(gate=...) goes by the last one that is kept", key="keep"):
         lab.gate(before, after, margin / 100)
         st.toast("The verdict is on the ledger")
     changes(lab, before, after)
 
 
-def said(verdict: stats.Verdict) -> None:
+def outcome(verdict: stats.Verdict) -> None:
     """The verdict: a word, a picture of the interval, the sentence."""
     st.badge(verdict.verdict, color=COLOUR[verdict.verdict])
     st.text(str(verdict).partition(": ")[2])
@@ -105,17 +105,17 @@ def said(verdict: stats.Verdict) -> None:
 
 def changes(lab: Lab, before: str, after: str) -> None:
     """The cases whose scores changed; one opens to both answers."""
-    found = lab.changed(before, after)
-    better, worse = int((found["difference"] > 0).sum()), int((found["difference"] < 0).sum())
+    changed = lab.changed(before, after)
+    better, worse = int((changed["difference"] > 0).sum()), int((changed["difference"] < 0).sum())
     shared.section(
         "The cases that changed", f"{worse:,} answers are worse, {better:,} are better. Select one to read both."
     )
-    if found.empty:
+    if changed.empty:
         return
-    shown = found[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(columns=shared.plain)
-    event = shared.table(shown, "changed", found, on_select="rerun", selection_mode="single-row", height=300)
+    shown = changed[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(columns=shared.plain)
+    event = shared.table(shown, "changed", changed, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
-        row = found.iloc[rows[0]]
+        row = changed.iloc[rows[0]]
         st.caption(f"case {shared.said(row['case_id'])}")
         question = (lab.texts(row["call_after"]) or {}).get("prompt")
         st.text(question or "")
@@ -130,10 +130,10 @@ def sets() -> None:
     shared.section("Eval sets")
     rows = []
     for path in sorted(SETS.glob("*.jsonl")):
-        found = EvalSet.load(path)
-        clusters = len({case.cluster for case in found})
-        row = {"set": found.name, "cases": len(found), "clusters": clusters, "held out": found.held_out}
-        rows.append({**row, "about": found.about, "hash": found.hash})
+        eval_set = EvalSet.load(path)
+        clusters = len({case.cluster for case in eval_set})
+        row = {"set": eval_set.name, "cases": len(eval_set), "clusters": clusters, "held out": eval_set.held_out}
+        rows.append({**row, "about": eval_set.about, "hash": eval_set.hash})
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="sets")
 
 

@@ -20,17 +20,17 @@ MOST = 20
 def page() -> None:
     """Kinds over time and by model, rate limits, breakers, the bench."""
     lab, narrow = shared.get_lab(), filters.chosen()
-    found = metrics.failures(lab.ledger, **narrow)
-    if found.empty:
+    failures = metrics.failures(lab.ledger, **narrow)
+    if failures.empty:
         st.info(f"Nothing failed ({filters.words()}).", icon=":material/check:")
     else:
-        kinds(lab, found, narrow)
+        kinds(lab, failures, narrow)
     limits(metrics.rate_limits(lab.ledger, **narrow))
     breakers(lab)
     bench()
 
 
-def kinds(lab: Lab, found: pd.DataFrame, narrow: dict) -> None:
+def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict) -> None:
     """What users felt, over time, and beside it what retries recovered."""
     over = metrics.failures_over_time(lab.ledger, **narrow)
     if not over.empty:
@@ -38,18 +38,20 @@ def kinds(lab: Lab, found: pd.DataFrame, narrow: dict) -> None:
         drawn = charts.stacked(over, "calls", "kind", "failed calls", format="~d")
         shared.chart(drawn, over, "failures-over-time", "Failed calls over time by kind")
     shared.section("By model and kind", "`recovered` counts requests that failed so in calls that ended well.")
-    shown = found.assign(kind=found["kind"].str.replace("_", " "), detail=found["detail"].str.replace("_", " "))
-    shared.table(shown, "failures", found, height=280)
+    shown = failures.assign(
+        kind=failures["kind"].str.replace("_", " "), detail=failures["detail"].str.replace("_", " ")
+    )
+    shared.table(shown, "failures", failures, height=280)
 
 
-def limits(found: pd.DataFrame) -> None:
+def limits(limited: pd.DataFrame) -> None:
     """Requests that were told to come more slowly."""
     shared.section("Rate limits", "Requests that were answered with 429.")
-    if found.empty:
+    if limited.empty:
         st.caption("None.")
         return
-    drawn = charts.stacked(found, "requests", "model", "requests", format="~d")
-    shared.chart(drawn, found, "rate-limits", "Requests over the rate limit, over time by model")
+    drawn = charts.stacked(limited, "requests", "model", "requests", format="~d")
+    shared.chart(drawn, limited, "rate-limits", "Requests over the rate limit, over time by model")
 
 
 def breakers(lab: Lab) -> None:
@@ -124,13 +126,13 @@ def trial(policy: Policy, model: str, many: int) -> list[str]:
 def outcome(calls: list[str], policy: Policy) -> None:
     """How it went, in a line; then every call with its attempts."""
     traces = [aside().trace(call) for call in calls]
-    good = sum(one.call["status"] == "ok" for one in traces)
-    requests = sum(len(one.attempts) for one in traces)
+    good = sum(trace.call["status"] == "ok" for trace in traces)
+    requests = sum(len(trace.attempts) for trace in traces)
     st.markdown(f"**{good} of {len(traces)} calls succeeded, with {requests} requests.**")
     with st.expander("The policy, outermost first"):
         st.html(policy.explain()._repr_html_())
-    for one in traces:
-        st.html(one._repr_html_())
+    for trace in traces:
+        st.html(trace._repr_html_())
 
 
 page()

@@ -50,21 +50,21 @@ def versions(mine: pd.DataFrame) -> None:
 def results(lab: Lab, name: str) -> None:
     """The figures of each version, model by model."""
     by = ("prompt_version", "model")
-    found = metrics.metrics(lab.ledger, by=by, prompt=name)
+    figures = metrics.metrics(lab.ledger, by=by, prompt=name)
     shared.section("Results by version", "Of all calls with it. Intervals are in brackets (95 %).")
-    if found.empty:
+    if figures.empty:
         st.caption("No call yet.")
         return
-    found = found.sort_values(["prompt_version", "model"], ascending=[False, True])
+    figures = figures.sort_values(["prompt_version", "model"], ascending=[False, True])
     worth = metrics.quality(lab.ledger, prompt=name).set_index(["version", "model"])
-    shown = metrics.readable(found, by).rename(columns=shared.plain)
+    shown = metrics.readable(figures, by).rename(columns=shared.plain)
     scores = []
-    for version, model in found[list(by)].itertuples(index=False):
+    for version, model in figures[list(by)].itertuples(index=False):
         row = worth.loc[(version, model)] if (version, model) in worth.index else None
         scores.append("" if row is None else metrics.share(row["score"], row["low"], row["high"]))
     if any(scores):
         shown.insert(4, "score", scores)
-    shared.table(shown, "results-by-version", found)
+    shared.table(shown, "results-by-version", figures)
 
 
 def changes(lab: Lab, name: str, numbers: list[int]) -> None:
@@ -72,11 +72,15 @@ def changes(lab: Lab, name: str, numbers: list[int]) -> None:
     shared.section("What changed")
     with st.container(horizontal=True):
         new = st.selectbox("Version", numbers, key="new", width=120)
-        others = [one for one in numbers if one != new]
+        others = [number for number in numbers if number != new]
         old = st.selectbox("against", others, key="old", width=120) if others else None
     now = lab.prompt(name, version=new)
     if old is None:
-        st.code("\n".join(f"[{one['role']}]\n{one['content']}" for one in now.messages), language=None, wrap_lines=True)
+        st.code(
+            "\n".join(f"[{message['role']}]\n{message['content']}" for message in now.messages),
+            language=None,
+            wrap_lines=True,
+        )
         return
     st.code(lab.prompt(name, version=old).diff(now) or "nothing", language="diff", wrap_lines=True)
 

@@ -59,42 +59,47 @@ def counted(left: dict[str, int]) -> str:
     return f"{left['answers']:,} answers" + (f"; left out: {' and '.join(out)}" if out else "; none is left out")
 
 
-def stragglers(found: pd.DataFrame) -> None:
+def stragglers(slowest: pd.DataFrame) -> None:
     """The slowest; one that is selected is opened."""
     shared.section("The slowest", "Select one to open it.")
     shown = pd.DataFrame(
         {
-            "when (UTC)": found["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
-            "model": found["model"],
-            "seconds": found["seconds"].round(2),
-            "x its median": found["times"].round(1),
-            "attempts": found["n_attempts"],
-            "hedged": found["hedged"],
-            "prompt": [one_line(text, 120) if isinstance(text, str) else "" for text in found["prompt"]],
+            "when (UTC)": slowest["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "model": slowest["model"],
+            "seconds": slowest["seconds"].round(2),
+            "x its median": slowest["times"].round(1),
+            "attempts": slowest["n_attempts"],
+            "hedged": slowest["hedged"],
+            "prompt": [one_line(text, 120) if isinstance(text, str) else "" for text in slowest["prompt"]],
         }
     )
-    event = shared.table(shown, "stragglers", found, on_select="rerun", selection_mode="single-row", height=300)
+    event = shared.table(shown, "stragglers", slowest, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
-        shared.open_call(found["call_id"].iloc[rows[0]])
+        shared.open_call(slowest["call_id"].iloc[rows[0]])
 
 
-def rescues(found: pd.DataFrame) -> None:
+def rescues(rescued: pd.DataFrame) -> None:
     """What hedges, timeouts and fallbacks did."""
     shared.section(
         "What hedges, timeouts and fallbacks did", "How many calls had one, and ended well; and what it cost."
     )
-    if found.empty:
+    if rescued.empty:
         st.caption("None was needed.")
         return
     shown = pd.DataFrame(
         {
-            **{"model": found["model"], "what": found["what"], "requests": found["requests"], "calls": found["calls"]},
-            "ended well": [f"{one:.1%}" for one in found["ok"] / found["calls"]],
-            "answered": [f"{one:.1%}" for one in found["won"] / found["requests"]],
-            "cost of the others": [metrics.money(one) for one in found["cost"]],
+            **{
+                "model": rescued["model"],
+                "what": rescued["what"],
+                "requests": rescued["requests"],
+                "calls": rescued["calls"],
+            },
+            "ended well": [f"{share:.1%}" for share in rescued["ok"] / rescued["calls"]],
+            "answered": [f"{share:.1%}" for share in rescued["won"] / rescued["requests"]],
+            "cost of the others": [metrics.money(cost) for cost in rescued["cost"]],
         }
     )
-    shared.table(shown, "rescues", found)
+    shared.table(shown, "rescues", rescued)
 
 
 page()

@@ -158,9 +158,9 @@ def chart(drawn: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, alt
 
 def table(frame: pd.DataFrame, name: str, data: pd.DataFrame | None = None, **more: Any) -> Any:
     """A table, with its data (or other `data`, such as the figures behind its texts) to download."""
-    found = st.dataframe(frame, hide_index=True, key=f"table-{name}", **more)
+    event = st.dataframe(frame, hide_index=True, key=f"table-{name}", **more)
     download(frame if data is None else data, name)
-    return found
+    return event
 
 
 def open_call(call_id: str) -> None:
@@ -170,8 +170,8 @@ def open_call(call_id: str) -> None:
 
 def path() -> str | None:
     """The ledger's path, where a script has to say it."""
-    found = get_lab().path
-    return None if found == default_path().expanduser().absolute() else str(found)
+    ledger = get_lab().path
+    return None if ledger == default_path().expanduser().absolute() else str(ledger)
 
 
 FILES = Path(__file__).resolve().parents[2] / "data" / "prompts"
@@ -180,13 +180,13 @@ FILES = Path(__file__).resolve().parents[2] / "data" / "prompts"
 @st.cache_data(show_spinner=False, ttl=15)
 def _prompts(path: str, _lab: Lab) -> dict[str, Prompt]:
     listed = _lab.prompts()
-    found = {
+    versions = {
         f"{name} v{version}": _lab.prompt(name, version=int(version))
         for name, version in listed[["name", "version"]].head(200).itertuples(index=False)
     }
-    known = {(one.name, one.hash) for one in found.values()}
-    files = [Prompt.load(one) for one in sorted(FILES.glob("*.md"))]
-    return found | {f"{one.name} (file)": one for one in files if (one.name, one.hash) not in known}
+    known = {(prompt.name, prompt.hash) for prompt in versions.values()}
+    files = [Prompt.load(file) for file in sorted(FILES.glob("*.md"))]
+    return versions | {f"{prompt.name} (file)": prompt for prompt in files if (prompt.name, prompt.hash) not in known}
 
 
 def saved_prompts() -> dict[str, Prompt]:
@@ -201,18 +201,18 @@ LONG = 20_000
 
 def said(value: object) -> str:
     """Words for a place that reads Markdown, so that nothing of them is markup: no picture, no link, no colour."""
-    plain = " ".join("".join(one if one.isprintable() else " " for one in str(value)).split())
+    plain = " ".join("".join(char if char.isprintable() else " " for char in str(value)).split())
     return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", plain.encode("utf-8", "replace").decode())
 
 
-def text(said: str, name: str) -> None:
+def text(words: str, name: str) -> None:
     """Words of a model or a user, as text alone. Of a very long one the beginning, and all of it to download."""
-    st.text(said[:LONG])
-    if len(said) > LONG:
-        st.caption(f"The first {LONG:,} of {len(said):,} characters.")
+    st.text(words[:LONG])
+    if len(words) > LONG:
+        st.caption(f"The first {LONG:,} of {len(words):,} characters.")
         st.download_button(
             "All of it",
-            lambda: said,
+            lambda: words,
             f"{name}.txt",
             "text/plain",
             key=f"text-{name}",
