@@ -4,10 +4,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from playground.parts import access, filters, shared
+from playground.parts import access, filters, shell, style
 
 st.set_page_config(page_title="lab playground", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
-shared.style()
+style.apply()
 pages = {
     "compare": st.Page("pages/compare.py", title="Compare", icon=":material/view_column:", default=True),
     "tails": st.Page("pages/tails.py", title="Tails", icon=":material/show_chart:"),
@@ -21,5 +21,5 @@ pages = {
 page = st.navigation(list(pages.values()), position="top" if access.known() else "hidden")
 access.guard()
 filters.bar(shown=page.title not in ("Compare", "Prompts"))
-shared.run(page)
-shared.warm()
+shell.run(page)
+shell.warm()

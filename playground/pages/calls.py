@@ -11,7 +11,7 @@ from lab import Lab, errors
 from lab.ledger.queries import STATUSES
 from lab.show import units
 from lab.show.text import one_line
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, escape, filters
 
 PAGE = 50
 KINDS = get_args(errors.Kind)
@@ -33,7 +33,7 @@ _ATTEMPTS = """
 
 def page() -> None:
     """Filters, one page of the list, and the call that was opened."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     narrow = asked()
     total = lab.count(**narrow)
     if total:
@@ -89,7 +89,7 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{first:,} to {first + len(listed) - 1:,} of {total:,} calls in {shared.said(lab.path.name)}")
+        st.caption(f"{first:,} to {first + len(listed) - 1:,} of {total:,} calls in {escape.markdown(lab.path.name)}")
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
     rows = event.selection.rows
@@ -101,11 +101,11 @@ def detail(lab: Lab, call_id: str) -> None:
     try:
         trace = lab.trace(call_id)
     except ValueError:
-        st.warning(f"No call {shared.said(call_id)} in this ledger.", icon=":material/search_off:")
+        st.warning(f"No call {escape.markdown(call_id)} in this ledger.", icon=":material/search_off:")
         return
     call, texts, attempts = trace.call, trace.said, trace.attempts
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Call {shared.said(call['call_id'])}", anchor=False)
+        st.subheader(f"Call {escape.markdown(call['call_id'])}", anchor=False)
         if st.button("Close", icon=":material/close:"):
             st.query_params.pop("call", None)
             st.session_state["closed"] = st.session_state.get("closed", 0) + 1  # the list forgets what was selected
@@ -115,12 +115,12 @@ def detail(lab: Lab, call_id: str) -> None:
         st.caption("No request was sent: the call was refused before that.")
     else:
         shown = attempts[_ATTEMPTS].dropna(axis="columns", how="all")
-        shared.table(shown.rename(columns=_plain), "attempts", attempts)
+        drawing.table(shown.rename(columns=_plain), "attempts", attempts)
         for error in attempts["error"].dropna():
             st.text(error)
     if not trace.checks.empty:
         checks = trace.checks.drop(columns="parts")
-        shared.table(checks.dropna(axis="columns", how="all"), "checks", checks)
+        drawing.table(checks.dropna(axis="columns", how="all"), "checks", checks)
     words(texts)
     belongs(call)
     with st.expander("Configuration"):
@@ -136,12 +136,12 @@ def words(texts: dict[str, Any]) -> None:
     with left.container(border=True):
         st.caption("Input")
         for number, message in enumerate(texts["messages"], 1):
-            st.caption(shared.said(message.get("role")))
+            st.caption(escape.markdown(message.get("role")))
             content = message.get("content")
-            shared.text(content if isinstance(content, str) else str(content), f"input-{number}")
+            drawing.text(content if isinstance(content, str) else str(content), f"input-{number}")
     with right.container(border=True):
         st.caption("Output")
-        shared.text(texts["answer"] or "nothing", "output")
+        drawing.text(texts["answer"] or "nothing", "output")
 
 
 def belongs(call: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def belongs(call: dict[str, Any]) -> None:
     facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
     facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
-    st.html(shared.facts({name: str(value) for name, value in facts.items() if value is not None}))
+    st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
 
 
 def _plain(column: str) -> str:

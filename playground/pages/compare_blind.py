@@ -7,14 +7,14 @@ import streamlit as st
 
 from lab import Lab, metrics
 from lab.evals import ratings
-from playground.parts import shared
+from playground.parts import backend, drawing
 
 LABELS = {"first": "Left is better", "second": "Right is better", "both": "Both are good", "neither": "Neither is"}
 
 
 def page() -> None:
     """An experiment, a pair, the tally."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     listed = lab.experiments()
     names = list(listed["experiment"][listed["answered"] > 1])
     if not names:
@@ -73,4 +73,4 @@ def tally(lab: Lab, name: str) -> None:
             "left one wins": [f"{won:.0%}" if won == won else "–" for won in tallied["first_won"]],
         }
     )
-    shared.table(shown_, "ratings", tallied)
+    drawing.table(shown_, "ratings", tallied)

@@ -14,7 +14,7 @@ from lab.call.stream import Stream
 from lab.evals import code
 from lab.show import charts, units
 from lab.values import Reply
-from playground.parts import shared
+from playground.parts import backend, choices, downloads, drawing, escape
 
 PER_ROW = 4
 MOST = 24
@@ -34,7 +34,7 @@ class Lane:
 
 def page() -> None:
     """The whole page: the question, then the answers, drawn again until all have ended."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     asked = question()
     if asked is not None:
         start(lab, *asked)
@@ -50,7 +50,7 @@ def page() -> None:
         time.sleep(REFRESH)
     summary([lane.stream.reply for lane in lanes if answered(lane)])
     if "asked" in st.session_state:
-        shared.as_code(code.asking(*st.session_state["asked"], ledger=shared.path()), "ask-once")
+        downloads.as_code(code.asking(*st.session_state["asked"], ledger=backend.ledger_path()), "ask-once")
 
 
 def answered(lane: Lane) -> bool:
@@ -70,7 +70,7 @@ def summary(replies: list[Reply]) -> None:
 
 def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     """The form; what was asked, if it was just sent: texts or filled prompts, each with its name, models, params."""
-    saved = shared.saved_prompts()
+    saved = choices.prompts()
     picked = []
     if saved:
         picked = st.multiselect(
@@ -89,7 +89,7 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
             written = st.text_area(
                 "Prompt", "What is the capital of France?", height=96, key="question_text", persist_state="session"
             )
-        offered = shared.models()
+        offered = choices.models()
         models = st.multiselect(
             "Models",
             offered,
@@ -126,7 +126,7 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
         try:
             asked.append((name, prompt.fill(**{variable: values[variable] for variable in prompt.variables})))
         except errors.InvalidRequestError as odd:
-            st.warning(shared.said(odd), icon=":material/edit:")
+            st.warning(escape.markdown(odd), icon=":material/edit:")
     return asked, models, params
 
 
@@ -144,7 +144,7 @@ def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: 
             try:
                 lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
             except errors.LabError as failure:
-                st.warning(shared.said(failure), icon=":material/edit:")
+                st.warning(escape.markdown(failure), icon=":material/edit:")
     questions = [list(prompt.messages) if isinstance(prompt, Filled) else prompt for _name, prompt in asked]
     st.session_state["asked"] = (questions, list(dict.fromkeys(models)), params)
 
@@ -162,7 +162,7 @@ def layout(lanes: list[Lane]) -> list[tuple]:
         row = lanes[first : first + PER_ROW]
         for lane, column in zip(row, st.columns(len(row)), strict=True):
             with column.container(border=True):
-                shared.name(f"{lane.prompt} · {lane.model}" if lane.prompt else lane.model)
+                drawing.model_name(f"{lane.prompt} · {lane.model}" if lane.prompt else lane.model)
                 with st.container(height=200, border=False):
                     answer = st.empty()
                 places.append((answer, st.empty()))
@@ -181,7 +181,7 @@ def draw(lane: Lane, answer: object, figures: object) -> bool:
     else:
         answer.caption("no answer")
     rows, bad, why = figures_of(lane, running)
-    figures.html(shared.facts(rows, bad=bad, why=why))
+    figures.html(drawing.facts(rows, bad=bad, why=why))
     return running
 
 

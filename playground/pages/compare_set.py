@@ -14,7 +14,7 @@ from lab.evals import code
 from lab.jobs import background as background
 from lab.show import charts, units
 from lab.show.text import one_line
-from playground.parts import shared
+from playground.parts import backend, choices, downloads, drawing, escape
 
 SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 SCORERS = ("label", "exact", "contains", "number", "fields")
@@ -25,7 +25,7 @@ OVER = ("stopped", "interrupted", "failed")
 
 def page() -> None:
     """The form, the plan, what runs, what came."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     form(lab)
     planned(lab)
     progress()
@@ -34,7 +34,7 @@ def page() -> None:
 
 def form(lab: Lab) -> None:
     """What to ask; pressing Plan makes a specification of it."""
-    saved = shared.saved_prompts()
+    saved = choices.prompts()
     left, right = st.columns(2)
     with left:
         picked = st.multiselect("Prompts", list(saved), key="grid_prompts", persist_state="session")
@@ -49,7 +49,7 @@ def form(lab: Lab) -> None:
     with right:
         models = st.multiselect(
             "Models",
-            shared.models(),
+            choices.models(),
             accept_new_options=True,
             key="grid_models",
             persist_state="session",
@@ -98,7 +98,7 @@ def form(lab: Lab) -> None:
     prompts = [[saved[name].name, [dict(message) for message in saved[name].messages]] for name in picked]
     prompts += [[named.strip(), written]] if written.strip() else []
     if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
-        st.warning(shared.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
+        st.warning(escape.markdown(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
         return
     spec: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
     spec |= {"concurrency": at_once, "budget": budget or None, "params": {} if limit is None else {"max_tokens": limit}}
@@ -106,7 +106,7 @@ def form(lab: Lab) -> None:
     try:
         plan = background.experiment(lab, spec).plan
     except (errors.LabError, ValueError) as odd:
-        st.warning(shared.said(odd), icon=":material/edit:")
+        st.warning(escape.markdown(odd), icon=":material/edit:")
         return
     st.session_state["plan"] = (spec, plan)
 
@@ -149,28 +149,28 @@ def planned(lab: Lab) -> None:
             st.session_state["grid_shown"] = plan.name
     if start:
         try:
-            st.session_state["grid_shown"] = shared.jobs().start(spec)
+            st.session_state["grid_shown"] = backend.jobs().start(spec)
         except (errors.LabError, ValueError) as odd:
-            st.warning(shared.said(odd), icon=":material/edit:")
+            st.warning(escape.markdown(odd), icon=":material/edit:")
             return
         del st.session_state["plan"]
         st.rerun()
-    shared.as_code(code.comparing(spec, shared.path()), "experiment")
+    downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
 
 
 def progress() -> None:
     """What runs in the background, found again whoever started it."""
-    listing = shared.jobs().listing()
+    listing = backend.jobs().listing()
     if listing.empty:
         return
-    shared.section("In the background", "They go on when this page is closed.")
+    drawing.section("In the background", "They go on when this page is closed.")
     active = bool(listing["state"].isin(ACTIVE).any())
     st.fragment(listed, run_every=1.0 if active else None)(active)
 
 
 def listed(active: bool) -> None:
     """A line each."""
-    jobs = shared.jobs()
+    jobs = backend.jobs()
     listing = jobs.listing()
     for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -186,7 +186,7 @@ def listed(active: bool) -> None:
             state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
             line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
             share = row["done"] / row["total"] if row["total"] else 0.0
-            st.progress(min(1.0, share), text=f"{shared.said(row['name'])} · {shared.said(line)}", width=640)
+            st.progress(min(1.0, share), text=f"{escape.markdown(row['name'])} · {escape.markdown(line)}", width=640)
             name = row["name"]
             if row["state"] in ACTIVE:
                 st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
@@ -197,7 +197,7 @@ def listed(active: bool) -> None:
                 st.session_state["grid_shown"] = name
                 st.rerun()
         if row["message"]:
-            st.caption(shared.said(one_line(row["message"], 300)))
+            st.caption(escape.markdown(one_line(row["message"], 300)))
     if active and not listing["state"].isin(ACTIVE).any():
         st.rerun()
 
@@ -205,9 +205,9 @@ def listed(active: bool) -> None:
 def again(name: str) -> None:
     """Go on with one; what stands in the way is said above the list."""
     try:
-        shared.jobs().resume(name)
+        backend.jobs().resume(name)
     except (errors.LabError, ValueError) as odd:
-        st.toast(shared.said(odd))
+        st.toast(escape.markdown(odd))
 
 
 def results(lab: Lab) -> None:
@@ -219,15 +219,15 @@ def results(lab: Lab) -> None:
         experiment = lab.experiment(name)
     except ValueError:
         return  # planned, and not begun
-    shared.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
+    drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
     summary = experiment.summary()
-    shared.table(experiment.table(), "grid", summary)
+    drawing.table(experiment.table(), "grid", summary)
     scored = summary[summary["score"].notna()]
     if not scored.empty:
         label = scored["prompt"] + " v" + scored["version"].astype(int).astype(str) + " · " + scored["model"]
         drawn = scored.assign(name=label, estimate=scored["score"], low=scored["score_low"], high=scored["score_high"])
         frame = drawn.assign(group=scored["model"])[["name", "estimate", "low", "high", "group"]]
-        shared.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
-    spec = shared.jobs().spec(name)
+        drawing.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
+    spec = backend.jobs().spec(name)
     if spec is not None and "plan" not in st.session_state:
-        shared.as_code(code.comparing(json.loads(json.dumps(spec)), shared.path()), "experiment")
+        downloads.as_code(code.comparing(json.loads(json.dumps(spec)), backend.ledger_path()), "experiment")

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lab import EvalSet, Lab, stats
 from lab.show import charts
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, escape, filters
 
 SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
@@ -17,7 +17,7 @@ COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 def page() -> None:
     """Runs, verdict, changes, sets."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     runs(lab)
     gate(lab)
     sets()
@@ -25,7 +25,7 @@ def page() -> None:
 
 def runs(lab: Lab) -> None:
     """The experiments on the ledger; one opens to its table."""
-    shared.section("Experiments", "Select one to see its table.")
+    drawing.section("Experiments", "Select one to see its table.")
     listed = lab.experiments()
     chosen = filters.chosen()["experiment"]
     listed = listed[listed["experiment"] == chosen] if chosen else listed
@@ -35,11 +35,11 @@ def runs(lab: Lab) -> None:
     shown = listed.assign(created_at=listed["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
     shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})
     height = min(260, 40 + 35 * len(shown))
-    event = shared.table(shown, "experiments", listed, on_select="rerun", selection_mode="single-row", height=height)
+    event = drawing.table(shown, "experiments", listed, on_select="rerun", selection_mode="single-row", height=height)
     if rows := event.selection.rows:
         experiment = lab.experiment(listed["experiment"].iloc[rows[0]])
         summary = experiment.summary()
-        shared.table(experiment.table(), "summary", summary)
+        drawing.table(experiment.table(), "summary", summary)
         drawn = summary[summary["score"].notna()]
         if not drawn.empty:
             named = drawn.assign(
@@ -54,7 +54,9 @@ def runs(lab: Lab) -> None:
 
 def gate(lab: Lab) -> None:
     """A candidate against a baseline."""
-    shared.section("Candidate against baseline", "Both answered the same cases of the same set, and were scored alike.")
+    drawing.section(
+        "Candidate against baseline", "Both answered the same cases of the same set, and were scored alike."
+    )
     listed = lab.evaluations()
     names = list(listed["name"])
     if len(names) < 2:
@@ -67,12 +69,12 @@ def gate(lab: Lab) -> None:
         after = st.selectbox("Candidate", others, key="after", bind="query-params", width=420)
         margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=130)
     if after is None:
-        st.caption(f"No other evaluation was asked the cases of {shared.said(before)}.")
+        st.caption(f"No other evaluation was asked the cases of {escape.markdown(before)}.")
         return
     try:
         verdict = lab.gate(before, after, margin / 100, keep=False)
     except ValueError as odd:
-        st.info(shared.said(odd), icon=":material/compare_arrows:")
+        st.info(escape.markdown(odd), icon=":material/compare_arrows:")
         return
     if not verdict.n:
         st.info("No case was answered by both.", icon=":material/compare_arrows:")
@@ -107,16 +109,18 @@ def changes(lab: Lab, before: str, after: str) -> None:
     """The cases whose scores changed; one opens to both answers."""
     changed = lab.changed(before, after)
     better, worse = int((changed["difference"] > 0).sum()), int((changed["difference"] < 0).sum())
-    shared.section(
+    drawing.section(
         "The cases that changed", f"{worse:,} answers are worse, {better:,} are better. Select one to read both."
     )
     if changed.empty:
         return
-    shown = changed[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(columns=shared.plain)
-    event = shared.table(shown, "changed", changed, on_select="rerun", selection_mode="single-row", height=300)
+    shown = changed[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(
+        columns=drawing.column_name
+    )
+    event = drawing.table(shown, "changed", changed, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
         row = changed.iloc[rows[0]]
-        st.caption(f"case {shared.said(row['case_id'])}")
+        st.caption(f"case {escape.markdown(row['case_id'])}")
         question = (lab.texts(row["call_after"]) or {}).get("prompt")
         st.text(question or "")
         for column, name in zip(st.columns(2), ("before", "after"), strict=True):
@@ -127,7 +131,7 @@ def changes(lab: Lab, before: str, after: str) -> None:
 
 def sets() -> None:
     """The eval sets that come with the lab."""
-    shared.section("Eval sets")
+    drawing.section("Eval sets")
     rows = []
     for path in sorted(SETS.glob("*.jsonl")):
         eval_set = EvalSet.load(path)

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from lab import metrics
-from playground.parts import shared
+from playground.parts import choices, escape
 
 KEYS = ("span", "model", "prompt", "experiment", "user", "tag")
 _LABELS = {"model": "Model", "prompt": "Prompt", "experiment": "Experiment", "user": "User", "tag": "Tag"}
@@ -18,7 +18,7 @@ def bar(*, shown: bool) -> None:
     """The choices, in a row above the page; `shown=False` keeps them for the other pages."""
     if not shown:
         return
-    names = shared.names()
+    names = choices.names()
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         st.selectbox(
             "Time",
@@ -54,4 +54,4 @@ def words() -> str:
     """The filters in words, for a place that reads Markdown."""
     phrases = [f"last {st.session_state['span']}"] if st.session_state.get("span") else []
     phrases += [f"{key} {st.session_state[key]}" for key in _LABELS if st.session_state.get(key)]
-    return ", ".join(shared.said(phrase) for phrase in phrases) or "all calls"
+    return ", ".join(escape.markdown(phrase) for phrase in phrases) or "all calls"

@@ -17,10 +17,10 @@ from streamlit.testing.v1 import AppTest
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors, metrics
 from lab.jobs.background import Jobs
-from playground.parts import access, shared
+from playground.parts import access, backend, drawing, escape
 from tests.servers import RawServer, answer
 
-PAGES = Path(shared.__file__).parents[1] / "pages"
+PAGES = Path(backend.__file__).parents[1] / "pages"
 
 
 @pytest.fixture(autouse=True)
@@ -57,8 +57,8 @@ def serve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
         _working.append(Jobs(lab))
         return _working[-1]
 
-    monkeypatch.setattr(shared, "_open", lambda: lab)
-    monkeypatch.setattr(shared, "_jobs", worker)
+    monkeypatch.setattr(backend, "_open", lambda: lab)
+    monkeypatch.setattr(backend, "_jobs", worker)
 
 
 def page(name: str, **state: object) -> AppTest:
@@ -96,7 +96,7 @@ def test_compare_runs_every_model_and_records_each(lab: Lab) -> None:
 def test_one_model_that_fails_leaves_the_others_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one says why; the others answer."""
     with Lab(lab.path) as real:
-        monkeypatch.setattr(shared, "_open", lambda: real)
+        monkeypatch.setattr(backend, "_open", lambda: real)
         at = page("compare.py")
         at.multiselect(key="models").set_value(["sim/nothing", "local/smollm2"])
         at.button[0].click().run()
@@ -165,7 +165,7 @@ def test_a_ledger_that_can_not_be_used_is_one_sentence(monkeypatch: pytest.Monke
 
 
 def test_figures_are_escaped() -> None:
-    drawn = shared.facts({"<b>": "<script>alert(1)</script>"}, why="<img src=x>")
+    drawn = drawing.facts({"<b>": "<script>alert(1)</script>"}, why="<img src=x>")
     assert "<script>" not in drawn
     assert "<img" not in drawn
 
@@ -266,13 +266,15 @@ def test_an_experiment_is_planned_then_run_and_found_again(lab: Lab) -> None:
     assert lab.count() == 0
     click(at, "Start")
     assert not at.exception
-    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else shared.jobs().listing()["name"][0]
+    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else backend.jobs().listing()["name"][0]
     end = time.monotonic() + 30
-    while shared.jobs().listing()["state"][0] != "done":
-        assert time.monotonic() < end, shared.jobs().listing().to_string()
+    while backend.jobs().listing()["state"][0] != "done":
+        assert time.monotonic() < end, backend.jobs().listing().to_string()
         time.sleep(0.05)
     other = page("compare.py", mode="Over a set", grid_shown=name)
-    assert any(shared.said(name) in bar.proto.text and "120 of 120" in bar.proto.text for bar in other.get("progress"))
+    assert any(
+        escape.markdown(name) in bar.proto.text and "120 of 120" in bar.proto.text for bar in other.get("progress")
+    )
     assert other.dataframe[0].value["done"].tolist() == ["120"]
     assert lab.count() == 120
 
@@ -344,7 +346,7 @@ def test_what_is_this_machine_alone(address: str, alone: bool) -> None:
 
 
 def test_what_is_said_is_never_markup() -> None:
-    """Whatever a place that reads Markdown is told goes through `shared.said`, or is a number or a fixed text."""
+    """Whatever a place that reads Markdown is told goes through `escape.markdown`, or is a number or a fixed text."""
     told = {"info", "warning", "error", "success", "caption", "toast", "progress", "markdown", "badge", "subheader"}
     for path in PAGES.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -362,7 +364,7 @@ def test_what_is_said_is_never_markup() -> None:
 
 
 def _safe(value: ast.FormattedValue) -> bool:
-    """Formatted as a number, said safely, or one of the page's own words."""
+    """Formatted as a number, escaped, or one of the page's own words."""
     source = ast.unparse(value.value)
     own = (
         "span",
@@ -378,12 +380,12 @@ def _safe(value: ast.FormattedValue) -> bool:
         "good",
         "requests",
     )
-    return value.format_spec is not None or source.startswith(("shared.said(", "filters.words()", *own))
+    return value.format_spec is not None or source.startswith(("escape.markdown(", "filters.words()", *own))
 
 
 @pytest.mark.parametrize("text", ["![i](https://x)", ":red[x] $x$ `c`", "# head", "<b>", "www.example.org", "a\nb\x00"])
-def test_said_has_no_markup_left(text: str) -> None:
-    shown_ = shared.said(text)
+def test_what_is_escaped_has_no_markup_left(text: str) -> None:
+    shown_ = escape.markdown(text)
     assert not set(re.sub(r"\\.", "", shown_)) & set(string.punctuation)
     assert "\n" not in shown_
 
@@ -410,12 +412,12 @@ def test_a_page_that_fails_is_a_sentence_and_on_the_log(caplog: pytest.LogCaptur
     def script() -> None:
         from types import SimpleNamespace
 
-        from playground.parts import shared
+        from playground.parts import shell
 
         def fail() -> None:
             raise RuntimeError("a planted mistake")
 
-        shared.run(SimpleNamespace(title="Broken", run=fail))
+        shell.run(SimpleNamespace(title="Broken", run=fail))
 
     at = AppTest.from_function(script, default_timeout=60).run()
     assert not at.exception
