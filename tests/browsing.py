@@ -26,11 +26,11 @@ class Watched:
         self.complaints: list[str] = []
         self.outside: list[str] = []
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        page.on("console", lambda message: message.type == "error" and self.complaints.append(message.text))
         page.on("request", lambda sent: sent.url.startswith((home, "data:", "blob:")) or self.outside.append(sent.url))
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(front: str, back: str) -> float:
     """WCAG's contrast of two colours, as the browser writes them."""
 
     def luminance(colour: str) -> float:
@@ -38,7 +38,7 @@ def contrast(one: str, other: str) -> float:
         linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
-    high, low = sorted((luminance(one), luminance(other)), reverse=True)
+    high, low = sorted((luminance(front), luminance(back)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 
 

@@ -36,12 +36,12 @@ def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A Lab on a new ledger, with the real provider, that asks once: what an attempt does is seen as it is."""
-    with Lab(tmp_path / "lab.db", policy=Policy(retry=None)) as made:
-        yield made
+    with Lab(tmp_path / "lab.db", policy=Policy(retry=None)) as opened:
+        yield opened
 
 
 @pytest.fixture
 def server() -> Iterator[RawServer]:
     """A server on loopback that sends exactly the bytes it is told."""
-    with RawServer() as made:
-        yield made
+    with RawServer() as listening:
+        yield listening

@@ -21,8 +21,8 @@ from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
 @pytest.fixture
 def echo(tmp_path: Path) -> Lab:
     """A Lab whose provider is a function."""
-    with Lab(tmp_path / "lab.db", provider=lambda call: f"echo: {call.messages[-1]['content']}") as made:
-        yield made
+    with Lab(tmp_path / "lab.db", provider=lambda call: f"echo: {call.messages[-1]['content']}") as opened:
+        yield opened
 
 
 def test_asked_from_a_script(echo: Lab) -> None:
@@ -49,7 +49,7 @@ def test_awaited_from_several_loops_and_asked_from_threads(echo: Lab) -> None:
         loops = [pool.submit(lambda name=name: asyncio.run(many(name))) for name in "ab"]
         plain = [pool.submit(echo.ask, f"t {number}", model="m") for number in range(20)]
         assert [loop.result() for loop in loops] == [[f"echo: {name} {n}" for n in range(20)] for name in "ab"]
-        assert [one.result().text for one in plain] == [f"echo: t {number}" for number in range(20)]
+        assert [future.result().text for future in plain] == [f"echo: t {number}" for number in range(20)]
     assert echo.count(status="ok") == 60
 
 
@@ -294,8 +294,8 @@ def test_figures_read_like_a_person_would_say_them(echo: Lab) -> None:
 def test_it_explains_what_a_call_may_come_to_in_dollars(lab: Lab) -> None:
     """Before anything is spent, with the models' own prices; left out where one is unknown."""
     policy = Policy(retry=Retry(attempts=2), fallback=Fallback("sim/instant"))
-    said = lab.explain("hi", model="sim/steady", policy=policy, max_tokens=100)
-    assert said.startswith("at worst: 4 requests, 300 s, $0.000")
+    explained = lab.explain("hi", model="sim/steady", policy=policy, max_tokens=100)
+    assert explained.startswith("at worst: 4 requests, 300 s, $0.000")
     assert "$" not in lab.explain("hi", model="openai/nobody-knows", api_key="k-123456789").split("\n")[0]
     assert lab.calls().empty
 
@@ -320,7 +320,7 @@ def test_a_failed_stream_is_forgotten(lab: Lab) -> None:
         gone.append(weakref.ref(stream))
         del stream
     gc.collect()
-    assert [one() for one in gone] == [None] * 5
+    assert [reference() for reference in gone] == [None] * 5
 
 
 def test_calls_that_are_given_up_while_they_wait_to_start_are_on_the_ledger(lab: Lab) -> None:

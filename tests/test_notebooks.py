@@ -43,7 +43,10 @@ def test_it_is_kept_with_outputs_and_without_traces_of_a_machine(path: Path) -> 
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert any(cell.outputs for cell in code)
     assert not [
-        one for cell in code for one in cell.outputs if one.output_type in ("error",) or one.get("name") == "stderr"
+        output
+        for cell in code
+        for output in cell.outputs
+        if output.output_type in ("error",) or output.get("name") == "stderr"
     ]
     assert all(cell.metadata == {} for cell in notebook.cells)
     assert not re.search(r"/(home|root|work|tmp|Users)/", path.read_text())

@@ -17,15 +17,15 @@ README = (ROOT / "README.md").read_text()
 
 
 def _tracked() -> list[Path]:
-    found = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
-    return [ROOT / name for name in found if name and (ROOT / name).exists()]
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    return [ROOT / name for name in names if name and (ROOT / name).exists()]
 
 
 def test_the_readmes_example_runs_and_says_what_it_says(tmp_path: Path) -> None:
-    code, said = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL).groups()
+    code, printed = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL).groups()
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "")
-    ours, theirs = ran.stdout.split("\n"), said.split("\n")
+    ours, theirs = ran.stdout.split("\n"), printed.split("\n")
     assert ours[0] == theirs[0]
     assert ours[1][:55] == theirs[1][:55]
     assert ours[2:4] == theirs[2:4]
@@ -36,13 +36,13 @@ def test_the_readmes_other_examples_run_and_say_what_they_say(tmp_path: Path) ->
     """Values, scores and intervals as printed; times may differ."""
     blocks = re.findall(r"```python\n(.*?)```\s+```text\n(.*?)```", README, re.DOTALL)[1:]
     (tmp_path / "data").symlink_to(ROOT / "data")
-    said = []
+    pairs = []
     for code, told in blocks:
         ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
         assert (ran.returncode, ran.stderr) == (0, "")
-        said.append((ran.stdout.split("\n"), told.split("\n")))
-    assert said[0][0][0] == said[0][1][0]
-    ours, theirs = said[1]
+        pairs.append((ran.stdout.split("\n"), told.split("\n")))
+    assert pairs[0][0][0] == pairs[0][1][0]
+    ours, theirs = pairs[1]
     assert [line.split()[1:6] for line in ours[1:5]] == [line.split()[1:6] for line in theirs[1:5]]
 
 

@@ -34,8 +34,8 @@ def test_addresses_lose_their_credentials() -> None:
 def test_values_of_parameters_headers_and_environment_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "planted-env-1")
     known = redact.secrets({"api_key": "planted-par-1", "extra_headers": {"Authorization": "Bearer planted-hed-1"}})
-    said = "a planted-env-1 b planted-par-1 c planted-hed-1 d Bearer planted-hed-1"
-    assert redact.text(said, known) == "a [redacted] b [redacted] c [redacted] d [redacted]"
+    message = "a planted-env-1 b planted-par-1 c planted-hed-1 d Bearer planted-hed-1"
+    assert redact.text(message, known) == "a [redacted] b [redacted] c [redacted] d [redacted]"
 
 
 @pytest.mark.parametrize(

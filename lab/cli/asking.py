@@ -23,10 +23,12 @@ def ask(
     db: Db = None,
 ) -> None:
     """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
-    said = sys.stdin.read() if prompt == "-" else prompt
+    question = sys.stdin.read() if prompt == "-" else prompt
     params = {"max_tokens": max_tokens, "temperature": temperature}
     with plainly(), Lab(db) as lab:
-        messages = [{"role": "system", "content": system}, {"role": "user", "content": said}] if system else said
+        messages = (
+            [{"role": "system", "content": system}, {"role": "user", "content": question}] if system else question
+        )
         stream = lab.stream(
             messages, model=model, **{name: value for name, value in params.items() if value is not None}
         )
@@ -53,16 +55,16 @@ def models(
     from lab.provider import catalogue  # reads LiteLLM's list, which takes seconds
 
     with plainly():
-        found = catalogue.listing(words, everything=everything)
-    if not found:
+        listed = catalogue.listing(words, everything=everything)
+    if not listed:
         err.print(Text(f"no model is known by {words!r}: write provider/model, or see `lab models --all`"))
         raise typer.Exit(1)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("model", "way", "key", "in $/M", "out $/M", "context"):
         justify = "left" if name in ("model", "way", "key") else "right"
         table.add_column(name, no_wrap=True, overflow="fold", justify=justify)
-    for one in found:
-        prices = ("–" if price is None else f"{price * 1e6:.4g}" for price in (one.input, one.output))
-        context = f"{one.context:,}" if one.context else "–"
-        table.add_row(Text(printable(one.model)), one.way, one.key, *prices, context)
+    for known in listed:
+        prices = ("–" if price is None else f"{price * 1e6:.4g}" for price in (known.input, known.output))
+        context = f"{known.context:,}" if known.context else "–"
+        table.add_row(Text(printable(known.model)), known.way, known.key, *prices, context)
     Console(highlight=False, width=None if out.is_terminal else 160).print(table)

@@ -110,11 +110,9 @@ def _run(spec: Spec, db: Path | None, *, plan: bool = False, markdown: Path | No
         write(junit, lambda: report.evaluation_junit(experiment))
         progress = experiment.progress
         left = progress.total - progress.done
-        if experiment.progress.first is not None:
-            err.print(
-                Text(f"the first of {experiment.progress.failed:,} failures: {printable(experiment.progress.first)}")
-            )
-        if left or experiment.progress.failed == experiment.progress.total:
+        if progress.first is not None:
+            err.print(Text(f"the first of {progress.failed:,} failures: {printable(progress.first)}"))
+        if left or progress.failed == progress.total:
             err.print(Text(f"{left:,} cells have no answer", style="bold red"))
             raise typer.Exit(1)
 

@@ -40,18 +40,18 @@ def calls(
     with plainly(), closing(Ledger(db or default_path())) as ledger:
         filters = {"search": search, "model": model, "status": status}
         total = queries.count(ledger, **filters)
-        found = queries.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
-        if found.empty:
+        listed = queries.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
+        if listed.empty:
             again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
             out.print(Text(f"{again} ({ledger.path})"))
             return
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in ("when", "model", "outcome", "first token", "total", "tokens", "cost", "prompt"):
             table.add_column(name, no_wrap=True, overflow="ellipsis", justify="left" if name in _LEFT else "right")
-        for row in found.to_dict("records"):
+        for row in listed.to_dict("records"):
             table.add_row(*(Text(cell) for cell in _cells(row)))
         Console(highlight=False, width=None if out.is_terminal else 160).print(table)
-        out.print(Text(f"{len(found)} of {total} calls in {ledger.path}", style="dim"))
+        out.print(Text(f"{len(listed)} of {total} calls in {ledger.path}", style="dim"))
 
 
 Since = Annotated[str | None, typer.Option(help="Only the last so much: 90 s, 15 min, 24 h, 7 d.")]
@@ -64,10 +64,10 @@ def trace(
 ) -> None:
     """One call from intake to outcome: its attempts, when each part of them was, and what the checks found."""
     with plainly(), closing(existing(db)) as ledger:
-        found = traces.trace(ledger, call_id)
-        out.print(Text(printable(str(found))))
+        call = traces.trace(ledger, call_id)
+        out.print(Text(printable(str(call))))
         if words:
-            out.print(Text(printable(f"\n{found.said.get('prompt') or ''}\n\n{found.said.get('answer') or ''}")))
+            out.print(Text(printable(f"\n{call.said.get('prompt') or ''}\n\n{call.said.get('answer') or ''}")))
 
 
 def metrics(
@@ -84,17 +84,17 @@ def metrics(
     with plainly(), closing(existing(db)) as ledger:
         filters = {"model": model, "experiment": experiment, "user": user, "tag": tag}
         groups = tuple(by or ["model"])
-        found = figures.metrics(ledger, figures.since_of(since), groups, **filters)
+        frame = figures.metrics(ledger, figures.since_of(since), groups, **filters)
         if csv:
-            sys.stdout.write(archive.to_csv(found).decode())
-        elif found.empty:
+            sys.stdout.write(archive.to_csv(frame).decode())
+        elif frame.empty:
             out.print(Text(f"no call matches ({ledger.path})"))
         else:
-            print_frame(figures.readable(found, groups))
-            left = int(found["saturated"].sum()), int(found["cached"].sum())
+            print_frame(figures.readable(frame, groups))
+            left = int(frame["saturated"].sum()), int(frame["cached"].sum())
             if any(left):
-                said = f"times leave out {left[0]:,} answers of a saturated client and {left[1]:,} out of the store"
-                out.print(Text(said, style="dim"))
+                note = f"times leave out {left[0]:,} answers of a saturated client and {left[1]:,} out of the store"
+                out.print(Text(note, style="dim"))
 
 
 def alerts(
@@ -116,18 +116,20 @@ def alerts(
     that can't be told, or the webhook was not reached."""
     try:
         with plainly(), closing(existing(db)) as ledger:
-            found = watching.firing(ledger, watching.load(rules, ledger.path))
+            firing = watching.firing(ledger, watching.load(rules, ledger.path))
     except typer.Exit:
         raise typer.Exit(2) from None
-    for one in found:
-        out.print(Text.assemble((one.name, "bold red"), printable(f": {one.message}")))
-    if not found:
+    for alert in firing:
+        out.print(Text.assemble((alert.name, "bold red"), printable(f": {alert.message}")))
+    if not firing:
         out.print(Text("nothing fires", style="dim"))
         return
     if webhook:
-        hour = int(found[0].at // 3600)
-        told = hashlib.sha256(json.dumps([hour, *([one.name, one.group] for one in found)]).encode()).hexdigest()[:24]
-        body = {"type": "lab.alerts", "ledger": ledger.path.name, "alerts": [one.as_dict() for one in found]}
+        hour = int(firing[0].at // 3600)
+        told = hashlib.sha256(
+            json.dumps([hour, *([alert.name, alert.group] for alert in firing)]).encode()
+        ).hexdigest()[:24]
+        body = {"type": "lab.alerts", "ledger": ledger.path.name, "alerts": [alert.as_dict() for alert in firing]}
         try:
             posted(webhook, body, message_id=f"msg_{told}", secret=os.environ.get("LAB_WEBHOOK_SECRET"))
         except (ConnectionError, ValueError) as failed:

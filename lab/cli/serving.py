@@ -60,13 +60,13 @@ def playground(
     On any address but this machine's own it starts only where something says who may see it: $LAB_PASSWORD, or sign-in
     ([auth] in .streamlit/secrets.toml, see Streamlit's st.login).
     """
-    page = Path(__file__).resolve().parents[2] / "playground" / "app.py"
+    page = Path(__file__).resolve().parents[2] / "playground" / "front" / "app.py"
     if not page.exists() or importlib.util.find_spec("streamlit") is None:
         err.print("the playground runs from a checkout of the project: `make playground` there")
         raise typer.Exit(1)
     with plainly():
         load_env()  # before the folder changes
-    if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in(page.parent.parent):
+    if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in(page.parents[2]):
         err.print(
             Text(
                 f"{host} can be reached from other machines: say who may see it by $LAB_PASSWORD, or by [auth] in"
@@ -79,7 +79,7 @@ def playground(
         os.environ["LAB_DB"] = str(ledger.path)
     shown = f"[{host}]" if ":" in host else host
     out.print(Text(f"playground: http://{shown}:{port}   ledger: {os.environ['LAB_DB']}"))
-    os.chdir(page.parent.parent)  # where .streamlit/config.toml is
+    os.chdir(page.parents[2])  # where .streamlit/config.toml is
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
     options += ["--server.address", host, "--browser.serverAddress", host]
     _become([sys.executable, "-m", "streamlit", "run", str(page), *options])

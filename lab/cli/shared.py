@@ -65,7 +65,7 @@ def missing(value: object) -> bool:
 
 def printable(text: str) -> str:
     """Without the control characters by which an answer could drive the terminal."""
-    return "".join(one for one in text if one in "\n\t" or (one.isprintable() or one == "\u00a0"))
+    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u00a0"))
 
 
 def existing(db: Path | None) -> Ledger:

@@ -11,7 +11,7 @@ from lab import Lab, errors
 from lab.ledger.queries import STATUSES
 from lab.show import units
 from lab.show.text import one_line
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, escape, filters
 
 PAGE = 50
 KINDS = get_args(errors.Kind)
@@ -33,7 +33,7 @@ _ATTEMPTS = """
 
 def page() -> None:
     """Filters, one page of the list, and the call that was opened."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     narrow = asked()
     total = lab.count(**narrow)
     if total:
@@ -44,8 +44,8 @@ def page() -> None:
         st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
     else:
         st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
-    if opened := st.query_params.get("call"):
-        one(lab, opened)
+    if call_id := st.query_params.get("call"):
+        detail(lab, call_id)
     elif total:
         st.caption("Select a row to open the call.")
 
@@ -69,43 +69,43 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
     """One page of calls, fetched as one page; the identifier of the selected one."""
     pages = math.ceil(total / PAGE)
     number = min(pages, st.session_state.get("page") or 1)
-    found = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
-    found["outcome"] = found["kind"].where(found["kind"].notna(), found["status"])
+    listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
+    listed["outcome"] = listed["kind"].where(listed["kind"].notna(), listed["status"])
     for name, source in (("first token", "ttft"), ("total", "latency")):
-        found[name] = [units.seconds(None if value != value else value) for value in found[source]]
-    found["cost"] = [units.dollars(None if value != value else value) for value in found["cost"]]
+        listed[name] = [units.seconds(None if value != value else value) for value in listed[source]]
+    listed["cost"] = [units.dollars(None if value != value else value) for value in listed["cost"]]
     for name in ("prompt", "answer"):
-        found[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in found[name]]
+        listed[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in listed[name]]
     view = [value for name, value in narrow.items() if name != "since"]
     event = st.dataframe(
-        found,
+        listed,
         column_order=list(_COLUMNS),
         column_config=_COLUMNS,
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(460, 40 + 35 * len(found)),
+        height=min(460, 40 + 35 * len(listed)),
         key=f"list-{st.session_state.get('closed', 0)}-{number}-{view}",
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{first:,} to {first + len(found) - 1:,} of {total:,} calls in {shared.said(lab.path.name)}")
+        st.caption(f"{first:,} to {first + len(listed) - 1:,} of {total:,} calls in {escape.markdown(lab.path.name)}")
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
     rows = event.selection.rows
-    return found["call_id"].iloc[rows[0]] if rows and rows[0] < len(found) else None
+    return listed["call_id"].iloc[rows[0]] if rows and rows[0] < len(listed) else None
 
 
-def one(lab: Lab, call_id: str) -> None:
+def detail(lab: Lab, call_id: str) -> None:
     """One call: its timeline, attempts, checks, input, output, prompt version, configuration."""
     try:
         trace = lab.trace(call_id)
     except ValueError:
-        st.warning(f"No call {shared.said(call_id)} in this ledger.", icon=":material/search_off:")
+        st.warning(f"No call {escape.markdown(call_id)} in this ledger.", icon=":material/search_off:")
         return
-    call, said, attempts = trace.call, trace.said, trace.attempts
+    call, texts, attempts = trace.call, trace.said, trace.attempts
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Call {shared.said(call['call_id'])}", anchor=False)
+        st.subheader(f"Call {escape.markdown(call['call_id'])}", anchor=False)
         if st.button("Close", icon=":material/close:"):
             st.query_params.pop("call", None)
             st.session_state["closed"] = st.session_state.get("closed", 0) + 1  # the list forgets what was selected
@@ -115,33 +115,33 @@ def one(lab: Lab, call_id: str) -> None:
         st.caption("No request was sent: the call was refused before that.")
     else:
         shown = attempts[_ATTEMPTS].dropna(axis="columns", how="all")
-        shared.table(shown.rename(columns=_plain), "attempts", attempts)
+        drawing.table(shown.rename(columns=_plain), "attempts", attempts)
         for error in attempts["error"].dropna():
             st.text(error)
     if not trace.checks.empty:
         checks = trace.checks.drop(columns="parts")
-        shared.table(checks.dropna(axis="columns", how="all"), "checks", checks)
-    words(said)
+        drawing.table(checks.dropna(axis="columns", how="all"), "checks", checks)
+    words(texts)
     belongs(call)
     with st.expander("Configuration"):
-        st.json(said["config"] or {})
+        st.json(texts["config"] or {})
 
 
-def words(said: dict[str, Any]) -> None:
+def words(texts: dict[str, Any]) -> None:
     """What was asked and answered, as text and nothing else."""
-    if not said["kept"]:
+    if not texts["kept"]:
         st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
-        st.json(said["digest"] or {}, expanded=2)
+        st.json(texts["digest"] or {}, expanded=2)
     left, right = st.columns(2)
     with left.container(border=True):
         st.caption("Input")
-        for number, message in enumerate(said["messages"], 1):
-            st.caption(shared.said(message.get("role")))
+        for number, message in enumerate(texts["messages"], 1):
+            st.caption(escape.markdown(message.get("role")))
             content = message.get("content")
-            shared.text(content if isinstance(content, str) else str(content), f"input-{number}")
+            drawing.text(content if isinstance(content, str) else str(content), f"input-{number}")
     with right.container(border=True):
         st.caption("Output")
-        shared.text(said["answer"] or "nothing", "output")
+        drawing.text(texts["answer"] or "nothing", "output")
 
 
 def belongs(call: dict[str, Any]) -> None:
@@ -150,7 +150,7 @@ def belongs(call: dict[str, Any]) -> None:
     facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
     facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
-    st.html(shared.facts({name: str(value) for name, value in facts.items() if value is not None}))
+    st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
 
 
 def _plain(column: str) -> str:

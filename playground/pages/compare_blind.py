@@ -7,14 +7,14 @@ import streamlit as st
 
 from lab import Lab, metrics
 from lab.evals import ratings
-from playground.parts import shared
+from playground.parts import backend, drawing
 
 LABELS = {"first": "Left is better", "second": "Right is better", "both": "Both are good", "neither": "Neither is"}
 
 
 def page() -> None:
     """An experiment, a pair, the tally."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     listed = lab.experiments()
     names = list(listed["experiment"][listed["answered"] > 1])
     if not names:
@@ -55,22 +55,22 @@ def rate(lab: Lab, pair: ratings.Pair, choice: str, who: str | None) -> None:
     """Keep it; which call is `a` has nothing to do with which stood left."""
     a, b = sorted((pair.first, pair.second))
     first = "a" if pair.first == a else "b"
-    said = {"first": first, "second": "b" if first == "a" else "a"}.get(choice, choice)
-    ratings.put(lab.ledger, a, b, said, shown_first=first, user=who)
+    better = {"first": first, "second": "b" if first == "a" else "a"}.get(choice, choice)
+    ratings.put(lab.ledger, a, b, better, shown_first=first, user=who)
 
 
 def tally(lab: Lab, name: str) -> None:
     """Wins, with the share of wins of what was shown first."""
-    found = lab.ratings(name)
-    if found.empty:
+    tallied = lab.ratings(name)
+    if tallied.empty:
         st.caption("Nothing is rated yet.")
         return
     shown_ = pd.DataFrame(
         {
-            **{"one": found["one"], "other": found["other"], "ratings": found["n"]},
-            "one wins": [metrics.share(*row) for row in found[["share", "low", "high"]].itertuples(index=False)],
-            **{"both good": found["both"], "neither": found["neither"]},
-            "left one wins": [f"{one:.0%}" if one == one else "–" for one in found["first_won"]],
+            **{"one": tallied["one"], "other": tallied["other"], "ratings": tallied["n"]},
+            "one wins": [metrics.share(*row) for row in tallied[["share", "low", "high"]].itertuples(index=False)],
+            **{"both good": tallied["both"], "neither": tallied["neither"]},
+            "left one wins": [f"{won:.0%}" if won == won else "–" for won in tallied["first_won"]],
         }
     )
-    shared.table(shown_, "ratings", found)
+    drawing.table(shown_, "ratings", tallied)

@@ -14,7 +14,7 @@ from lab.call.stream import Stream
 from lab.evals import code
 from lab.show import charts, units
 from lab.values import Reply
-from playground.parts import shared
+from playground.parts import backend, choices, downloads, drawing, escape
 
 PER_ROW = 4
 MOST = 24
@@ -34,7 +34,7 @@ class Lane:
 
 def page() -> None:
     """The whole page: the question, then the answers, drawn again until all have ended."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     asked = question()
     if asked is not None:
         start(lab, *asked)
@@ -50,7 +50,7 @@ def page() -> None:
         time.sleep(REFRESH)
     summary([lane.stream.reply for lane in lanes if answered(lane)])
     if "asked" in st.session_state:
-        shared.as_code(code.asking(*st.session_state["asked"], ledger=shared.path()), "ask-once")
+        downloads.as_code(code.asking(*st.session_state["asked"], ledger=backend.ledger_path()), "ask-once")
 
 
 def answered(lane: Lane) -> bool:
@@ -61,14 +61,16 @@ def answered(lane: Lane) -> bool:
 def summary(replies: list[Reply]) -> None:
     """Where the time went, side by side."""
     if len(replies) > 1:
-        times = pd.DataFrame([{"model": one.model, "ttft": one.ttft, "latency": one.latency} for one in replies])
+        times = pd.DataFrame(
+            [{"model": reply.model, "ttft": reply.ttft, "latency": reply.latency} for reply in replies]
+        )
         st.caption("Where the time went")
         st.altair_chart(charts.timeline(times))
 
 
 def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     """The form; what was asked, if it was just sent: texts or filled prompts, each with its name, models, params."""
-    saved = shared.saved_prompts()
+    saved = choices.prompts()
     picked = []
     if saved:
         picked = st.multiselect(
@@ -79,15 +81,15 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
             persist_state="session",
         )
     chosen = [saved[name] for name in picked]
-    names = list(dict.fromkeys(one for prompt in chosen for one in prompt.variables))
+    names = list(dict.fromkeys(variable for prompt in chosen for variable in prompt.variables))
     with st.form("question", border=False):
         if chosen:
-            values = {one: st.text_area(one, height=96, key=f"variable-{one}") for one in names}
+            values = {variable: st.text_area(variable, height=96, key=f"variable-{variable}") for variable in names}
         else:
             written = st.text_area(
                 "Prompt", "What is the capital of France?", height=96, key="question_text", persist_state="session"
             )
-        offered = shared.models()
+        offered = choices.models()
         models = st.multiselect(
             "Models",
             offered,
@@ -122,9 +124,9 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     asked = []
     for name, prompt in zip(picked, chosen, strict=True):
         try:
-            asked.append((name, prompt.fill(**{one: values[one] for one in prompt.variables})))
+            asked.append((name, prompt.fill(**{variable: values[variable] for variable in prompt.variables})))
         except errors.InvalidRequestError as odd:
-            st.warning(shared.said(odd), icon=":material/edit:")
+            st.warning(escape.markdown(odd), icon=":material/edit:")
     return asked, models, params
 
 
@@ -142,9 +144,9 @@ def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: 
             try:
                 lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
             except errors.LabError as failure:
-                st.warning(shared.said(failure), icon=":material/edit:")
-    said = [list(one.messages) if isinstance(one, Filled) else one for _name, one in asked]
-    st.session_state["asked"] = (said, list(dict.fromkeys(models)), params)
+                st.warning(escape.markdown(failure), icon=":material/edit:")
+    questions = [list(prompt.messages) if isinstance(prompt, Filled) else prompt for _name, prompt in asked]
+    st.session_state["asked"] = (questions, list(dict.fromkeys(models)), params)
 
 
 def stop() -> None:
@@ -160,7 +162,7 @@ def layout(lanes: list[Lane]) -> list[tuple]:
         row = lanes[first : first + PER_ROW]
         for lane, column in zip(row, st.columns(len(row)), strict=True):
             with column.container(border=True):
-                shared.name(f"{lane.prompt} · {lane.model}" if lane.prompt else lane.model)
+                drawing.model_name(f"{lane.prompt} · {lane.model}" if lane.prompt else lane.model)
                 with st.container(height=200, border=False):
                     answer = st.empty()
                 places.append((answer, st.empty()))
@@ -179,7 +181,7 @@ def draw(lane: Lane, answer: object, figures: object) -> bool:
     else:
         answer.caption("no answer")
     rows, bad, why = figures_of(lane, running)
-    figures.html(shared.facts(rows, bad=bad, why=why))
+    figures.html(drawing.facts(rows, bad=bad, why=why))
     return running
 
 

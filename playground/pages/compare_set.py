@@ -13,7 +13,7 @@ from lab.evals import code
 from lab.evals.spec import Spec
 from lab.show import charts, units
 from lab.show.text import one_line
-from playground.parts import shared
+from playground.parts import backend, choices, downloads, drawing, escape
 
 SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 SCORERS = ("label", "exact", "contains", "number", "fields")
@@ -24,7 +24,7 @@ OVER = ("stopped", "interrupted", "failed")
 
 def page() -> None:
     """The form, the plan, what runs, what came."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     form(lab)
     planned(lab)
     progress()
@@ -33,7 +33,7 @@ def page() -> None:
 
 def form(lab: Lab) -> None:
     """What to ask; pressing Plan makes a specification of it."""
-    saved = shared.saved_prompts()
+    saved = choices.prompts()
     left, right = st.columns(2)
     with left:
         picked = st.multiselect("Prompts", list(saved), key="grid_prompts", persist_state="session")
@@ -48,7 +48,7 @@ def form(lab: Lab) -> None:
     with right:
         models = st.multiselect(
             "Models",
-            shared.models(),
+            choices.models(),
             accept_new_options=True,
             key="grid_models",
             persist_state="session",
@@ -94,10 +94,10 @@ def form(lab: Lab) -> None:
     if not go:
         return
     st.session_state.pop("plan", None)
-    prompts = [[saved[name].name, [dict(one) for one in saved[name].messages]] for name in picked]
+    prompts = [[saved[name].name, [dict(message) for message in saved[name].messages]] for name in picked]
     prompts += [[named.strip(), written]] if written.strip() else []
     if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
-        st.warning(shared.said(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
+        st.warning(escape.markdown(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
         return
     content: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
     content |= {
@@ -110,7 +110,7 @@ def form(lab: Lab) -> None:
         spec = Spec.read(content)
         plan = lab.planned(spec).plan
     except (errors.LabError, ValueError) as odd:
-        st.warning(shared.said(odd), icon=":material/edit:")
+        st.warning(escape.markdown(odd), icon=":material/edit:")
         return
     st.session_state["plan"] = (spec, plan)
 
@@ -126,11 +126,11 @@ def upload() -> tuple[list[dict] | None, str | None]:
     if file is None:
         return None, None
     try:
-        found = EvalSet.parse(file.getvalue(), file.name)
+        cases = EvalSet.parse(file.getvalue(), file.name)
     except ValueError as odd:
         return None, str(odd)
-    st.caption(f"{len(found):,} cases")
-    return [case.content() for case in found], None
+    st.caption(f"{len(cases):,} cases")
+    return [case.content() for case in cases], None
 
 
 def planned(lab: Lab) -> None:
@@ -141,9 +141,10 @@ def planned(lab: Lab) -> None:
     with st.container(border=True):
         st.text(str(plan))
         rows = pd.DataFrame(plan.rows())
-        rows["usd"] = [units.dollars(one) for one in rows["usd"]]
+        rows["usd"] = [units.dollars(usd) for usd in rows["usd"]]
         rows["seconds"] = [
-            "unknown" if one is None or one != one else f"{one / plan.concurrency:,.0f}" for one in rows["seconds"]
+            "unknown" if seconds is None or seconds != seconds else f"{seconds / plan.concurrency:,.0f}"
+            for seconds in rows["seconds"]
         ]
         st.dataframe(rows.rename(columns={"usd": "cost", "based_on": "based on"}), hide_index=True, key="plan-table")
         start = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0)
@@ -152,30 +153,30 @@ def planned(lab: Lab) -> None:
             st.session_state["grid_shown"] = plan.name
     if start:
         try:
-            st.session_state["grid_shown"] = shared.jobs().start(spec)
+            st.session_state["grid_shown"] = backend.jobs().start(spec)
         except (errors.LabError, ValueError) as odd:
-            st.warning(shared.said(odd), icon=":material/edit:")
+            st.warning(escape.markdown(odd), icon=":material/edit:")
             return
         del st.session_state["plan"]
         st.rerun()
-    shared.as_code(code.comparing(spec, shared.path()), "experiment")
+    downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
 
 
 def progress() -> None:
     """What runs in the background, found again whoever started it."""
-    found = shared.jobs().listing()
-    if found.empty:
+    listing = backend.jobs().listing()
+    if listing.empty:
         return
-    shared.section("In the background", "They go on when this page is closed.")
-    active = bool(found["state"].isin(ACTIVE).any())
+    drawing.section("In the background", "They go on when this page is closed.")
+    active = bool(listing["state"].isin(ACTIVE).any())
     st.fragment(listed, run_every=1.0 if active else None)(active)
 
 
 def listed(active: bool) -> None:
     """A line each."""
-    jobs = shared.jobs()
-    found = jobs.listing()
-    for row in found.head(8).to_dict("records"):
+    jobs = backend.jobs()
+    listing = jobs.listing()
+    for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
             left = (
                 f", {units.seconds(row['seconds_left'])} left"
@@ -187,9 +188,9 @@ def listed(active: bool) -> None:
             failed = f", {row['failed']:,} failed" if row["failed"] else ""
             cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
             state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
-            said = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
+            line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
             share = row["done"] / row["total"] if row["total"] else 0.0
-            st.progress(min(1.0, share), text=f"{shared.said(row['name'])} · {shared.said(said)}", width=640)
+            st.progress(min(1.0, share), text=f"{escape.markdown(row['name'])} · {escape.markdown(line)}", width=640)
             name = row["name"]
             if row["state"] in ACTIVE:
                 st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
@@ -200,17 +201,17 @@ def listed(active: bool) -> None:
                 st.session_state["grid_shown"] = name
                 st.rerun()
         if row["message"]:
-            st.caption(shared.said(one_line(row["message"], 300)))
-    if active and not found["state"].isin(ACTIVE).any():
+            st.caption(escape.markdown(one_line(row["message"], 300)))
+    if active and not listing["state"].isin(ACTIVE).any():
         st.rerun()
 
 
 def again(name: str) -> None:
     """Go on with one; what stands in the way is said above the list."""
     try:
-        shared.jobs().resume(name)
+        backend.jobs().resume(name)
     except (errors.LabError, ValueError) as odd:
-        st.toast(shared.said(odd))
+        st.toast(escape.markdown(odd))
 
 
 def results(lab: Lab) -> None:
@@ -222,15 +223,15 @@ def results(lab: Lab) -> None:
         experiment = lab.experiment(name)
     except ValueError:
         return  # planned, and not begun
-    shared.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
+    drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
     summary = experiment.summary()
-    shared.table(experiment.table(), "grid", summary)
+    drawing.table(experiment.table(), "grid", summary)
     scored = summary[summary["score"].notna()]
     if not scored.empty:
         label = scored["prompt"] + " v" + scored["version"].astype(int).astype(str) + " · " + scored["model"]
         drawn = scored.assign(name=label, estimate=scored["score"], low=scored["score_low"], high=scored["score_high"])
         frame = drawn.assign(group=scored["model"])[["name", "estimate", "low", "high", "group"]]
-        shared.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
-    spec = shared.jobs().spec(name)
+        drawing.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
+    spec = backend.jobs().spec(name)
     if spec is not None and "plan" not in st.session_state:
-        shared.as_code(code.comparing(spec, shared.path()), "experiment")
+        downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")

@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab import metrics
 from lab.show import charts
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, filters
 
 BY = {
     "model": ("model",),
@@ -24,7 +24,7 @@ TOP = 12
 
 def page() -> None:
     """Spend over time, by group, waste, quality."""
-    book, narrow = shared.get_lab().ledger, filters.chosen()
+    book, narrow = backend.lab().ledger, filters.chosen()
     name = st.selectbox("By", list(BY), key="cost_by", bind="query-params", width=180)
     spend = metrics.spend(book, BY[name], **narrow)
     if spend.empty:
@@ -34,14 +34,14 @@ def page() -> None:
     if name != "tag":  # a call with two tags would count twice
         tiles(spend, waste)
     over = metrics.spend_over_time(book, BY[name][0], **narrow)
-    shared.section("Over time", "US dollars, as far as prices are known.")
-    shared.chart(
+    drawing.section("Over time", "US dollars, as far as prices are known.")
+    drawing.chart(
         charts.stacked(over, "cost", "group", "US dollars", format="$~g"), over, "spend-over-time", "Cost over time"
     )
     left, right = st.columns(2)
     with left:
-        shared.section(f"By {name}", "A good answer is one that came, passed its checks, and has no score below 1.")
-        shared.table(readable(spend, BY[name]), "spend", spend, height=320)
+        drawing.section(f"By {name}", "A good answer is one that came, passed its checks, and has no score below 1.")
+        drawing.table(readable(spend, BY[name]), "spend", spend, height=320)
     with right:
         wasted(waste)
     quality(metrics.quality(book, **narrow))
@@ -65,16 +65,16 @@ def readable(spend: pd.DataFrame, by: tuple[str, ...]) -> pd.DataFrame:
         {
             " ".join(by).replace("_", " "): named.astype(str).agg(" v".join, axis=1) if len(by) > 1 else named[by[0]],
             "calls": spend["calls"],
-            "cost": [metrics.money(one) for one in spend["cost"]],
-            "lost": [metrics.money(one) if one else "" for one in spend["cost_extra"]],
-            "per good answer": [metrics.money(one) if one == one else "–" for one in spend["cost_per_good"]],
+            "cost": [metrics.money(cost) for cost in spend["cost"]],
+            "lost": [metrics.money(lost) if lost else "" for lost in spend["cost_extra"]],
+            "per good answer": [metrics.money(cost) if cost == cost else "–" for cost in spend["cost_per_good"]],
         }
     )
 
 
 def wasted(waste: pd.DataFrame) -> None:
     """Of each group's money, what bought an answer and what did not."""
-    shared.section("What the money bought", "Hedge losers, repairs and failed calls apart; their cost is estimated.")
+    drawing.section("What the money bought", "Hedge losers, repairs and failed calls apart; their cost is estimated.")
     sums = waste.groupby("group")["cost"].sum().sort_values(ascending=False)
     shown = waste[waste["group"].isin(sums.index[:TOP]) & (waste["group"].map(sums) > 0)]
     if shown.empty:
@@ -83,13 +83,13 @@ def wasted(waste: pd.DataFrame) -> None:
     shown = shown.assign(share=shown["cost"] / shown["group"].map(sums))
     order = [group for group in sums.index[:TOP] if sums[group] > 0]
     drawn = charts.shares(shown, order, PARTS, title="share of the money")
-    shared.chart(drawn, waste, "waste", "Shares of the money by what it bought")
+    drawing.chart(drawn, waste, "waste", "Shares of the money by what it bought")
 
 
-def quality(found: pd.DataFrame) -> None:
+def quality(scores: pd.DataFrame) -> None:
     """Scores of experiments against what a call costs."""
-    known = found[found["cost"].notna()]
-    shared.section(
+    known = scores[scores["cost"].notna()]
+    drawing.section(
         "Quality against cost",
         "Prompts and models of experiments with scores. The line is what nothing cheaper does better.",
     )
@@ -97,7 +97,7 @@ def quality(found: pd.DataFrame) -> None:
         st.caption("No experiment has scores and known prices here: run one over an eval set on the Compare page.")
         return
     drawn = charts.frontier(known.assign(group=known["prompt"]))
-    shared.chart(drawn, found, "quality", "Score against dollars a call, with the efficient frontier")
+    drawing.chart(drawn, scores, "quality", "Score against dollars a call, with the efficient frontier")
 
 
 page()

@@ -9,7 +9,7 @@ import streamlit as st
 
 from lab import EvalSet, Lab, stats
 from lab.show import charts
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, escape, filters
 
 SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
@@ -17,7 +17,7 @@ COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 def page() -> None:
     """Runs, verdict, changes, sets."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     runs(lab)
     gate(lab)
     sets()
@@ -25,21 +25,21 @@ def page() -> None:
 
 def runs(lab: Lab) -> None:
     """The experiments on the ledger; one opens to its table."""
-    shared.section("Experiments", "Select one to see its table.")
-    found = lab.experiments()
+    drawing.section("Experiments", "Select one to see its table.")
+    listed = lab.experiments()
     chosen = filters.chosen()["experiment"]
-    found = found[found["experiment"] == chosen] if chosen else found
-    if found.empty:
+    listed = listed[listed["experiment"] == chosen] if chosen else listed
+    if listed.empty:
         st.caption("None yet: run one over a set on the Compare page, or with `lab.evaluate(...)`.")
         return
-    shown = found.assign(created_at=found["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
+    shown = listed.assign(created_at=listed["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
     shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})
     height = min(260, 40 + 35 * len(shown))
-    event = shared.table(shown, "experiments", found, on_select="rerun", selection_mode="single-row", height=height)
+    event = drawing.table(shown, "experiments", listed, on_select="rerun", selection_mode="single-row", height=height)
     if rows := event.selection.rows:
-        experiment = lab.experiment(found["experiment"].iloc[rows[0]])
+        experiment = lab.experiment(listed["experiment"].iloc[rows[0]])
         summary = experiment.summary()
-        shared.table(experiment.table(), "summary", summary)
+        drawing.table(experiment.table(), "summary", summary)
         drawn = summary[summary["score"].notna()]
         if not drawn.empty:
             named = drawn.assign(
@@ -54,7 +54,9 @@ def runs(lab: Lab) -> None:
 
 def gate(lab: Lab) -> None:
     """A candidate against a baseline."""
-    shared.section("Candidate against baseline", "Both answered the same cases of the same set, and were scored alike.")
+    drawing.section(
+        "Candidate against baseline", "Both answered the same cases of the same set, and were scored alike."
+    )
     listed = lab.evaluations()
     names = list(listed["name"])
     if len(names) < 2:
@@ -67,24 +69,24 @@ def gate(lab: Lab) -> None:
         after = st.selectbox("Candidate", others, key="after", bind="query-params", width=420)
         margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=130)
     if after is None:
-        st.caption(f"No other evaluation was asked the cases of {shared.said(before)}.")
+        st.caption(f"No other evaluation was asked the cases of {escape.markdown(before)}.")
         return
     try:
         verdict = lab.gate(before, after, margin / 100, keep=False)
     except ValueError as odd:
-        st.info(shared.said(odd), icon=":material/compare_arrows:")
+        st.info(escape.markdown(odd), icon=":material/compare_arrows:")
         return
     if not verdict.n:
         st.info("No case was answered by both.", icon=":material/compare_arrows:")
         return
-    said(verdict)
+    outcome(verdict)
     if st.button("Keep this verdict", help="Fallback(gate=...) goes by the last one that is kept", key="keep"):
         lab.gate(before, after, margin / 100)
         st.toast("The verdict is on the ledger")
     changes(lab, before, after)
 
 
-def said(verdict: stats.Verdict) -> None:
+def outcome(verdict: stats.Verdict) -> None:
     """The verdict: a word, a picture of the interval, the sentence."""
     st.badge(verdict.verdict, color=COLOUR[verdict.verdict])
     st.text(str(verdict).partition(": ")[2])
@@ -105,18 +107,20 @@ def said(verdict: stats.Verdict) -> None:
 
 def changes(lab: Lab, before: str, after: str) -> None:
     """The cases whose scores changed; one opens to both answers."""
-    found = lab.changed(before, after)
-    better, worse = int((found["difference"] > 0).sum()), int((found["difference"] < 0).sum())
-    shared.section(
+    changed = lab.changed(before, after)
+    better, worse = int((changed["difference"] > 0).sum()), int((changed["difference"] < 0).sum())
+    drawing.section(
         "The cases that changed", f"{worse:,} answers are worse, {better:,} are better. Select one to read both."
     )
-    if found.empty:
+    if changed.empty:
         return
-    shown = found[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(columns=shared.plain)
-    event = shared.table(shown, "changed", found, on_select="rerun", selection_mode="single-row", height=300)
+    shown = changed[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(
+        columns=drawing.column_name
+    )
+    event = drawing.table(shown, "changed", changed, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
-        row = found.iloc[rows[0]]
-        st.caption(f"case {shared.said(row['case_id'])}")
+        row = changed.iloc[rows[0]]
+        st.caption(f"case {escape.markdown(row['case_id'])}")
         question = (lab.texts(row["call_after"]) or {}).get("prompt")
         st.text(question or "")
         for column, name in zip(st.columns(2), ("before", "after"), strict=True):
@@ -127,13 +131,13 @@ def changes(lab: Lab, before: str, after: str) -> None:
 
 def sets() -> None:
     """The eval sets that come with the lab."""
-    shared.section("Eval sets")
+    drawing.section("Eval sets")
     rows = []
     for path in sorted(SETS.glob("*.jsonl")):
-        found = EvalSet.load(path)
-        clusters = len({case.cluster for case in found})
-        row = {"set": found.name, "cases": len(found), "clusters": clusters, "held out": found.held_out}
-        rows.append({**row, "about": found.about, "hash": found.hash})
+        eval_set = EvalSet.load(path)
+        clusters = len({case.cluster for case in eval_set})
+        row = {"set": eval_set.name, "cases": len(eval_set), "clusters": clusters, "held out": eval_set.held_out}
+        rows.append({**row, "about": eval_set.about, "hash": eval_set.hash})
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="sets")
 
 

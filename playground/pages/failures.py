@@ -11,7 +11,7 @@ import streamlit as st
 from lab import Breaker, Fallback, Hedge, Lab, Policy, Retry, Timeout, errors, metrics
 from lab.show import charts
 from lab.sim.faults import FAULTS
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, filters
 
 MOST = 20
 """Calls of one try."""
@@ -19,47 +19,49 @@ MOST = 20
 
 def page() -> None:
     """Kinds over time and by model, rate limits, breakers, the bench."""
-    lab, narrow = shared.get_lab(), filters.chosen()
-    found = metrics.failures(lab.ledger, **narrow)
-    if found.empty:
+    lab, narrow = backend.lab(), filters.chosen()
+    failures = metrics.failures(lab.ledger, **narrow)
+    if failures.empty:
         st.info(f"Nothing failed ({filters.words()}).", icon=":material/check:")
     else:
-        kinds(lab, found, narrow)
+        kinds(lab, failures, narrow)
     limits(metrics.rate_limits(lab.ledger, **narrow))
     breakers(lab)
     bench()
 
 
-def kinds(lab: Lab, found: pd.DataFrame, narrow: dict) -> None:
+def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict) -> None:
     """What users felt, over time, and beside it what retries recovered."""
     over = metrics.failures_over_time(lab.ledger, **narrow)
     if not over.empty:
-        shared.section("Calls that failed in the end", "By kind; failures that a retry recovered are not in it.")
+        drawing.section("Calls that failed in the end", "By kind; failures that a retry recovered are not in it.")
         drawn = charts.stacked(over, "calls", "kind", "failed calls", format="~d")
-        shared.chart(drawn, over, "failures-over-time", "Failed calls over time by kind")
-    shared.section("By model and kind", "`recovered` counts requests that failed so in calls that ended well.")
-    shown = found.assign(kind=found["kind"].str.replace("_", " "), detail=found["detail"].str.replace("_", " "))
-    shared.table(shown, "failures", found, height=280)
+        drawing.chart(drawn, over, "failures-over-time", "Failed calls over time by kind")
+    drawing.section("By model and kind", "`recovered` counts requests that failed so in calls that ended well.")
+    shown = failures.assign(
+        kind=failures["kind"].str.replace("_", " "), detail=failures["detail"].str.replace("_", " ")
+    )
+    drawing.table(shown, "failures", failures, height=280)
 
 
-def limits(found: pd.DataFrame) -> None:
+def limits(limited: pd.DataFrame) -> None:
     """Requests that were told to come more slowly."""
-    shared.section("Rate limits", "Requests that were answered with 429.")
-    if found.empty:
+    drawing.section("Rate limits", "Requests that were answered with 429.")
+    if limited.empty:
         st.caption("None.")
         return
-    drawn = charts.stacked(found, "requests", "model", "requests", format="~d")
-    shared.chart(drawn, found, "rate-limits", "Requests over the rate limit, over time by model")
+    drawn = charts.stacked(limited, "requests", "model", "requests", format="~d")
+    drawing.chart(drawn, limited, "rate-limits", "Requests over the rate limit, over time by model")
 
 
 def breakers(lab: Lab) -> None:
     """What this server's policies hold; other processes have their own."""
-    shared.section("Breakers and queues", "Of this server, right now. Scripts and notebooks have their own.")
+    drawing.section("Breakers and queues", "Of this server, right now. Scripts and notebooks have their own.")
     state = lab.state()
     if state.empty:
         st.caption("No model was called from here yet.")
     else:
-        shared.table(state, "breakers")
+        drawing.table(state, "breakers")
 
 
 @st.cache_resource(show_spinner=False)
@@ -70,7 +72,7 @@ def aside() -> Lab:
 
 def bench() -> None:
     """A policy against faults: each call, each attempt."""
-    shared.section(
+    drawing.section(
         "Try a policy", "Simulated calls with the faults you choose, on a ledger of their own: they are in no figure."
     )
     with st.form("bench", border=True):
@@ -124,13 +126,13 @@ def trial(policy: Policy, model: str, many: int) -> list[str]:
 def outcome(calls: list[str], policy: Policy) -> None:
     """How it went, in a line; then every call with its attempts."""
     traces = [aside().trace(call) for call in calls]
-    good = sum(one.call["status"] == "ok" for one in traces)
-    requests = sum(len(one.attempts) for one in traces)
+    good = sum(trace.call["status"] == "ok" for trace in traces)
+    requests = sum(len(trace.attempts) for trace in traces)
     st.markdown(f"**{good} of {len(traces)} calls succeeded, with {requests} requests.**")
     with st.expander("The policy, outermost first"):
         st.html(policy.explain()._repr_html_())
-    for one in traces:
-        st.html(one._repr_html_())
+    for trace in traces:
+        st.html(trace._repr_html_())
 
 
 page()

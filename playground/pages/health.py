@@ -10,7 +10,7 @@ import streamlit as st
 from lab import Lab, metrics
 from lab.metrics import alerts
 from lab.show import units
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, escape, filters
 
 EVERY = 5
 """Seconds between two looks."""
@@ -25,22 +25,22 @@ def page() -> None:
 @st.fragment(run_every=EVERY)
 def figures() -> None:
     """What is drawn again."""
-    lab, narrow = shared.get_lab(), filters.chosen()
+    lab, narrow = backend.lab(), filters.chosen()
     span = st.session_state.get("span") or DEFAULT
     narrow["since"] = metrics.since_of(span)
     watch(lab)
     whole = metrics.metrics(lab.ledger, by=("lane",), **narrow)
-    found = metrics.metrics(lab.ledger, by=("model",), **narrow)
+    by_model = metrics.metrics(lab.ledger, by=("model",), **narrow)
     now = f"{datetime.now(UTC):%H:%M:%S} UTC"
-    if found.empty:
+    if by_model.empty:
         st.caption(f"{now}: no call in the last {span} ({filters.words()}).")
         return
     st.caption(f"{now}: the last {span}; {filters.words()}. Looked at again every {EVERY} seconds.")
-    tiles(whole, found)
-    shared.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
-    shown = metrics.readable(found)
-    shared.table(shown, "health", found)
-    out = int(found["saturated"].sum()), int(found["cached"].sum())
+    tiles(whole, by_model)
+    drawing.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
+    shown = metrics.readable(by_model)
+    drawing.table(shown, "health", by_model)
+    out = int(by_model["saturated"].sum()), int(by_model["cached"].sum())
     st.caption(f"Times leave out {out[0]:,} answers of a saturated client and {out[1]:,} out of the store.")
 
 
@@ -55,28 +55,28 @@ def firing(path: str, _lab: Lab) -> tuple[list[alerts.Alert], str | None]:
 
 def watch(lab: Lab) -> None:
     """What fires, or that nothing does."""
-    found, wrong = firing(str(lab.path), lab)
+    fired, wrong = firing(str(lab.path), lab)
     if wrong:
-        st.warning(f"The alerts' rules can't be used: {shared.said(wrong)}", icon=":material/rule:")
-    for one in found:
+        st.warning(f"The alerts' rules can't be used: {escape.markdown(wrong)}", icon=":material/rule:")
+    for alert in fired:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
-            st.badge(shared.said(one.name), icon=":material/notifications_active:", color="red")
-            st.text(one.message)
-    if not found and not wrong:
+            st.badge(escape.markdown(alert.name), icon=":material/notifications_active:", color="red")
+            st.text(alert.message)
+    if not fired and not wrong:
         st.badge("No alert fires", icon=":material/check:", color="green")
 
 
-def tiles(whole: pd.DataFrame, found: pd.DataFrame) -> None:
+def tiles(whole: pd.DataFrame, by_model: pd.DataFrame) -> None:
     """The sums over all models."""
     calls, ended = whole["calls"].sum(), whole["ended"].sum()
     cells = st.columns(4)
     cells[0].metric("Calls", f"{calls:,}")
     good = 1 - whole["failed"].sum() / ended if ended else float("nan")
     cells[1].metric("Success", f"{good:.1%}" if ended else "–")
-    slow = found.loc[found["elapsed_p95"].idxmax()] if found["elapsed_p95"].notna().any() else None
-    said = "too few" if slow is None else units.seconds(slow["elapsed_p95"])
-    cells[2].metric("Slowest model's p95", said, help=None if slow is None else shared.said(slow["model"]))
-    cells[3].metric("Spent", metrics.money(found["cost"].fillna(0).sum()), help="As far as prices are known")
+    slow = by_model.loc[by_model["elapsed_p95"].idxmax()] if by_model["elapsed_p95"].notna().any() else None
+    p95 = "too few" if slow is None else units.seconds(slow["elapsed_p95"])
+    cells[2].metric("Slowest model's p95", p95, help=None if slow is None else escape.markdown(slow["model"]))
+    cells[3].metric("Spent", metrics.money(by_model["cost"].fillna(0).sum()), help="As far as prices are known")
     cells = st.columns(4)
     oldest = whole["oldest_waiting"].max()
     waiting = int(whole["waiting"].sum())

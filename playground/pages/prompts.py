@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from lab import Lab, metrics
-from playground.parts import shared
+from playground.parts import backend, drawing, escape
 
 
 def page() -> None:
     """One prompt: versions, diff, results, labels."""
-    lab = shared.get_lab()
+    lab = backend.lab()
     listed = lab.prompts()
     if listed.empty:
         st.info(
@@ -34,7 +34,7 @@ def page() -> None:
 
 def versions(mine: pd.DataFrame) -> None:
     """A row a version, newest first."""
-    shared.section("Versions", "A version is its content: edited in place, it is a new one.")
+    drawing.section("Versions", "A version is its content: edited in place, it is a new one.")
     shown = pd.DataFrame(
         {
             "version": mine["version"],
@@ -44,46 +44,50 @@ def versions(mine: pd.DataFrame) -> None:
             "hash": mine["hash"],
         }
     )
-    shared.table(shown, "versions", mine)
+    drawing.table(shown, "versions", mine)
 
 
 def results(lab: Lab, name: str) -> None:
     """The figures of each version, model by model."""
     by = ("prompt_version", "model")
-    found = metrics.metrics(lab.ledger, by=by, prompt=name)
-    shared.section("Results by version", "Of all calls with it. Intervals are in brackets (95 %).")
-    if found.empty:
+    figures = metrics.metrics(lab.ledger, by=by, prompt=name)
+    drawing.section("Results by version", "Of all calls with it. Intervals are in brackets (95 %).")
+    if figures.empty:
         st.caption("No call yet.")
         return
-    found = found.sort_values(["prompt_version", "model"], ascending=[False, True])
+    figures = figures.sort_values(["prompt_version", "model"], ascending=[False, True])
     worth = metrics.quality(lab.ledger, prompt=name).set_index(["version", "model"])
-    shown = metrics.readable(found, by).rename(columns=shared.plain)
+    shown = metrics.readable(figures, by).rename(columns=drawing.column_name)
     scores = []
-    for version, model in found[list(by)].itertuples(index=False):
+    for version, model in figures[list(by)].itertuples(index=False):
         row = worth.loc[(version, model)] if (version, model) in worth.index else None
         scores.append("" if row is None else metrics.share(row["score"], row["low"], row["high"]))
     if any(scores):
         shown.insert(4, "score", scores)
-    shared.table(shown, "results-by-version", found)
+    drawing.table(shown, "results-by-version", figures)
 
 
 def changes(lab: Lab, name: str, numbers: list[int]) -> None:
     """Two versions against each other."""
-    shared.section("What changed")
+    drawing.section("What changed")
     with st.container(horizontal=True):
         new = st.selectbox("Version", numbers, key="new", width=120)
-        others = [one for one in numbers if one != new]
+        others = [number for number in numbers if number != new]
         old = st.selectbox("against", others, key="old", width=120) if others else None
     now = lab.prompt(name, version=new)
     if old is None:
-        st.code("\n".join(f"[{one['role']}]\n{one['content']}" for one in now.messages), language=None, wrap_lines=True)
+        st.code(
+            "\n".join(f"[{message['role']}]\n{message['content']}" for message in now.messages),
+            language=None,
+            wrap_lines=True,
+        )
         return
     st.code(lab.prompt(name, version=old).diff(now) or "nothing", language="diff", wrap_lines=True)
 
 
 def labels(lab: Lab, name: str, numbers: list[int]) -> None:
     """Let a label point somewhere."""
-    shared.section("Labels", "`lab.prompt(name, label=...)` gets the version that a label points at.")
+    drawing.section("Labels", "`lab.prompt(name, label=...)` gets the version that a label points at.")
     with st.form("label", border=False):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             label = st.text_input("Label", "production", key="label", width=180)
@@ -93,9 +97,9 @@ def labels(lab: Lab, name: str, numbers: list[int]) -> None:
         try:
             lab.label(name, label, version=version)
         except ValueError as odd:
-            st.warning(shared.said(odd))
+            st.warning(escape.markdown(odd))
         else:
-            st.toast(f"{shared.said(label)} points at version {version} now")
+            st.toast(f"{escape.markdown(label)} points at version {version} now")
             st.rerun()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
 from lab import metrics
 from lab.show import charts
 from lab.show.text import one_line
-from playground.parts import filters, shared
+from playground.parts import backend, drawing, filters
 
 MEASURES = {"elapsed": "Waited in all", "latency": "The answering request", "ttft": "First token"}
 BY = ("model", "prompt_name", "user", "tag", "experiment", "day")
@@ -16,7 +18,7 @@ BY = ("model", "prompt_name", "user", "tag", "experiment", "day")
 
 def page() -> None:
     """Curves and percentiles, phases, stragglers, rescues."""
-    book, narrow = shared.get_lab().ledger, filters.chosen()
+    book, narrow = backend.lab().ledger, filters.chosen()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.segmented_control(
             "Time",
@@ -28,7 +30,7 @@ def page() -> None:
             bind="query-params",
         )
         by = st.selectbox(
-            "A line for each", BY, key="tail_by", bind="query-params", width=180, format_func=shared.plain
+            "A line for each", BY, key="tail_by", bind="query-params", width=180, format_func=drawing.column_name
         )
     curves = metrics.curves(book, measure, by, **narrow)
     if curves.empty:
@@ -37,17 +39,17 @@ def page() -> None:
     st.caption(counted(metrics.left_out(book, **narrow)))
     left, right = st.columns(2)
     with left:
-        shared.section("How many had their answer by when", "Every step up is a tenth of those still waiting.")
-        shared.chart(charts.curves(curves), curves, "curves", "Distribution of the time, a line a group")
+        drawing.section("How many had their answer by when", "Every step up is a tenth of those still waiting.")
+        drawing.chart(charts.curves(curves), curves, "curves", "Distribution of the time, a line a group")
     with right:
         ladder = metrics.percentiles(book, measure, by, **narrow)
         ladder = ladder[ladder["group"].isin(curves["group"])]
-        shared.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
-        shared.chart(charts.ladder(ladder), ladder, "percentiles", "Percentiles with intervals")
+        drawing.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
+        drawing.chart(charts.ladder(ladder), ladder, "percentiles", "Percentiles with intervals")
     phases = metrics.phases(book, by, **narrow)
     phases = phases[phases["group"].isin(curves["group"])]
-    shared.section("Where the time went", "On average, of all answers and of the slowest twentieth.")
-    shared.chart(charts.phases(phases), phases, "phases", "Average seconds in each phase of a call")
+    drawing.section("Where the time went", "On average, of all answers and of the slowest twentieth.")
+    drawing.chart(charts.phases(phases), phases, "phases", "Average seconds in each phase of a call")
     stragglers(metrics.stragglers(book, measure, **narrow))
     rescues(metrics.rescues(book, **narrow))
 
@@ -59,42 +61,47 @@ def counted(left: dict[str, int]) -> str:
     return f"{left['answers']:,} answers" + (f"; left out: {' and '.join(out)}" if out else "; none is left out")
 
 
-def stragglers(found: pd.DataFrame) -> None:
+def stragglers(slowest: pd.DataFrame) -> None:
     """The slowest; one that is selected is opened."""
-    shared.section("The slowest", "Select one to open it.")
+    drawing.section("The slowest", "Select one to open it.")
     shown = pd.DataFrame(
         {
-            "when (UTC)": found["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
-            "model": found["model"],
-            "seconds": found["seconds"].round(2),
-            "x its median": found["times"].round(1),
-            "attempts": found["n_attempts"],
-            "hedged": found["hedged"],
-            "prompt": [one_line(text, 120) if isinstance(text, str) else "" for text in found["prompt"]],
+            "when (UTC)": slowest["started_at"].dt.strftime("%Y-%m-%d %H:%M:%S"),
+            "model": slowest["model"],
+            "seconds": slowest["seconds"].round(2),
+            "x its median": slowest["times"].round(1),
+            "attempts": slowest["n_attempts"],
+            "hedged": slowest["hedged"],
+            "prompt": [one_line(text, 120) if isinstance(text, str) else "" for text in slowest["prompt"]],
         }
     )
-    event = shared.table(shown, "stragglers", found, on_select="rerun", selection_mode="single-row", height=300)
+    event = drawing.table(shown, "stragglers", slowest, on_select="rerun", selection_mode="single-row", height=300)
     if rows := event.selection.rows:
-        shared.open_call(found["call_id"].iloc[rows[0]])
+        st.switch_page(Path(__file__).with_name("calls.py"), query_params={"call": slowest["call_id"].iloc[rows[0]]})
 
 
-def rescues(found: pd.DataFrame) -> None:
+def rescues(rescued: pd.DataFrame) -> None:
     """What hedges, timeouts and fallbacks did."""
-    shared.section(
+    drawing.section(
         "What hedges, timeouts and fallbacks did", "How many calls had one, and ended well; and what it cost."
     )
-    if found.empty:
+    if rescued.empty:
         st.caption("None was needed.")
         return
     shown = pd.DataFrame(
         {
-            **{"model": found["model"], "what": found["what"], "requests": found["requests"], "calls": found["calls"]},
-            "ended well": [f"{one:.1%}" for one in found["ok"] / found["calls"]],
-            "answered": [f"{one:.1%}" for one in found["won"] / found["requests"]],
-            "cost of the others": [metrics.money(one) for one in found["cost"]],
+            **{
+                "model": rescued["model"],
+                "what": rescued["what"],
+                "requests": rescued["requests"],
+                "calls": rescued["calls"],
+            },
+            "ended well": [f"{share:.1%}" for share in rescued["ok"] / rescued["calls"]],
+            "answered": [f"{share:.1%}" for share in rescued["won"] / rescued["requests"]],
+            "cost of the others": [metrics.money(cost) for cost in rescued["cost"]],
         }
     )
-    shared.table(shown, "rescues", found)
+    drawing.table(shown, "rescues", rescued)
 
 
 page()

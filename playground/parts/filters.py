@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from lab import metrics
-from playground.parts import shared
+from playground.parts import choices, escape
 
 KEYS = ("span", "model", "prompt", "experiment", "user", "tag")
 _LABELS = {"model": "Model", "prompt": "Prompt", "experiment": "Experiment", "user": "User", "tag": "Tag"}
@@ -18,7 +18,7 @@ def bar(*, shown: bool) -> None:
     """The choices, in a row above the page; `shown=False` keeps them for the other pages."""
     if not shown:
         return
-    names = shared.names()
+    names = choices.names()
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         st.selectbox(
             "Time",
@@ -45,13 +45,13 @@ def bar(*, shown: bool) -> None:
 
 def chosen(*but: str) -> dict[str, Any]:
     """The filters as `lab.metrics` takes them, those named apart left out."""
-    found = {key: st.session_state.get(key) or None for key in _LABELS if key not in but}
+    narrow = {key: st.session_state.get(key) or None for key in _LABELS if key not in but}
     span = st.session_state.get("span") if "span" not in but else None
-    return {**found, "since": metrics.since_of(span)}
+    return {**narrow, "since": metrics.since_of(span)}
 
 
 def words() -> str:
     """The filters in words, for a place that reads Markdown."""
-    parts_ = [f"last {st.session_state['span']}"] if st.session_state.get("span") else []
-    parts_ += [f"{key} {st.session_state[key]}" for key in _LABELS if st.session_state.get(key)]
-    return ", ".join(shared.said(one) for one in parts_) or "all calls"
+    phrases = [f"last {st.session_state['span']}"] if st.session_state.get("span") else []
+    phrases += [f"{key} {st.session_state[key]}" for key in _LABELS if st.session_state.get(key)]
+    return ", ".join(escape.markdown(phrase) for phrase in phrases) or "all calls"

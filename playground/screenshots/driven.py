@@ -26,9 +26,9 @@ def chromium() -> Iterator[Browser]:
     """Debian's Chromium, without a window."""
     assert CHROMIUM, "chromium is missing (Debian: apt install chromium)"
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield made
-        made.close()
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @contextmanager

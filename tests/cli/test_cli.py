@@ -41,11 +41,11 @@ def test_ask_reads_standard_input_and_takes_a_system_message() -> None:
     assert code == 0
     assert out.startswith("This is steady, a simulation.")
     with Lab() as lab:
-        assert [one["role"] for one in lab.texts(lab.calls()["call_id"][0])["messages"]] == ["system", "user"]
+        assert [message["role"] for message in lab.texts(lab.calls()["call_id"][0])["messages"]] == ["system", "user"]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (("ask", "hi", "-m", "nonsense"), "unsupported: no provider is known for model 'nonsense'"),
         (("ask", "hi", "-m", "gpt-4o-mini"), "auth: no key for gpt-4o-mini: set OPENAI_API_KEY"),
@@ -54,10 +54,10 @@ def test_ask_reads_standard_input_and_takes_a_system_message() -> None:
         (("calls", "--status", "bad"), "usage: status='bad': one of running, ok, failed, cancelled"),
     ],
 )
-def test_a_failure_is_one_sentence(words: tuple[str, ...], said: str) -> None:
+def test_a_failure_is_one_sentence(words: tuple[str, ...], sentence: str) -> None:
     code, out, err = run(*words)
     assert (code, out) == (1, "")
-    assert err.startswith(said)
+    assert err.startswith(sentence)
     assert err.count("\n") == 1
 
 
@@ -149,14 +149,14 @@ def test_compare_can_say_what_it_would_take_and_stop(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "sentence"),
     [
         (["--budget", "0.00001"], "over the budget"),
         (["--scorer", "best"], "scorer 'best': one of exact, label"),
         (["--set", "missing.jsonl"], "no eval set can be read from it"),
     ],
 )
-def test_what_can_not_be_compared_is_one_sentence(tmp_path: Path, words: list[str], said: str) -> None:
+def test_what_can_not_be_compared_is_one_sentence(tmp_path: Path, words: list[str], sentence: str) -> None:
     code, out, err = here("compare", _prompt(tmp_path), "-m", "sim/instant", "--set", _set(tmp_path, 5), *words)
     assert (code, out) == (1, "")
-    assert said in err
+    assert sentence in err

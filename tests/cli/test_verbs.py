@@ -50,9 +50,9 @@ def test_one_call_is_traced(db: str) -> None:
 def test_export_and_prune(db: str, tmp_path: Path) -> None:
     code, out, _ = run("export", "calls", str(tmp_path / "c.parquet"), "--model", "groq/llama", "--db", db)
     assert code == 0
-    found = pd.read_parquet(tmp_path / "c.parquet")
-    assert out == f"{len(found):,} calls in {tmp_path / 'c.parquet'}\n"
-    assert set(found["model"]) == {"groq/llama"}
+    exported = pd.read_parquet(tmp_path / "c.parquet")
+    assert out == f"{len(exported):,} calls in {tmp_path / 'c.parquet'}\n"
+    assert set(exported["model"]) == {"groq/llama"}
     nowhere = str(tmp_path / "none" / "c.csv")
     assert run("export", "calls", nowhere, "--db", db)[2].startswith(f"usage: {nowhere} can't be written")
     assert "would be removed" in run("prune", "--older-than", "20 d", "--dry-run", "--db", db)[1]

@@ -22,8 +22,8 @@ HOSTILE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -57,8 +57,8 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with chromium() as made:
-        yield made
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,23 @@ def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
         assert faint == [], name
 
 
+def test_one_of_the_slowest_opens_as_a_call(watched: Watched) -> None:
+    page = watched.page
+    visit(page, "Tails")
+    canvas = page.locator("[data-testid=stDataFrame]").filter(has=page.locator("canvas")).first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    assert box
+    page.mouse.click(box["x"] + 15, box["y"] + 55)
+    page.wait_for_url("**/calls?*call=*", timeout=30_000)
+    expect(page.get_by_text(PAGES["Calls"]).first).to_be_attached(timeout=60_000)
+
+
 _TEXTS = """() => {
     // of every text in the page's main part: its colour as it is seen, and what is behind it
     const parse = (colour) => (colour.match(/[\\d.]+/g) || []).map(Number);
-    const over = (front, back, alpha) => front.slice(0, 3).map((one, at) => one * alpha + back[at] * (1 - alpha));
-    const found = [];
+    const over = (front, back, alpha) => front.slice(0, 3).map((level, at) => level * alpha + back[at] * (1 - alpha));
+    const texts = [];
     const walker = document.createTreeWalker(document.querySelector('[data-testid=stMain]'), NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
         const node = walker.currentNode, box = node.parentElement;
@@ -121,9 +133,9 @@ _TEXTS = """() => {
         for (const colour of backs.reverse()) back = over(colour, back, colour[3] ?? 1);
         const front = parse(getComputedStyle(box).color);
         const seen = over(front, back, (front[3] ?? 1) * alpha);
-        found.push([node.textContent.trim().slice(0, 40), `rgb(${seen})`, `rgb(${back})`]);
+        texts.push([node.textContent.trim().slice(0, 40), `rgb(${seen})`, `rgb(${back})`]);
     }
-    return found;
+    return texts;
 }"""
 
 
@@ -219,16 +231,17 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
     expect(other.get_by_text(re.compile("done: 120 of 120 cells"))).to_be_visible(timeout=90_000)
     other.close()
     with Lab(ledger) as lab:
-        found = lab.calls(limit=None, model="sim/medium")
-        assert len(found) <= 120 + 16, "what was answered is not asked again"
+        calls = lab.calls(limit=None, model="sim/medium")
+        assert len(calls) <= 120 + 16, "what was answered is not asked again"
         spec = lab.ledger.rows("SELECT spec FROM jobs")[0][0]
         assert json.loads(spec)["models"] == ["sim/medium"]
 
 
 def test_from_elsewhere_nothing_is_seen_without_the_password(browser: Browser, tmp_path: Path) -> None:
-    """Listening on every address: a question for the password on every page, and nothing else."""
+    """Listening on every address: a question for the password on every page, the first that is opened too, and nothing
+    else."""
     with playground(tmp_path / "lab.db", HOST="0.0.0.0", LAB_PASSWORD="planted-password") as address:
-        for path in ("", "/calls", "/cost"):
+        for path in ("/calls", "", "/cost"):
             page = browser.new_page()
             page.goto(address + path)
             expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=60_000)

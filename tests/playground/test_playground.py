@@ -17,10 +17,11 @@ from streamlit.testing.v1 import AppTest
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors, metrics
 from lab.jobs.background import Jobs
-from playground.parts import access, shared
+from playground.front import access
+from playground.parts import backend, drawing, escape
 from tests.servers import RawServer, answer
 
-PAGES = Path(shared.__file__).parents[1] / "pages"
+PAGES = Path(backend.__file__).parents[1] / "pages"
 
 
 @pytest.fixture(autouse=True)
@@ -44,21 +45,21 @@ _working: list[Jobs] = []
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Lab:
     """The Lab behind the pages, answering from a function."""
-    made = _opened["lab"] = Lab(provider=lambda call: f"{call.model} says: {call.messages[-1]['content']}")
-    serve(made, monkeypatch)
-    return made
+    behind = _opened["lab"] = Lab(provider=lambda call: f"{call.model} says: {call.messages[-1]['content']}")
+    serve(behind, monkeypatch)
+    return behind
 
 
-def serve(made: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def serve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pages be those of a server with this Lab."""
 
     @functools.cache
     def worker(_lab: Lab) -> Jobs:
-        _working.append(Jobs(made))
+        _working.append(Jobs(lab))
         return _working[-1]
 
-    monkeypatch.setattr(shared, "_open", lambda: made)
-    monkeypatch.setattr(shared, "_jobs", worker)
+    monkeypatch.setattr(backend, "_open", lambda: lab)
+    monkeypatch.setattr(backend, "_jobs", worker)
 
 
 def page(name: str, **state: object) -> AppTest:
@@ -73,7 +74,7 @@ def page(name: str, **state: object) -> AppTest:
 def shown(at: AppTest) -> str:
     """All that the page says."""
     kinds = (at.text, at.caption, at.info, at.warning, at.error, at.get("html"), at.markdown, at.metric)
-    told = "\n".join(str(getattr(one, "value", None) or one.proto.body) for kind in kinds for one in kind)
+    told = "\n".join(str(getattr(element, "value", None) or element.proto.body) for kind in kinds for element in kind)
     return re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", told)
 
 
@@ -96,7 +97,7 @@ def test_compare_runs_every_model_and_records_each(lab: Lab) -> None:
 def test_one_model_that_fails_leaves_the_others_alone(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one says why; the others answer."""
     with Lab(lab.path) as real:
-        monkeypatch.setattr(shared, "_open", lambda: real)
+        monkeypatch.setattr(backend, "_open", lambda: real)
         at = page("compare.py")
         at.multiselect(key="models").set_value(["sim/nothing", "local/smollm2"])
         at.button[0].click().run()
@@ -120,9 +121,9 @@ def test_parameters_and_a_system_message_are_sent(lab: Lab) -> None:
     at.number_input(key="max_tokens").set_value(77)
     at.multiselect(key="models").set_value(["sim/steady"])
     at.button[0].click().run()
-    said = lab.texts(lab.calls()["call_id"][0])
-    assert [one["role"] for one in said["messages"]] == ["system", "user"]
-    assert said["config"]["params"] == {"max_tokens": 77}
+    texts = lab.texts(lab.calls()["call_id"][0])
+    assert [message["role"] for message in texts["messages"]] == ["system", "user"]
+    assert texts["config"]["params"] == {"max_tokens": 77}
 
 
 def test_calls_is_empty_at_first_and_says_so(lab: Lab) -> None:
@@ -165,7 +166,7 @@ def test_a_ledger_that_can_not_be_used_is_one_sentence(monkeypatch: pytest.Monke
 
 
 def test_figures_are_escaped() -> None:
-    drawn = shared.facts({"<b>": "<script>alert(1)</script>"}, why="<img src=x>")
+    drawn = drawing.facts({"<b>": "<script>alert(1)</script>"}, why="<img src=x>")
     assert "<script>" not in drawn
     assert "<img" not in drawn
 
@@ -177,7 +178,7 @@ def test_a_call_whose_words_were_not_kept_says_so(lab: Lab) -> None:
     at.query_params["call"] = call_id
     at.run()
     assert not at.exception
-    assert any("were not kept" in one.value for one in at.caption)
+    assert any("were not kept" in caption.value for caption in at.caption)
     assert "secret" not in shown(at)
 
 
@@ -191,8 +192,8 @@ def test_a_secret_that_a_provider_echoes_is_on_no_page(lab: Lab, server: RawServ
     at.query_params["call"] = lab.calls()["call_id"][0]
     at.run()
     assert not at.exception
-    tables = "".join(one.value.to_csv() for one in at.dataframe)
-    told = f"{shown(at)}{tables}{[one.value for one in at.json]}{[one.value for one in at.caption]}"
+    tables = "".join(table.value.to_csv() for table in at.dataframe)
+    told = f"{shown(at)}{tables}{[json.value for json in at.json]}{[caption.value for caption in at.caption]}"
     assert "Incorrect API key provided: [redacted]" in told
     assert secret not in told
 
@@ -201,7 +202,7 @@ READING = ("tails.py", "cost.py", "failures.py", "calls.py", "prompts.py", "eval
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "sentence"),
     [
         ("tails.py", "No answer with a time"),
         ("cost.py", "No call (all calls)"),
@@ -211,18 +212,18 @@ READING = ("tails.py", "cost.py", "failures.py", "calls.py", "prompts.py", "eval
         ("health.py", "No alert fires"),
     ],
 )
-def test_an_empty_ledger_says_what_to_do(lab: Lab, name: str, said: str) -> None:
+def test_an_empty_ledger_says_what_to_do(lab: Lab, name: str, sentence: str) -> None:
     at = page(name)
-    assert said in shown(at) + "".join(one.proto.body for one in at.get("badge")) + str(at.main)
+    assert sentence in shown(at) + "".join(badge.proto.body for badge in at.get("badge")) + str(at.main)
 
 
 @pytest.fixture
 def month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """A month of traffic behind the pages."""
     ledgers.make(tmp_path / "month.db", 3000)
-    with Lab(tmp_path / "month.db") as made:
-        serve(made, monkeypatch)
-        yield made
+    with Lab(tmp_path / "month.db") as opened:
+        serve(opened, monkeypatch)
+        yield opened
 
 
 @pytest.mark.parametrize("name", READING)
@@ -266,19 +267,21 @@ def test_an_experiment_is_planned_then_run_and_found_again(lab: Lab) -> None:
     assert lab.count() == 0
     click(at, "Start")
     assert not at.exception
-    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else shared.jobs().listing()["name"][0]
+    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else backend.jobs().listing()["name"][0]
     end = time.monotonic() + 30
-    while shared.jobs().listing()["state"][0] != "done":
-        assert time.monotonic() < end, shared.jobs().listing().to_string()
+    while backend.jobs().listing()["state"][0] != "done":
+        assert time.monotonic() < end, backend.jobs().listing().to_string()
         time.sleep(0.05)
     other = page("compare.py", mode="Over a set", grid_shown=name)
-    assert any(shared.said(name) in one.proto.text and "120 of 120" in one.proto.text for one in other.get("progress"))
+    assert any(
+        escape.markdown(name) in bar.proto.text and "120 of 120" in bar.proto.text for bar in other.get("progress")
+    )
     assert other.dataframe[0].value["done"].tolist() == ["120"]
     assert lab.count() == 120
 
 
 def click(at: AppTest, label: str) -> None:
-    next(one for one in at.button if one.label == label).click().run()
+    next(button for button in at.button if button.label == label).click().run()
 
 
 def test_a_plan_over_the_budget_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,7 +299,7 @@ def test_ratings_are_kept_and_the_page_does_not_say_whose_they_are(lab: Lab) -> 
     lab.compare("say {{n}}", ["model-one", "model-two"], [{"id": "a", "input": "1"}], name="pair", progress=None)
     at = page("compare.py", mode="Rate blind")
     assert "0 of 1 pairs rated" in at.get("progress")[0].proto.text
-    texts = "".join(one.value for one in at.text) + "".join(one.value for one in at.caption)
+    texts = "".join(text.value for text in at.text) + "".join(caption.value for caption in at.caption)
     assert "model-one" not in texts.replace("model-one says: say 1", "")
     click(at, "Both are good")
     assert lab.ratings("pair")["both"].tolist() == [1]
@@ -344,7 +347,7 @@ def test_what_is_this_machine_alone(address: str, alone: bool) -> None:
 
 
 def test_what_is_said_is_never_markup() -> None:
-    """Whatever a place that reads Markdown is told goes through `shared.said`, or is a number or a fixed text."""
+    """Whatever a place that reads Markdown is told goes through `escape.markdown`, or is a number or a fixed text."""
     told = {"info", "warning", "error", "success", "caption", "toast", "progress", "markdown", "badge", "subheader"}
     for path in PAGES.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -352,7 +355,9 @@ def test_what_is_said_is_never_markup() -> None:
                 continue
             texts = [*node.args[:1], *(word.value for word in node.keywords if word.arg in ("text", "help"))]
             for text in texts:
-                loose = [one.value for one in ast.walk(text) if isinstance(one, ast.FormattedValue) and not _safe(one)]
+                loose = [
+                    part.value for part in ast.walk(text) if isinstance(part, ast.FormattedValue) and not _safe(part)
+                ]
                 assert loose == [], f"{path.name}:{node.lineno}: {ast.unparse(text)}"
                 assert not (isinstance(text, ast.Call) and ast.unparse(text.func) == "str"), (
                     f"{path.name}:{node.lineno}"
@@ -360,7 +365,7 @@ def test_what_is_said_is_never_markup() -> None:
 
 
 def _safe(value: ast.FormattedValue) -> bool:
-    """Formatted as a number, said safely, or one of the page's own words."""
+    """Formatted as a number, escaped, or one of the page's own words."""
     source = ast.unparse(value.value)
     own = (
         "span",
@@ -376,12 +381,12 @@ def _safe(value: ast.FormattedValue) -> bool:
         "good",
         "requests",
     )
-    return value.format_spec is not None or source.startswith(("shared.said(", "filters.words()", *own))
+    return value.format_spec is not None or source.startswith(("escape.markdown(", "filters.words()", *own))
 
 
 @pytest.mark.parametrize("text", ["![i](https://x)", ":red[x] $x$ `c`", "# head", "<b>", "www.example.org", "a\nb\x00"])
-def test_said_has_no_markup_left(text: str) -> None:
-    shown_ = shared.said(text)
+def test_what_is_escaped_has_no_markup_left(text: str) -> None:
+    shown_ = escape.markdown(text)
     assert not set(re.sub(r"\\.", "", shown_)) & set(string.punctuation)
     assert "\n" not in shown_
 
@@ -408,12 +413,12 @@ def test_a_page_that_fails_is_a_sentence_and_on_the_log(caplog: pytest.LogCaptur
     def script() -> None:
         from types import SimpleNamespace
 
-        from playground.parts import shared
+        from playground.front import shell
 
         def fail() -> None:
             raise RuntimeError("a planted mistake")
 
-        shared.run(SimpleNamespace(title="Broken", run=fail))
+        shell.run(SimpleNamespace(title="Broken", run=fail))
 
     at = AppTest.from_function(script, default_timeout=60).run()
     assert not at.exception

@@ -1,0 +1,48 @@
+"""What is offered to choose from: models, prompts, and the names that are on the record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from lab import Lab, Prompt
+from lab.provider import catalogue
+from playground.parts import backend
+
+FILES = Path(__file__).resolve().parents[2] / "data" / "prompts"
+
+
+@st.cache_data(show_spinner="Looking up the models whose keys are set …")
+def models() -> list[str]:
+    """Models to offer; any other name may be typed."""
+    return catalogue.available()
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def _prompts(path: str, _lab: Lab) -> dict[str, Prompt]:
+    listed = _lab.prompts()
+    versions = {
+        f"{name} v{version}": _lab.prompt(name, version=int(version))
+        for name, version in listed[["name", "version"]].head(200).itertuples(index=False)
+    }
+    known = {(prompt.name, prompt.hash) for prompt in versions.values()}
+    files = [Prompt.load(file) for file in sorted(FILES.glob("*.md"))]
+    return versions | {f"{prompt.name} (file)": prompt for prompt in files if (prompt.name, prompt.hash) not in known}
+
+
+def prompts() -> dict[str, Prompt]:
+    """The versions on the ledger, and the files that come with the lab, by name."""
+    lab = backend.lab()
+    return _prompts(str(lab.path), lab)
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def _names(path: str, _lab: Lab) -> dict[str, list[str]]:
+    return _lab.names()
+
+
+def names() -> dict[str, list[str]]:
+    """What the record can be narrowed to, as it was at most 15 seconds ago."""
+    lab = backend.lab()
+    return _names(str(lab.path), lab)

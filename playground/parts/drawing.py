@@ -1,0 +1,66 @@
+"""How things are drawn: sections, tables and charts with their data, a card's figures, words as text alone."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from playground.parts import downloads
+
+if TYPE_CHECKING:
+    import altair as alt
+
+LONG = 20_000
+"""Characters of a text that are drawn; the rest is for the download."""
+
+
+def section(title: str, about: str = "") -> None:
+    """A heading, and a line on how to read what follows. `about` is Markdown."""
+    st.html(f'<div class="lab-section">{html.escape(title)}</div>')
+    if about:
+        st.caption(about)
+
+
+def chart(drawn: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, alt_text: str) -> None:
+    """A chart, with its data to download."""
+    st.altair_chart(drawn, key=f"chart-{name}", alt=alt_text)
+    downloads.csv(frame, name)
+
+
+def table(frame: pd.DataFrame, name: str, data: pd.DataFrame | None = None, **more: Any) -> Any:
+    """A table, with its data (or other `data`, such as the figures behind its texts) to download."""
+    event = st.dataframe(frame, hide_index=True, key=f"table-{name}", **more)
+    downloads.csv(frame if data is None else data, name)
+    return event
+
+
+def column_name(column: str) -> str:
+    """A column's name as a person would say it."""
+    return {"prompt_name": "prompt", "prompt_version": "version"}.get(column, column.replace("_", " "))
+
+
+def model_name(model: str) -> None:
+    """A model's name, as a heading."""
+    st.html(f'<div class="lab-model">{html.escape(model)}</div>')
+
+
+def facts(rows: Mapping[str, str], *, bad: tuple[str, ...] = (), why: str = "") -> str:
+    """Labels left, figures right; those in `bad` marked; `why` below. Everything is escaped."""
+    cells = "".join(
+        f'<span class="label">{html.escape(label)}</span>'
+        f'<span class="value{" bad" if label in bad else ""}">{html.escape(value)}</span>'
+        for label, value in rows.items()
+    )
+    return f'<div class="lab-facts">{cells}</div><div class="lab-why">{html.escape(why)}</div>'
+
+
+def text(words: str, name: str) -> None:
+    """Words of a model or a user, as text alone. Of a very long one the beginning, and all of it to download."""
+    st.text(words[:LONG])
+    if len(words) > LONG:
+        st.caption(f"The first {LONG:,} of {len(words):,} characters.")
+        downloads.text(words, name)

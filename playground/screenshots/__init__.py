@@ -1,0 +1,1 @@
+"""What drives a playground and a browser, and the README's pictures."""
