@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lab import errors
 from lab.ledger import queries
+from lab.ledger.fields import ATTEMPTS, CALLS, FLAGS, shown, sql
 from lab.ledger.file import Ledger
 from lab.ledger.opening import BUSY, connect
 from lab.ledger.packs import ABANDONED
@@ -25,18 +26,14 @@ if TYPE_CHECKING:
 Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = ("parquet", "csv", "jsonl")
 _BATCH = 2000
-_FLAGS = frozenset(
-    "cost_estimated cached hedged fell_back streamed valid won usage_estimated saturated passed broken".split()
-)
+_FLAGS = FLAGS | {"passed", "broken"}
 _OF = {  # what can be exported: its columns, and where they come from
     "calls": (
-        [*queries.CALLS, "prompt", "answer"],
+        [*shown(CALLS), "prompt", "answer"],
         "FROM calls LEFT JOIN texts ON texts.id = calls.id{where} ORDER BY calls.id",
     ),
     "attempts": (
-        """call_id number role model way form started_at status kind phase reason error http_status retry_after wait
-        connect ttft latency won cost cost_estimated price input_tokens cache_read_tokens cache_write_tokens
-        output_tokens reasoning_tokens usage_estimated finish_reason request_id loop_lag saturated""".split(),
+        shown(ATTEMPTS),
         "FROM calls JOIN attempts ON attempts.call_id = calls.call_id{where} ORDER BY calls.id, number",
     ),
     "checks": (
@@ -192,9 +189,9 @@ def export(book: Ledger, what: str, path: str | Path, *, format: Format | None =
 
 
 def _expression(what: str, name: str) -> str:
-    if what == "calls" and name in ("prompt", "answer"):
-        return f"texts.{name}"
-    return "calls.ended_at - calls.started_at AS elapsed" if name == "elapsed" else f"{what}.{name}"
+    if what == "calls" and name in CALLS:
+        return sql("calls", name)
+    return f"texts.{name}" if what == "calls" else f"{what}.{name}"
 
 
 def _lots(cursor: sqlite3.Cursor) -> Iterator[list[tuple[Any, ...]]]:

@@ -116,7 +116,7 @@ class Columns:
             joined = [part[name] for _first, part in parts]
             values = np.concatenate(joined) if joined else np.empty(0, packs.OF[table][name].replace("text", "i4"))
             words = self._words.get(f"{table}.{name}", {})
-            text = packs.OF[table][name] == packs.TEXT
+            text = packs.OF[table][name] == "text"
             columns[name] = pd.Categorical.from_codes(values, categories=list(words)) if text else values
         return pd.DataFrame(columns, copy=False)
 

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lab.ledger.fields import ATTEMPTS, CALLS, Kind, packed
+
 CHUNK = 5000
 """Calls in a pack."""
 SETTLED = 60.0
@@ -22,57 +24,8 @@ SETTLED = 60.0
 ABANDONED = 900.0
 """Seconds after which a call that never ended does not hold the pack up."""
 
-TEXT, NUMBER, FLAG, WHOLE = "text", "f8", "i1", "i8"
-CALLS = {
-    "id": WHOLE,
-    "started_at": NUMBER,
-    "ended_at": NUMBER,
-    "status": TEXT,
-    "kind": TEXT,
-    "phase": TEXT,
-    "reason": TEXT,
-    "model": TEXT,
-    "latency": NUMBER,
-    "ttft": NUMBER,
-    "queue": NUMBER,
-    "cost": NUMBER,
-    "input_tokens": NUMBER,
-    "output_tokens": NUMBER,
-    "prompt_name": TEXT,
-    "prompt_version": NUMBER,
-    "config": TEXT,
-    "user": TEXT,
-    "tags": TEXT,
-    "lane": TEXT,
-    "cached": FLAG,
-    "hedged": FLAG,
-    "fell_back": FLAG,
-    "valid": NUMBER,
-    "experiment": TEXT,
-}
-ATTEMPTS = {
-    "call": WHOLE,
-    "number": WHOLE,
-    "role": TEXT,
-    "model": TEXT,
-    "way": TEXT,
-    "started_at": NUMBER,
-    "status": TEXT,
-    "kind": TEXT,
-    "phase": TEXT,
-    "reason": TEXT,
-    "http_status": NUMBER,
-    "retry_after": NUMBER,
-    "wait": NUMBER,
-    "connect": NUMBER,
-    "ttft": NUMBER,
-    "latency": NUMBER,
-    "won": FLAG,
-    "cost": NUMBER,
-    "loop_lag": NUMBER,
-    "saturated": FLAG,
-}
-OF = {"calls": CALLS, "attempts": ATTEMPTS}
+OF: dict[str, dict[str, Kind]] = {"calls": packed(CALLS), "attempts": packed(ATTEMPTS)}
+"""The columns that are packed, and how."""
 
 
 class Column(NamedTuple):
@@ -99,7 +52,7 @@ def select(connection: sqlite3.Connection, of: str, names: Sequence[str], first:
 
 
 def _column(kind: str, values: Sequence[Any]) -> Column:
-    if kind != TEXT:
+    if kind != "text":
         return Column(np.array(values, dtype=kind))
     places: dict[str | None, int] = {None: -1}
     codes = np.array([places.setdefault(one, len(places) - 1) for one in values], dtype="i4")

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from lab import errors
+from lab.ledger import fields
 from lab.ledger.columns import named_version, unix
+from lab.ledger.fields import flags, shown
 from lab.ledger.file import Ledger
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CALLS = """
-    call_id started_at status kind model answered_by n_attempts elapsed latency ttft queue cost cost_estimated
-    input_tokens output_tokens finish_reason prompt_name prompt_version config user tags lane cached hedged
-    fell_back experiment cell valid streamed phase reason error
-""".split()
-_SQL = {"elapsed": "calls.ended_at - calls.started_at AS elapsed"}
+CALLS = shown(fields.CALLS)
+"""Columns of `calls`."""
+_SELECT = ", ".join(fields.sql("calls", name) for name in CALLS)
 STATUSES = ("running", "ok", "failed", "cancelled")
 
 
@@ -36,18 +36,17 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
     if limit is not None:  # which rows they are is found in an index: those before them are not looked at
         page = f"LIMIT {int(limit)} OFFSET {int(offset)}"
         where = f" WHERE calls.id IN (SELECT calls.id FROM calls{where} {order} {page})"
-    names = ", ".join(_SQL.get(name, f"calls.{name}") for name in CALLS)
     frame = ledger.frame(
-        f"SELECT {names}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id{where} {order}",
+        f"SELECT {_SELECT}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id"
+        f"{where} {order}",
         values,
     )
-    return _typed(frame, ("cost_estimated", "cached", "hedged", "fell_back", "streamed"))
+    return _typed(frame, flags(fields.CALLS))
 
 
 def one(ledger: Ledger, call_id: str) -> dict[str, Any]:
     """One call's row: the columns `CALLS`, None where there is nothing; `started_at` in Unix seconds."""
-    names = ", ".join(_SQL.get(name, f"calls.{name}") for name in CALLS)
-    rows = ledger.query(f"SELECT {names} FROM calls WHERE call_id = ?", [call_id])
+    rows = ledger.query(f"SELECT {_SELECT} FROM calls WHERE call_id = ?", [call_id])
     if not rows:
         raise ValueError(f"no call {call_id!r} on this ledger")
     return {**rows[0], "tags": tags(rows[0]["tags"])}
@@ -96,7 +95,7 @@ def attempts(ledger: Ledger, call_id: str | None = None, *, limit: int | None = 
     order = "number" if call_id else "id DESC"
     page = f" LIMIT {int(limit)}" if limit is not None else ""
     frame = ledger.frame(f"SELECT * FROM attempts{where} ORDER BY {order}{page}", values)
-    return _typed(frame.drop(columns="id"), ("won", "cost_estimated", "usage_estimated", "saturated"))
+    return _typed(frame.drop(columns="id"), flags(fields.ATTEMPTS))
 
 
 def checks(ledger: Ledger, call_id: str) -> pd.DataFrame:
@@ -186,11 +185,11 @@ def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
         raise ValueError(f"{name}={value!r}: one of {', '.join(valid)}")
 
 
-def _typed(frame: pd.DataFrame, flags: tuple[str, ...]) -> pd.DataFrame:
+def _typed(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     import pandas as pd  # slow to import, and only readers need it
 
     frame["started_at"] = pd.to_datetime(frame["started_at"], unit="s", utc=True)
-    for name in flags:
+    for name in names:
         frame[name] = frame[name].astype(bool)
     if "tags" in frame:
         frame["tags"] = frame["tags"].map(tags)

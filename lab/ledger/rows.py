@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from lab import redact
+from lab.ledger.fields import ATTEMPTS
 from lab.ledger.privacy import Clean
 from lab.values import Attempt, Call, Checked, Usage
 
@@ -149,7 +150,5 @@ def _tokens(usage: Usage | None) -> dict[str, Any]:
     }
 
 
-_ATTEMPT = """
-    call_id number role model way form started_at status kind phase reason error body http_status retry_after wait
-    connect ttft latency won cost cost_estimated loop_lag saturated
-""".split()
+_ATTEMPT = [part.name for part in fields(Attempt) if part.name in ATTEMPTS]
+"""Columns that an attempt has as it is."""
