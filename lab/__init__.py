@@ -6,8 +6,9 @@ Lab().ask("What is the capital of France?", model="local/smollm2").text
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from lab.lazy import names
 
 if TYPE_CHECKING:
     from lab import checks, errors, scorers, stats
@@ -45,10 +46,7 @@ _HOMES = {
     **dict.fromkeys(
         ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Repair", "Retry", "Timeout"), "lab.policies"
     ),
-}
-"""Where each public name is defined."""
-
-_MODULES = {
+    # modules, imported as `from lab import charts` wherever they stand
     "alerts": "lab.metrics.alerts",
     "archive": "lab.ledger.archive",
     "catalogue": "lab.provider.catalogue",
@@ -58,20 +56,11 @@ _MODULES = {
     "rehearsal": "lab.ledger.rehearsal",
     "scorers": "lab.evals.scorers",
     "trace": "lab.metrics.trace",
+    **{room: f"lab.{room}" for room in ("checks", "errors", "jobs", "metrics", "sim", "stats")},
 }
-"""Modules that are imported as `from lab import charts`, and stand in one of the rooms."""
-_ROOMS = ("checks", "errors", "jobs", "metrics", "sim", "stats")
+"""Where each public name is at home. They are fetched when first used, so that `import lab` stays fast."""
 
-
-def __getattr__(name: str) -> object:
-    """Public names are fetched when first used, so that `import lab` stays fast."""
-    if name in _ROOMS:
-        return importlib.import_module(f"lab.{name}")
-    if name in _MODULES:
-        return importlib.import_module(_MODULES[name])
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'lab' has no attribute {name!r}")
+__getattr__ = names("lab", _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -11,31 +11,33 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import errors, metrics, stats
+from lab import errors, evals, metrics
 from lab.call import intake, versions
 from lab.call.engine import Engine
 from lab.call.loop import Loop
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
-from lab.evals import compare, experiment, gate, ratings
-from lab.evals.experiment import Experiment
-from lab.evals.sets import EvalSet
-from lab.evals.spec import Spec
 from lab.ledger import archive, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
 from lab.ledger.settings import default_path, load_env
-from lab.metrics import alerts, trace
 from lab.policies import Policy
 from lab.policies.policy import Explanation
 from lab.provider.function import Function
 from lab.provider.loading import warm
-from lab.provider.source import Provider
 from lab.values import Call, Reply
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lab.evals.experiment import Experiment
+    from lab.evals.ratings import Choice
+    from lab.evals.sets import EvalSet
+    from lab.evals.spec import Spec
+    from lab.metrics.alerts import Alert
+    from lab.metrics.trace import Trace
+    from lab.stats import Verdict
 
 Asked = str | Sequence[dict[str, Any]] | Prompt | Filled
 """What can be asked: a text, messages, or a prompt, filled in where it has variables."""
@@ -71,7 +73,7 @@ class Lab:
         payload = Payload(keep, redact)
         self._ledger = Ledger(path or default_path())
         self._loop = Loop()
-        self._source: Source = Function(provider) if provider else Provider()
+        self._source = Function(provider) if provider else _provider()
         self._engine = Engine(self._source, self._ledger, payload)
         self._end = weakref.finalize(self, _close, self._loop, self._source, self._ledger)
         if provider is None:
@@ -216,14 +218,14 @@ class Lab:
         """The figures to watch, a row a group of calls: see `lab.metrics.metrics` for columns and filters."""
         return metrics.metrics(self._ledger, since, (by,) if isinstance(by, str) else tuple(by), **more)
 
-    def trace(self, call_id: str) -> trace.Trace:
+    def trace(self, call_id: str) -> Trace:
         """One call from intake to outcome, by its identifier or the beginning of it: in a notebook its timeline, in a
         terminal the same in characters. Raises `ValueError` where there is none."""
-        return trace.trace(self._ledger, call_id)
+        return metrics.trace.trace(self._ledger, call_id)
 
-    def alerts(self, rules: str | Path | None = None) -> list[alerts.Alert]:
+    def alerts(self, rules: str | Path | None = None) -> list[Alert]:
         """What is wrong now, by the rules of a file: see `lab.alerts.load` for which one."""
-        return alerts.firing(self._ledger, alerts.load(rules, self._ledger.path))
+        return metrics.alerts.firing(self._ledger, metrics.alerts.load(rules, self._ledger.path))
 
     def export(self, what: str, path: str | Path, **more: Any) -> int:
         """Write `calls`, `attempts`, `checks` or `scores` to a Parquet, CSV or JSONL file: see `lab.archive.export`."""
@@ -233,13 +235,13 @@ class Lab:
         """Remove calls from before then (a datetime, Unix seconds), or their words: see `lab.archive.prune`."""
         return archive.prune(self._ledger, before.timestamp() if isinstance(before, datetime) else before, **more)
 
-    def rate(self, one: str, other: str, choice: ratings.Choice, *, user: str | None = None) -> None:
+    def rate(self, one: str, other: str, choice: Choice, *, user: str | None = None) -> None:
         """Say which of two calls has the better answer: `a` is the one, `b` the other, or `both`, or `neither`."""
-        ratings.put(self._ledger, one, other, choice, user=user)
+        evals.ratings.put(self._ledger, one, other, choice, user=user)
 
     def ratings(self, experiment: str | None = None) -> pd.DataFrame:
         """Who won the ratings, a row a pair of prompts and models: see `lab.ratings.tally` for the columns."""
-        return ratings.tally(self._ledger, experiment)
+        return evals.ratings.tally(self._ledger, experiment)
 
     def names(self) -> dict[str, list[str]]:
         """What calls can be narrowed to: `model`, `prompt` (`name`, `name@2`), `experiment`, `user` and `tag`; at most
@@ -310,7 +312,7 @@ class Lab:
         The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
         is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.
         """
-        spec = Spec.of(
+        spec = evals.spec.Spec.of(
             prompts,
             models,
             cases,
@@ -331,7 +333,7 @@ class Lab:
     def planned(self, spec: Spec) -> Experiment:
         """The experiment that a specification asks for, planned and not run: look at its `plan`, then `run()` it.
         `compare` makes one of its arguments; `Spec.read` makes one of JSON, and `spec.written()` is that JSON."""
-        bench = compare.Bench(self._ledger, self._loop, self._engine, self)
+        bench = evals.compare.Bench(self._ledger, self._loop, self._engine, self)
         return bench.experiment(spec, self.policy)
 
     def evaluate(
@@ -342,29 +344,29 @@ class Lab:
 
     def experiment(self, name: str) -> Experiment:
         """What an experiment of this name has on the ledger, to be read. Raises `ValueError` where there is none."""
-        return experiment.opened(self._ledger, name)
+        return evals.experiment.opened(self._ledger, name)
 
     def experiments(self) -> pd.DataFrame:
         """The experiments on the ledger, newest first: columns `experiment`, `created_at`, `eval_set`, `held_out`,
         `cells`, `answered`."""
-        return experiment.listing(self._ledger)
+        return evals.experiment.listing(self._ledger)
 
     def evaluations(self) -> pd.DataFrame:
         """What a gate can compare, newest first: columns `name` (`experiment/prompt@version/model`), `experiment`,
         `prompt`, `version`, `model`, `eval_set`, `cells`."""
-        return gate.evaluations(self._ledger)
+        return evals.gate.evaluations(self._ledger)
 
     def gate(
         self, baseline: Any, candidate: Any, margin: float = 0.02, *, level: float = 0.95, keep: bool = True
-    ) -> stats.Verdict:
+    ) -> Verdict:
         """`stats.gate` of two evaluations (or their names), its verdict kept on the ledger unless `keep=False`:
         `Fallback(gate=...)` goes by the last one of the eval set, the candidate's model and its version of the
         prompt."""
-        return gate.gated(self._ledger, baseline, candidate, margin, level, keep=keep)
+        return evals.gate.gated(self._ledger, baseline, candidate, margin, level, keep=keep)
 
     def changed(self, baseline: str, candidate: str) -> pd.DataFrame:
         """The cases of two evaluations, by name, whose answers did not score alike: see `lab.evals.gate.changed`."""
-        return gate.changed(self._ledger, baseline, candidate)
+        return evals.gate.changed(self._ledger, baseline, candidate)
 
     def prompt(self, name: str, *, version: int | None = None, label: str | None = None) -> Prompt:
         """A prompt as the ledger has it: this version, the one that `label` points at, or the last one."""
@@ -418,6 +420,12 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"Lab({str(self.path)!r})"
+
+
+def _provider() -> Source:
+    from lab.provider.source import Provider  # its HTTP clients take 0.2 s to import, and whoever reads needs none
+
+    return Provider()
 
 
 def _close(loop: Loop, source: Source, ledger: Ledger) -> None:

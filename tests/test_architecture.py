@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import lab
 ROOT = Path(lab.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     # ground
+    "lazy": set(),
     "show": set(),
     "sim": set(),
     "redact": set(),
@@ -21,16 +23,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"values"},
     "stats": {"show"},
     # what a call is made of
-    "checks": {"values", "show"},
+    "checks": {"lazy", "values", "show"},
     "policies": {"errors", "values", "show"},
     "ledger": {"errors", "redact", "values", "show"},
     # the call, and who answers it: neither knows the other
     "provider": {"errors", "redact", "values", "show", "sim"},
     "call": {"errors", "redact", "values", "show", "checks", "policies", "ledger"},
     # made of the ledger alone
-    "metrics": {"errors", "show", "stats", "ledger"},
+    "metrics": {"lazy", "errors", "show", "stats", "ledger"},
     # made of calls
-    "evals": {"errors", "values", "show", "stats", "checks", "policies", "ledger", "call"},
+    "evals": {"lazy", "errors", "values", "show", "stats", "checks", "policies", "ledger", "call"},
     # the one entry point, and the doors
     "client": {"errors", "values", "stats", "policies", "ledger", "call", "provider", "metrics", "evals"},
     "jobs": {"errors", "ledger", "call", "evals", "client"},
@@ -55,8 +57,11 @@ def _imports(path: Path) -> set[str]:
             modules |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
+                if node.module == "lab.lazy":
+                    modules.add(node.module)
+                    continue
                 name = f"{node.module}.{alias.name}"
-                home = lab._MODULES.get(alias.name) or lab._HOMES.get(alias.name) if node.module == "lab" else None
+                home = lab._HOMES.get(alias.name) if node.module == "lab" else None
                 inner = ROOT.parent / name.replace(".", "/")
                 modules.add(home or (name if inner.is_dir() or inner.with_suffix(".py").exists() else node.module))
     return {module for module in modules if module.split(".")[0] in ("lab", "playground")}
@@ -163,6 +168,20 @@ def test_making_a_lab_does_not_wait_for_litellm(tmp_path: Path) -> None:
     """LiteLLM is imported in the background, or by the first call that needs it."""
     code = "import sys; from lab import Lab; from lab.provider import dialect; print('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["lab", "lab.checks", "lab.metrics"])
+def test_names_that_are_fetched_late_are_there_for_type_checkers_too(module: str) -> None:
+    """What an editor knows of such a module is what it has."""
+    face = importlib.import_module(module)
+    (known,) = (node for node in ast.parse(Path(face.__file__).read_text()).body if isinstance(node, ast.If))
+    imported = {alias.name for node in known.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert imported == set(face.__all__) <= set(face._HOMES)
+    for name, home in face._HOMES.items():
+        assert getattr(face, name) is not None
+        own = Path(face.__file__).parent / name
+        taken = own.is_dir() or own.with_suffix(".py").exists()
+        assert not taken or home == f"{module}.{name}", f"{name} is also a module, which would take its place"
 
 
 def test_the_public_names_are_sorted_and_there() -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
-from lab.checks.constraints import between, contains, excludes, length, matches, one_of, positive
-from lab.checks.files import files
-from lab.checks.grounding import citations, figures, grounded, overlap, quotes, variable
-from lab.checks.judge import Judge, judge
-from lab.checks.kernel import Check, Examined, Output, as_check, examined, that
-from lab.checks.portable import read, written
+from lab.lazy import names
 
 if TYPE_CHECKING:
+    from lab.checks.constraints import between, contains, excludes, length, matches, one_of, positive
+    from lab.checks.filesystem import files
+    from lab.checks.grounding import citations, figures, grounded, overlap, quotes, variable
+    from lab.checks.judging import Judge, judge
+    from lab.checks.kernel import Check, Examined, Output, as_check, examined, that
+    from lab.checks.portable import read, written
     from lab.checks.schema import Schema
+
+_HOMES = {
+    **dict.fromkeys(
+        ("between", "contains", "excludes", "length", "matches", "one_of", "positive"), "lab.checks.constraints"
+    ),
+    "files": "lab.checks.filesystem",
+    **dict.fromkeys(("citations", "figures", "grounded", "overlap", "quotes", "variable"), "lab.checks.grounding"),
+    **dict.fromkeys(("Judge", "judge"), "lab.checks.judging"),
+    **dict.fromkeys(("Check", "Examined", "Output", "as_check", "examined", "that"), "lab.checks.kernel"),
+    **dict.fromkeys(("read", "written"), "lab.checks.portable"),
+    "Schema": "lab.checks.schema",
+}
+"""Where each name is at home. They are fetched when first used: a call without checks loads none of them."""
 
 __all__ = [
     "Check",
@@ -43,9 +56,4 @@ __all__ = [
     "written",
 ]
 
-
-def __getattr__(name: str) -> object:
-    """`Schema` is fetched when it is first used: pydantic is slow to import, and most calls have no schema."""
-    if name == "Schema":
-        return importlib.import_module("lab.checks.schema").Schema
-    raise AttributeError(f"module 'lab.checks' has no attribute {name!r}")
+__getattr__ = names("lab.checks", _HOMES)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.checks.constraints import Between, Contains, Length, Matches, OneOf
-from lab.checks.files import Files
+from lab.checks.filesystem import Files
 from lab.checks.grounding import Citations, Figures, Grounded, Overlap, Quotes, Variable
 from lab.checks.kernel import Check
 

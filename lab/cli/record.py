@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,9 @@ from rich.text import Text
 
 from lab import metrics as figures
 from lab.cli.shared import Db, err, existing, missing, out, plainly, print_frame, printable
-from lab.jobs.webhook import post as posted
 from lab.ledger import archive, queries
 from lab.ledger.file import Ledger
 from lab.ledger.settings import default_path
-from lab.metrics import alerts as watching
-from lab.metrics import trace as traces
 from lab.show import units
 from lab.show.text import one_line
 
@@ -40,15 +38,15 @@ def calls(
     with plainly(), closing(Ledger(db or default_path())) as ledger:
         filters = {"search": search, "model": model, "status": status}
         total = queries.count(ledger, **filters)
-        listed = queries.calls(ledger, **filters, limit=limit, offset=(page - 1) * limit)
-        if listed.empty:
+        listed = queries.listed(ledger, **filters, limit=limit, offset=(page - 1) * limit)
+        if not listed:
             again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
             out.print(Text(f"{again} ({ledger.path})"))
             return
         table = Table(box=None, header_style="bold", pad_edge=False)
         for name in ("when", "model", "outcome", "first token", "total", "tokens", "cost", "prompt"):
             table.add_column(name, no_wrap=True, overflow="ellipsis", justify="left" if name in _LEFT else "right")
-        for row in listed.to_dict("records"):
+        for row in listed:
             table.add_row(*(Text(cell) for cell in _cells(row)))
         Console(highlight=False, width=None if out.is_terminal else 160).print(table)
         out.print(Text(f"{len(listed)} of {total} calls in {ledger.path}", style="dim"))
@@ -64,7 +62,7 @@ def trace(
 ) -> None:
     """One call from intake to outcome: its attempts, when each part of them was, and what the checks found."""
     with plainly(), closing(existing(db)) as ledger:
-        call = traces.trace(ledger, call_id)
+        call = figures.trace.trace(ledger, call_id)
         out.print(Text(printable(str(call))))
         if words:
             out.print(Text(printable(f"\n{call.said.get('prompt') or ''}\n\n{call.said.get('answer') or ''}")))
@@ -116,7 +114,7 @@ def alerts(
     that can't be told, or the webhook was not reached."""
     try:
         with plainly(), closing(existing(db)) as ledger:
-            firing = watching.firing(ledger, watching.load(rules, ledger.path))
+            firing = figures.alerts.firing(ledger, figures.alerts.load(rules, ledger.path))
     except typer.Exit:
         raise typer.Exit(2) from None
     for alert in firing:
@@ -125,13 +123,15 @@ def alerts(
         out.print(Text("nothing fires", style="dim"))
         return
     if webhook:
+        from lab.jobs.webhook import post  # what runs in the background is slow to import
+
         hour = int(firing[0].at // 3600)
         told = hashlib.sha256(
             json.dumps([hour, *([alert.name, alert.group] for alert in firing)]).encode()
         ).hexdigest()[:24]
         body = {"type": "lab.alerts", "ledger": ledger.path.name, "alerts": [alert.as_dict() for alert in firing]}
         try:
-            posted(webhook, body, message_id=f"msg_{told}", secret=os.environ.get("LAB_WEBHOOK_SECRET"))
+            post(webhook, body, message_id=f"msg_{told}", secret=os.environ.get("LAB_WEBHOOK_SECRET"))
         except (ConnectionError, ValueError) as failed:
             err.print(Text.assemble(("webhook: ", "bold red"), str(failed)))
             raise typer.Exit(2) from None
@@ -182,7 +182,7 @@ def _cells(row: dict) -> list[str]:
     bad = row["kind"] if isinstance(row["kind"], str) else row["status"]
     tokens = "–" if missing(row["input_tokens"]) else f"{row['input_tokens']:.0f}→{row['output_tokens']:.0f}"
     return [
-        f"{row['started_at'].tz_convert(None):%Y-%m-%d %H:%M:%S}",
+        f"{datetime.fromtimestamp(row['started_at'], UTC):%Y-%m-%d %H:%M:%S}",
         row["model"],
         "ok" if row["status"] == "ok" else bad,
         units.seconds(None if missing(row["ttft"]) else row["ttft"]),

@@ -16,7 +16,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from lab.checks.fingerprint import fingerprint
-from lab.checks.judge import Judge
+from lab.checks.judging import Judge
 from lab.checks.kernel import Output
 from lab.checks.parsing import Unreadable, parsed
 from lab.checks.words import numbers, plain

@@ -18,6 +18,7 @@ import numpy as np
 from lab import errors
 from lab.ledger import packs
 from lab.ledger.file import Ledger
+from lab.ledger.narrowing import FILTERS, named_version, unix
 from lab.ledger.opening import connect
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def of(book: Ledger) -> Columns:
     return found
 
 
-FILTERS = ("since", "until", "model", "prompt", "experiment", "user", "tag")
-"""What figures can be narrowed to. `since` and `until`: datetimes or Unix seconds; `prompt`: a name, or `name@2`."""
 _NEEDS = {
     "since": ["started_at"],
     "until": ["started_at"],
@@ -229,15 +228,3 @@ def _mask(
         terms.append(np.array([*has, False], dtype=bool)[frame["tags"].cat.codes.to_numpy()])
     terms += [(frame[name] == value).to_numpy() for name, value in same.items() if value is not None]
     return np.logical_and.reduce(terms) if terms else None
-
-
-def named_version(prompt: str) -> tuple[str, int | None]:
-    """`triage@2` as a name and a version; the version is None where none is given."""
-    name, marked, version = prompt.rpartition("@")
-    known = marked and version.isascii() and version.isdecimal() and len(version) < 10
-    return (name, int(version)) if known else (prompt, None)
-
-
-def unix(moment: datetime | float) -> float:
-    """Unix seconds of a datetime, or of seconds already."""
-    return moment.timestamp() if isinstance(moment, datetime) else float(moment)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import errors
-from lab.ledger import packs
 from lab.ledger.opening import connect, identity, prepare
 from lab.ledger.rows import Statement
 
@@ -181,6 +180,8 @@ class Ledger:
 def _pack(connection: sqlite3.Connection) -> None:
     """Pack one lot of older calls. Derived, so what can't be written now (a full disk) or packed (a value that some
     other tool put there) is left to whoever reads, who will hear of it; the writer must go on."""
+    from lab.ledger import packs  # numpy is slow to import, and the first thousand calls need none of it
+
     try:
         connection.execute("BEGIN IMMEDIATE")
         packs.pack(connection, most=1)

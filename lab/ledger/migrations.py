@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
 
 APPLICATION_ID = 0x4C414231
 """`LAB1`, in the file's header: tells a ledger from any other SQLite file."""
 
-migrations = Migrations("lab")
+NAME = "lab"
+"""Under which sqlite-utils notes what was applied."""
 
 _M001 = """
 CREATE TABLE configs (
@@ -101,7 +105,6 @@ END
 """
 
 
-@migrations()
 def m001_calls_attempts_texts_keys(db: Database) -> None:
     """Calls, their attempts, what was said (searchable), the configurations they ran under, and keys."""
     db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -110,7 +113,6 @@ def m001_calls_attempts_texts_keys(db: Database) -> None:
             db.execute(statement)
 
 
-@migrations()
 def m002_texts_kept(db: Database) -> None:
     """Whether a call's words were kept, and what stands in their place where they were not."""
     db.execute("ALTER TABLE texts ADD COLUMN kept INTEGER NOT NULL DEFAULT 1")
@@ -199,7 +201,6 @@ CREATE INDEX verdicts_of ON verdicts(eval_set, model)
 """
 
 
-@migrations()
 def m003_checks_prompts_experiments(db: Database) -> None:
     """What checks found, the versions of prompts, experiments with their cells and scores, and verdicts of gates."""
     for statement in _M003.split(";;"):
@@ -332,7 +333,6 @@ CREATE VIEW spend_by_tag AS
 """
 
 
-@migrations()
 def m004_packs_tags_views_jobs_ratings(db: Database) -> None:
     """Columns packed for figures, an index of tags, views to watch, experiments that run in the background, ratings."""
     for statement in _M004.split(";;"):
@@ -353,8 +353,17 @@ DELETE FROM keys WHERE NOT done AND request = 'experiment'
 """
 
 
-@migrations()
 def m005_leases(db: Database) -> None:
     """One lease for keys, experiments and background work, each in a namespace of its own."""
     for statement in _M005.split(";;"):
         db.execute(statement)
+
+
+STEPS = (
+    m001_calls_attempts_texts_keys,
+    m002_texts_kept,
+    m003_checks_prompts_experiments,
+    m004_packs_tags_views_jobs_ratings,
+    m005_leases,
+)
+"""All of them, oldest first: a new one is a line here."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
-
-from sqlite_utils import Database
+from typing import TYPE_CHECKING
 
 from lab import errors
-from lab.ledger.migrations import APPLICATION_ID, migrations
+from lab.ledger.migrations import APPLICATION_ID, NAME, STEPS
+
+if TYPE_CHECKING:
+    from sqlite_utils import Migrations
+
+_NOTED = "_sqlite_migrations"
+"""Where sqlite-utils keeps what was applied."""
 
 BUSY = 30.0
 """Seconds a write waits for another process to finish its own."""
@@ -32,20 +37,63 @@ def prepare(path: Path) -> None:
     except (OSError, sqlite3.Error) as failed:
         reason = getattr(failed, "strerror", None) or failed
         raise errors.LedgerError(f"no ledger can be opened at {path}: {reason}. Choose another: Lab(path)") from failed
-    db = Database(connection)
     try:
         connection.isolation_level = None
-        connection.execute("BEGIN IMMEDIATE")  # several processes may open a new ledger at once
-        _check_ours(db, path)
-        migrations.apply(db)
-        connection.execute("COMMIT")
+        if _applied(connection, path) != {step.__name__ for step in STEPS}:
+            _upgrade(connection, path)
         _use_wal(connection)
     except sqlite3.DatabaseError as failed:
         raise errors.LedgerError(
             f"{path} can't be used as a ledger: {failed}. It was left as it is; choose another: Lab(path)"
         ) from failed
     finally:
-        db.close()
+        connection.close()
+
+
+def _applied(connection: sqlite3.Connection, path: Path) -> set[str]:
+    """The migrations that the file has had. Raises `LedgerError` where it is no ledger, or one of a newer lab."""
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if application_id != APPLICATION_ID:
+        if tables:
+            raise errors.LedgerError(
+                f"{path} is a SQLite file of something else, left as it is: choose another: Lab(path)"
+            )
+        return set()
+    if _NOTED not in tables:
+        return set()
+    noted = connection.execute(f"SELECT name FROM {_NOTED} WHERE migration_set = ?", (NAME,))
+    applied = {name for (name,) in noted}
+    newer = applied - {step.__name__ for step in STEPS}
+    if newer:
+        raise errors.LedgerError(
+            f"{path} was written by a newer lab ({', '.join(sorted(newer))}): upgrade, or choose another"
+        )
+    return applied
+
+
+def migrations() -> Migrations:
+    """The steps, as sqlite-utils applies them."""
+    from sqlite_utils import Migrations  # imports pandas: half a second that an up-to-date file is spared
+
+    steps = Migrations(NAME)
+    for step in STEPS:
+        steps()(step)
+    return steps
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    from sqlite_utils import Database  # as above
+
+    connection.execute("BEGIN IMMEDIATE")  # several processes may open a new ledger at once
+    try:
+        _applied(connection, path)  # another one may have just done so
+        migrations().apply(Database(connection))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -68,16 +116,3 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _check_ours(db: Database, path: Path) -> None:
-    (application_id,) = db.execute("PRAGMA application_id").fetchone()
-    if application_id == APPLICATION_ID:
-        known = {one.name for one in migrations.pending(db)} | {one.name for one in migrations.applied(db)}
-        ours = {one.name for one in migrations._migrations}
-        if known - ours:
-            raise errors.LedgerError(
-                f"{path} was written by a newer lab ({', '.join(sorted(known - ours))}): upgrade, or choose another"
-            )
-    elif db.table_names():
-        raise errors.LedgerError(f"{path} is a SQLite file of something else, left as it is: choose another: Lab(path)")

@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lab.ledger.fields import ATTEMPTS, CALLS, Kind, packed
+from lab.ledger.rows import ABANDONED
 
 CHUNK = 5000
 """Calls in a pack."""
 SETTLED = 60.0
 """Seconds after which a call that has ended is not expected to change."""
-ABANDONED = 900.0
-"""Seconds after which a call that never ended does not hold the pack up."""
 
 OF: dict[str, dict[str, Kind]] = {"calls": packed(CALLS), "attempts": packed(ATTEMPTS)}
 """The columns that are packed, and how."""

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lab import errors
 from lab.ledger import fields
-from lab.ledger.columns import named_version, unix
 from lab.ledger.fields import flags, shown
 from lab.ledger.file import Ledger
+from lab.ledger.narrowing import named_version, unix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,17 +31,22 @@ def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filter
     `user`, `tag`, `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is
     all.
     """
+    return _typed(ledger.frame(*_listing(limit, offset, filters)), flags(fields.CALLS))
+
+
+def listed(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filters: Any) -> list[dict[str, Any]]:
+    """The same as dictionaries, `started_at` in Unix seconds: without pandas, which takes a while to import."""
+    return ledger.query(*_listing(limit, offset, filters))
+
+
+def _listing(limit: int | None, offset: int, filters: dict[str, Any]) -> tuple[str, list[Any]]:
     where, values = filtered(**filters)
     order = "ORDER BY calls.started_at DESC, calls.id DESC"
     if limit is not None:  # which rows they are is found in an index: those before them are not looked at
         page = f"LIMIT {int(limit)} OFFSET {int(offset)}"
         where = f" WHERE calls.id IN (SELECT calls.id FROM calls{where} {order} {page})"
-    frame = ledger.frame(
-        f"SELECT {_SELECT}, texts.prompt, texts.answer FROM calls LEFT JOIN texts ON texts.id = calls.id"
-        f"{where} {order}",
-        values,
-    )
-    return _typed(frame, flags(fields.CALLS))
+    source = "calls LEFT JOIN texts ON texts.id = calls.id"
+    return f"SELECT {_SELECT}, texts.prompt, texts.answer FROM {source}{where} {order}", values
 
 
 def one(ledger: Ledger, call_id: str) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from lab.ledger.fields import ATTEMPTS
 from lab.ledger.privacy import Clean
 from lab.values import Attempt, Call, Checked, Usage
 
+ABANDONED = 900.0
+"""Seconds after which a call that never ended is taken for one that never will."""
+
 Statement = tuple[str, Sequence[Any]]
 UNANSWERED = ("budget", "busy", "auth", "quota")
 """Kinds of failure that say nothing of the question: such a cell is asked again."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dotenv import find_dotenv, load_dotenv
-
 
 def load_env() -> None:
     """Read `.env` from the current folder or the nearest above it. What is already set stays as it is."""
-    found = find_dotenv(usecwd=True)
+    from dotenv import find_dotenv, load_dotenv  # takes a moment to import, and only who makes a Lab needs it
+
+    file = find_dotenv(usecwd=True)
     try:
-        load_dotenv(found)
+        load_dotenv(file)
     except UnicodeDecodeError as odd:
-        raise ValueError(f"{found} is not UTF-8 text: save it as UTF-8") from odd
+        raise ValueError(f"{file} is not UTF-8 text: save it as UTF-8") from odd
 
 
 def default_path() -> Path:

@@ -5,12 +5,31 @@
 same filters: `since`, `until`, `model`, `prompt`, `experiment`, `user`, `tag`.
 """
 
-from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
-from lab.metrics.faults import failures, failures_over_time, rate_limits
-from lab.metrics.figures import BY, COLUMNS, metrics
-from lab.metrics.readable import money, readable, share
-from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
-from lab.metrics.times import SPANS, binned, parse_span, since_of
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lab.lazy import names
+
+if TYPE_CHECKING:
+    from lab.metrics import alerts, trace
+    from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
+    from lab.metrics.faults import failures, failures_over_time, rate_limits
+    from lab.metrics.figures import BY, COLUMNS, metrics
+    from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
+    from lab.metrics.times import SPANS, binned, parse_span, since_of
+    from lab.metrics.wording import money, readable, share
+
+_HOMES = {
+    **dict.fromkeys(("ANSWERS", "WASTE", "quality", "spend", "spend_over_time", "waste"), "lab.metrics.costs"),
+    **dict.fromkeys(("failures", "failures_over_time", "rate_limits"), "lab.metrics.faults"),
+    **dict.fromkeys(("BY", "COLUMNS", "metrics"), "lab.metrics.figures"),
+    **dict.fromkeys(("money", "readable", "share"), "lab.metrics.wording"),
+    **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
+    **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
+    "alerts": "lab.metrics.alerts",
+    "trace": "lab.metrics.trace",
+}
 
 __all__ = [
     "ANSWERS",
@@ -18,6 +37,7 @@ __all__ = [
     "COLUMNS",
     "SPANS",
     "WASTE",
+    "alerts",
     "binned",
     "curves",
     "failures",
@@ -37,5 +57,8 @@ __all__ = [
     "spend",
     "spend_over_time",
     "stragglers",
+    "trace",
     "waste",
 ]
+
+__getattr__ = names("lab.metrics", _HOMES)

@@ -18,8 +18,8 @@ from typing import Any, Literal
 from lab import stats
 from lab.ledger.file import Ledger
 from lab.ledger.queries import spent
-from lab.metrics import metrics, parse_span
-from lab.metrics.figures import SHARES, TIMES
+from lab.metrics.figures import SHARES, TIMES, metrics
+from lab.metrics.times import parse_span
 from lab.show import units
 from lab.show.text import one_line
 

@@ -18,7 +18,7 @@ import numpy as np
 from lab import stats
 from lab.ledger import columns
 from lab.ledger.file import Ledger
-from lab.ledger.packs import ABANDONED
+from lab.ledger.rows import ABANDONED
 from lab.metrics.groups import BY as BY
 from lab.metrics.groups import Groups, grouped, needed
 from lab.stats.quantiles import of_sorted
@@ -70,7 +70,7 @@ def metrics(
       failed); `good` (ok, no check failed, no score below 1) and `cost_per_good`.
 
     `by`: of `BY`; a call with several tags counts for each. `since`, and the `filters` of
-    `lab.ledger.columns.FILTERS`, narrow it. `saturated` leaves such attempts in. `only` some parts of it are quicker:
+    `lab.ledger.narrowing.FILTERS`, narrow it. `saturated` leaves such attempts in. `only` some parts of it are quicker:
     `outcomes`, `times`, `queue`, `requests`, `costs`.
     """
     import pandas as pd  # slow to import, and only readers need it

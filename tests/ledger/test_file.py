@@ -14,7 +14,8 @@ from sqlite_utils import Database
 
 from lab import Lab, errors
 from lab.ledger.file import Ledger
-from lab.ledger.migrations import migrations
+from lab.ledger.migrations import STEPS
+from lab.ledger.opening import migrations
 
 
 def echo(call: object) -> str:
@@ -101,7 +102,7 @@ def test_an_upgrade_from_a_blank_file_and_a_second_start(tmp_path: Path) -> None
     path.touch()
     for _ in range(2):
         Ledger(path).close()
-    assert [one.name for one in migrations.applied(Database(path))] == [one.name for one in migrations._migrations]
+    assert [step.name for step in migrations().applied(Database(path))] == [step.__name__ for step in STEPS]
 
 
 def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ def test_a_killed_process_loses_no_returned_reply(tmp_path: Path) -> None:
 def test_a_ledger_of_an_earlier_lab_is_upgraded_with_what_is_in_it(tmp_path: Path) -> None:
     """As the third migration left it: tags become a table, figures are there, nothing is lost."""
     db = Database(tmp_path / "old.db")
-    migrations.apply(db, stop_before="m004_packs_tags_views_jobs_ratings")
+    migrations().apply(db, stop_before="m004_packs_tags_views_jobs_ratings")
     db.execute(
         "INSERT INTO calls (call_id, started_at, ended_at, status, model, streamed, lane, tags, user)"
         " VALUES ('old', 1, 2, 'ok', 'm', 0, 'batch', '[\"a\", \"b\"]', 'u')"

@@ -155,10 +155,10 @@ def test_a_ledger_of_the_oldest_schema_is_upgraded(tmp_path: Path) -> None:
 
     from sqlite_utils import Database
 
-    from lab.ledger.migrations import migrations
+    from lab.ledger.opening import migrations
 
     db = Database(sqlite3.connect(tmp_path / "old.db"))
-    migrations.apply(db, stop_before="m002_texts_kept")
+    migrations().apply(db, stop_before="m002_texts_kept")
     columns = "call_id, started_at, status, model, streamed, lane"
     db.execute(f"INSERT INTO calls ({columns}) VALUES ('c1', 1.0, 'ok', 'm', 0, 'interactive')")
     db.execute("INSERT INTO texts (id, messages, prompt, answer, done) VALUES (1, '[]', 'hi', 'yes', 1)")
