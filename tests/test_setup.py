@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_streamlits_settings_are_ones_it_knows_and_keep_it_quiet_and_local() -> None:
-    told = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    told = tomllib.loads((ROOT / "playground" / "front" / ".streamlit" / "config.toml").read_text())
     flat = {f"{section}.{name}": value for section, values in told.items() for name, value in values.items()}
     known = set(config.get_config_options())
     assert {name for name in flat if not name.startswith("theme.")} <= known

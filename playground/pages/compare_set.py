@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,6 @@ from lab.show import charts, units
 from lab.show.text import one_line
 from playground.parts import backend, choices, downloads, drawing, escape
 
-SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
 ACTIVE = ("waiting", "running")
@@ -54,7 +52,7 @@ def form(lab: Lab) -> None:
             persist_state="session",
             placeholder="Pick, or type any LiteLLM model name",
         )
-        offered = [path.stem for path in sorted(SETS.glob("*.jsonl"))]
+        offered = [path.stem for path in sorted(choices.SETS.glob("*.jsonl"))]
         chosen = st.selectbox("Cases", [*offered, UPLOAD], key="grid_set", persist_state="session", format_func=str)
         rows, wrong = upload() if chosen == UPLOAD else (None, None)
         scorers = st.multiselect(
@@ -105,7 +103,7 @@ def form(lab: Lab) -> None:
         "budget": budget or None,
         "params": {} if limit is None else {"max_tokens": limit},
     }
-    content |= {"rows": rows} if chosen == UPLOAD else {"set": str(SETS / f"{chosen}.jsonl")}
+    content |= {"rows": rows} if chosen == UPLOAD else {"set": str(choices.SETS / f"{chosen}.jsonl")}
     try:
         spec = Spec.read(content)
         plan = lab.planned(spec).plan

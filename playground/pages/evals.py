@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 import streamlit as st
 
 from lab import EvalSet, Lab, stats
 from lab.show import charts
-from playground.parts import backend, drawing, escape, filters
+from playground.parts import backend, choices, drawing, escape, filters
 
-SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
 COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 
@@ -133,7 +130,7 @@ def sets() -> None:
     """The eval sets that come with the lab."""
     drawing.section("Eval sets")
     rows = []
-    for path in sorted(SETS.glob("*.jsonl")):
+    for path in sorted(choices.SETS.glob("*.jsonl")):
         eval_set = EvalSet.load(path)
         clusters = len({case.cluster for case in eval_set})
         row = {"set": eval_set.name, "cases": len(eval_set), "clusters": clusters, "held out": eval_set.held_out}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
 from lab import Lab, Prompt
 from lab.provider import catalogue
+from lab.sim.answers import EVALS
 from playground.parts import backend
 
-FILES = Path(__file__).resolve().parents[2] / "data" / "prompts"
+SETS = EVALS
+FILES = EVALS.parent / "prompts"
 
 
 @st.cache_data(show_spinner="Looking up the models whose keys are set …")

@@ -1,6 +1,9 @@
 """Charts of what the ledger holds: a DataFrame in, an Altair chart out, of hundreds of points at most."""
 
-import altair as alt
+try:
+    import altair as alt
+except ImportError as missing:
+    raise ImportError("charts need altair: pip install 'lab[notebooks]'") from missing
 
 from lab.show.charts.comparing import frontier, intervals, shares, success
 from lab.show.charts.shared import GROUPS
