@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -56,6 +57,19 @@ def test_the_readmes_defaults_are_the_defaults() -> None:
     limits = Timeout()
     told = [float(cell) for cell in row.strip("|").split("|")[1:]]
     assert told == [limits.connect, limits.first_token, limits.idle, limits.attempt, limits.total]
+
+
+def test_the_readmes_tree_of_rooms_is_the_tree() -> None:
+    """Every room and loose file of `lab/`, with the first sentence of its docstring."""
+    block = re.search(r"```text\nlab/\n(.*?)```", README, re.DOTALL)[1]
+    listed = dict(re.findall(r"^  (\S+?)/? +(.+)$", block, re.MULTILINE))
+    home = ROOT / "lab"
+    rooms = {path.name: path / "__init__.py" for path in home.iterdir() if (path / "__init__.py").exists()}
+    files = {path.name: path for path in home.glob("*.py")}
+    assert set(listed) == set(rooms) | set(files)
+    for name, path in (rooms | files).items():
+        paragraph = " ".join(ast.get_docstring(ast.parse(path.read_text())).split("\n\n")[0].split())
+        assert listed[name] == paragraph.split(". ")[0].rstrip("."), name
 
 
 def test_every_link_in_the_readme_leads_somewhere() -> None:

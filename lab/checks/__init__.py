@@ -1,4 +1,4 @@
-"""Tests of an answer, for `lab.ask(..., schema=..., checks=[...])`: what a successful response must be to be right."""
+"""Is it right: schemas, constraints, sources, for `lab.ask(..., schema=..., checks=[...])`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the ledger says of many calls at once, from the record alone; the pages stand on these, and so can a notebook.
+"""What the record says: figures, tails, costs, failures, one call's trace, alerts.
+
+Made of the ledger alone; the pages stand on these, and so can a notebook.
 
 `metrics` the figures to watch, a row a group; `percentiles`, `curves`, `phases`, `stragglers`, `rescues` the tail;
 `spend`, `waste`, `quality` what it cost; `failures`, `failures_over_time`, `rate_limits` what went wrong. All take the

@@ -1,4 +1,4 @@
-"""How a call is bounded and recovered: one policy a file, composed in the order that `compose` prints."""
+"""How a call is bounded and recovered: one layer a file, nested as the tuple in `compose` says."""
 
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget

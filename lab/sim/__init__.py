@@ -1,5 +1,5 @@
-"""The simulated provider: a real HTTP server on loopback that speaks OpenAI's, Anthropic's and Gemini's protocols,
-with seeded latency and faults.
+"""The simulated provider: a real HTTP server on loopback, with seeded latency and faults.
 
-It shares no code with the calling side: the lab knows it by HTTP alone, and any client of theirs can talk to it.
+It speaks OpenAI's, Anthropic's and Gemini's protocols, and shares no code with the calling side: the lab knows it by
+HTTP alone, and any client of theirs can talk to it.
 """
