@@ -165,10 +165,10 @@ def _contains(error: ValidationError, schema: dict[str, Any]) -> str:
 
 def _listed(values: Iterable[Any]) -> str:
     """The values, as JSON: as many as a sentence has room for."""
-    told_values, left = [], list(values)
-    while left and len(", ".join(told_values)) < LONGEST // 2:
-        told_values.append(_json(left.pop(0)))
-    return ", ".join([*told_values, *([f"and {len(left)} more"] if left else [])])
+    listed, left = [], list(values)
+    while left and len(", ".join(listed)) < LONGEST // 2:
+        listed.append(_json(left.pop(0)))
+    return ", ".join([*listed, *([f"and {len(left)} more"] if left else [])])
 
 
 def _json(value: Any) -> str:

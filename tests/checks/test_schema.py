@@ -76,18 +76,18 @@ def _read(schema: dict, value: object) -> Checked:
     ],
 )
 def test_what_fits_is_read(schema: object, text: str, value: object) -> None:
-    found, check = Schema.of(schema).read(text)
+    read, check = Schema.of(schema).read(text)
     assert check.passed, check
     assert check.step == "strict"
     if value is not None:
-        assert found == value
+        assert read == value
     if schema is Order:
-        assert found.due == date(2026, 3, 1)
-        assert found.items[0].quantity == 2
+        assert read.due == date(2026, 3, 1)
+        assert read.items[0].quantity == 2
 
 
 @pytest.mark.parametrize(
-    ("schema", "text", "said"),
+    ("schema", "text", "message"),
     [
         (Order, '{"items": [{"sku": "a", "quantity": 0}]}', "items.0.quantity: Input should be greater than or equal"),
         (Order, '{"customer": "x"}', "items: Field required"),
@@ -117,11 +117,11 @@ def test_what_fits_is_read(schema: object, text: str, value: object) -> None:
         (_a({"oneOf": [{}, False, {}]}), '{"a": 1}', "a: it fits the alternatives 1 and 3 of 3, and must fit one only"),
     ],
 )
-def test_what_does_not_fit_is_said_by_its_path(schema: object, text: str, said: str) -> None:
+def test_what_does_not_fit_is_said_by_its_path(schema: object, text: str, message: str) -> None:
     value, check = Schema.of(schema).read(text)
     assert value is None
     assert not check.passed
-    assert said in check.message
+    assert message in check.message
 
 
 def test_the_step_it_took_is_told() -> None:
@@ -133,7 +133,7 @@ def test_the_step_it_took_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "said"),
+    ("schema", "message"),
     [
         ({"type": "banana"}, "schema: type: it fits none of 2 alternatives"),
         ({"properties": {"a": {"minLength": -1}}}, "schema: properties.a.minLength: it is less than the minimum of 0"),
@@ -157,9 +157,9 @@ def test_the_step_it_took_is_told() -> None:
     ],
 )
 def test_a_schema_nothing_can_be_held_to_is_refused_before_anything_is_sent(
-    lab: Lab, schema: object, said: str
+    lab: Lab, schema: object, message: str
 ) -> None:
-    with pytest.raises(errors.InvalidRequestError, match=said.replace("$", r"\$")):
+    with pytest.raises(errors.InvalidRequestError, match=message.replace("$", r"\$")):
         lab.ask("x", model="sim/instant", schema=schema)
     assert lab.count() == 0
 
@@ -179,9 +179,9 @@ def test_strict_mode_is_asked_for_where_it_can_be() -> None:
 
 def test_a_provider_that_has_it_is_asked_natively(lab: Lab, server: RawServer) -> None:
     """The local model and the simulation are, and say so; words are used elsewhere, and tell the schema."""
-    found = lab.ask("x", model="sim/instant", schema=list[Colour], policy=Policy(retry=None))
-    assert set(found.value) <= set(Colour)
-    assert lab.attempts(found.call_id)["form"].tolist() == ["native"]
+    reply = lab.ask("x", model="sim/instant", schema=list[Colour], policy=Policy(retry=None))
+    assert set(reply.value) <= set(Colour)
+    assert lab.attempts(reply.call_id)["form"].tolist() == ["native"]
     server.plays(answer(completion('{"sku": "A-7", "quantity": 3}')))
     told = lab.ask("x", model="openai/unheard-of", api_base=server.url, api_key="k", schema=Item)
     assert told.value == Item(sku="A-7", quantity=3)
@@ -195,9 +195,9 @@ def test_a_provider_that_has_it_is_asked_natively(lab: Lab, server: RawServer) -
 def test_the_local_model_is_held_to_a_schema_by_its_grammar(lab: Lab) -> None:
     """135 million parameters answer in JSON that fits, whatever they make of the question."""
     schema = {"type": "object", "properties": {"label": {"enum": ["yes", "no"]}}, "required": ["label"]}
-    found = lab.ask("Is Paris in France?", model="local/smollm2", schema=schema, max_tokens=40)
-    assert found.value["label"] in ("yes", "no")
-    assert found.checks[0].step == "strict"
+    reply = lab.ask("Is Paris in France?", model="local/smollm2", schema=schema, max_tokens=40)
+    assert reply.value["label"] in ("yes", "no")
+    assert reply.checks[0].step == "strict"
 
 
 def test_native_can_be_insisted_on(lab: Lab, server: RawServer) -> None:
@@ -355,14 +355,14 @@ def test_hostile_schemas_are_refused_in_no_time() -> None:
     bomb = {f"a{number}": {"allOf": [{"$ref": f"#/$defs/a{number + 1}"}] * 2} for number in range(40)}
     steps = {f"a{number}": {"$ref": f"#/$defs/a{number + 1}"} for number in range(200)}
     began = time.process_time()
-    for schema, said in (
+    for schema, message in (
         ({"$ref": "#/$defs/a0", "$defs": {**chain, "a20000": {}}}, "it refers to 20,001 of its parts"),
         ({"$ref": "#/$defs/a0", "$defs": {**bomb, "a40": {}}}, "more than 10,000 schemas look at the same value"),
         ({"$ref": "#/$defs/a0", "$defs": {**steps, "a200": {}}}, "more than 100 schemas within each other"),
         ({"properties": _nested(300, {})}, "schema: it is nested too deeply"),
         ({"properties": _nested(100_000, {})}, "schema: it is nested too deeply"),
     ):
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             Schema.of(schema)
     assert time.process_time() - began < 20
 
