@@ -1,4 +1,9 @@
-"""What a function does, as a hash: the same in every process, another one once it is changed."""
+"""What a function does, as a hash: the same in every process, another one once it is changed.
+
+It is made of compiled code, which every minor version of Python writes in its own way: after an upgrade each function
+is another one, and what was asked with it is asked anew. Source text would outlive that, and may be wrong: it is read
+from a file that may have been edited since, two lambdas of one line share it, and a function made in a shell has none.
+"""
 
 from __future__ import annotations
 
