@@ -149,7 +149,7 @@ def test_only_the_provider_room_imports_litellm() -> None:
             assert "import litellm" not in path.read_text(), path
 
 
-SLOW = "litellm pandas numpy scipy aiohttp httpx sqlite_utils streamlit altair pydantic jsonschema openai".split()
+SLOW = "litellm pandas numpy scipy aiohttp httpx sqlite_utils streamlit altair pydantic jsonschema jsonschema_rs openai".split()
 
 
 def _loaded(code: str, *arguments: object) -> list[str]:
@@ -181,6 +181,14 @@ def test_a_ledger_that_is_up_to_date_is_opened_and_read_without_anything_slow(tm
     assert _loaded(opened + "lab.ask('hi', model='m', key='k')", tmp_path / "lab.db") == []
     listed = "import sys; from lab import cli\ncli.app(['calls', '--db', sys.argv[1]], standalone_mode=False)"
     assert _loaded(listed, tmp_path / "lab.db") == ["pydantic"], "typer's own"
+
+
+def test_a_json_schema_is_held_to_without_the_slow_validator() -> None:
+    """`jsonschema` is there for Altair, and brings a grammar that takes seconds."""
+    code = (
+        "from lab.checks import Schema\nSchema.of({'type': 'string', 'format': 'uri'}).read('\"https://example.com\"')"
+    )
+    assert _loaded(code) == ["pydantic", "jsonschema_rs"]
 
 
 def test_making_a_lab_does_not_wait_for_litellm() -> None:

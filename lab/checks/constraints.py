@@ -46,8 +46,8 @@ class OneOf(Constraint):
 
     def wrong(self, value: Any) -> str | None:
         """Compared whole; a text's blanks at its ends do not count."""
-        found, labels = _plain(value, self.case), [_plain(label, self.case) for label in self.labels]
-        right = any(found == label and type(found) is type(label) for label in labels)
+        given, labels = _plain(value, self.case), [_plain(label, self.case) for label in self.labels]
+        right = any(given == label and type(given) is type(label) for label in labels)
         return None if right else f"be one of {', '.join(shown(label) for label in self.labels)}, and nothing else"
 
 
@@ -158,10 +158,10 @@ class Contains(Constraint):
 
     def wrong(self, value: Any) -> str | None:
         """Of what is no text, its JSON-like form is searched."""
-        said = value if isinstance(value, str) else str(value)
-        said = said if self.case else said.casefold()
-        odd = [one for one in self.texts if ((one if self.case else one.casefold()) in said) != self.wanted]
-        return f"{'' if self.wanted else 'not '}contain {', '.join(shown(one) for one in odd)}" if odd else None
+        answer = value if isinstance(value, str) else str(value)
+        answer = answer if self.case else answer.casefold()
+        odd = [text for text in self.texts if ((text if self.case else text.casefold()) in answer) != self.wanted]
+        return f"{'' if self.wanted else 'not '}contain {', '.join(shown(text) for text in odd)}" if odd else None
 
 
 def contains(*texts: str, at: str | None = None, case: bool = False) -> Contains:

@@ -47,31 +47,31 @@ class Files(Check):
         if not isinstance(value, str) or not value.strip() or "\0" in value:
             return "it must name a file"
         try:
-            root, found = self.root.resolve(), (self.root / value).resolve()
-            if not found.is_relative_to(root):
+            root, path = self.root.resolve(), (self.root / value).resolve()
+            if not path.is_relative_to(root):
                 return "it must stay within the folder"
-            if not found.is_file():
+            if not path.is_file():
                 return "there is no such file"
-            size = found.stat().st_size
+            size = path.stat().st_size
         except (OSError, RuntimeError, UnicodeError) as odd:  # no such name, or links in a circle
             return f"it can't be read: {getattr(odd, 'strerror', None) or odd}"
-        if self.suffixes and found.suffix.lower() not in self.suffixes:
+        if self.suffixes and path.suffix.lower() not in self.suffixes:
             return f"its name must end in {' or '.join(self.suffixes)}"
         if size < self.least:
             return f"it has {size} bytes, at least {self.least} are wanted"
         if self.most is not None and size > self.most:
             return f"it has {size} bytes, at most {self.most} are wanted"
-        if self.kind and (problem := _not_a(self.kind, found)):
+        if self.kind and (problem := _not_a(self.kind, path)):
             return problem
-        return self._asked(found) if self.also else None
+        return self._asked(path) if self.also else None
 
-    def _asked(self, found: Path) -> str | None:
+    def _asked(self, path: Path) -> str | None:
         assert self.also is not None
         try:
-            said = self.also(found)
+            verdict = self.also(path)
         except (AssertionError, ValueError) as wrong:
             return str(wrong) or "it fails a check of its own"
-        return said if isinstance(said, str) else "it fails a check of its own" if said is False else None
+        return verdict if isinstance(verdict, str) else "it fails a check of its own" if verdict is False else None
 
 
 def _not_a(kind: str, path: Path) -> str | None:
@@ -105,5 +105,5 @@ def files(
     False or a sentence where something else is wrong with it."""
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind={kind!r}: one of {', '.join(KINDS)}")
-    named = tuple(one.lower() if one.startswith(".") else f".{one.lower()}" for one in suffixes)
+    named = tuple(suffix.lower() if suffix.startswith(".") else f".{suffix.lower()}" for suffix in suffixes)
     return Files(root=Path(root), at=at, kind=kind, suffixes=named, least=least, most=most, also=also)

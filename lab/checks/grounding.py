@@ -61,14 +61,14 @@ class Grounding(Check):
     def examine(self, output: Output) -> Checked:
         """Every unit is looked up; the message names the unsupported ones."""
         source = _source(self.source, output)
-        found = [
+        units = [
             (unit, why)
             for _, value in output.at(self.at)
             if value is not None
             for unit, why in self.units(value if isinstance(value, str) else str(value), source)
         ]
-        bad = [Part(start=one.start, end=one.end, text=one.text, why=why) for one, why in found if why is not None]
-        score = 1 - len(bad) / len(found) if found else None
+        bad = [Part(start=unit.start, end=unit.end, text=unit.text, why=why) for unit, why in units if why is not None]
+        score = 1 - len(bad) / len(units) if units else None
         passed = score is None or score >= self.threshold
         told = "; ".join(f"{shortened(part.text, 80)!r} {part.why}" for part in bad[:NAMED])
         return Checked(
@@ -98,11 +98,11 @@ class Quotes(Grounding):
 
     def units(self, text: str, source: str) -> Iterator[tuple[Span, str | None]]:
         """What stands in quotation marks; at a path of a value, the whole text there."""
-        found = (
+        spans = (
             words.quoted(text, self.least) if self.at is None else [Span(0, len(text), text)] if text.strip() else []
         )
-        for one in found:
-            yield one, None if in_source(one.text, source, self.fuzzy) else "is not in the source, word for word"
+        for span in spans:
+            yield span, None if in_source(span.text, source, self.fuzzy) else "is not in the source, word for word"
 
 
 def in_source(quote: str, source: str, fuzzy: float = 1.0) -> bool:
@@ -142,20 +142,20 @@ class Figures(Grounding):
         if "numbers" in self.kinds:
             known = {value for _, values in words.numbers(source) for value in values} | words.spelt(source)
             known |= {
-                float(part) for _, read in words.dates(source) for one in read for part in one if part is not None
+                float(part) for _, read in words.dates(source) for date in read for part in date if part is not None
             }
-            for one, values in words.numbers(text):
-                yield one, None if values & known else "is a number that the source does not have"
+            for span, values in words.numbers(text):
+                yield span, None if values & known else "is a number that the source does not have"
         if "dates" in self.kinds:
-            there = {one for _, read in words.dates(source) for one in read}
+            there = {date for _, read in words.dates(source) for date in read}
             for span, read in words.dates(text):
                 right = any(_same_day(mine, theirs) for mine in read for theirs in there)
                 yield span, None if right else "is a date that the source does not have"
         if "names" in self.kinds:
-            said = words.PARTICLES | set(re.findall(r"\w+", words.plain(source)))
-            for one in words.names(text):
-                missing = [word for word in re.findall(r"\w+", words.plain(one.text)) if word not in said]
-                yield one, "is a name that the source does not have" if missing else None
+            known_words = words.PARTICLES | set(re.findall(r"\w+", words.plain(source)))
+            for name in words.names(text):
+                missing = [word for word in re.findall(r"\w+", words.plain(name.text)) if word not in known_words]
+                yield name, "is a name that the source does not have" if missing else None
 
 
 def _same_day(mine: words.Date, theirs: words.Date) -> bool:
@@ -171,13 +171,13 @@ class Overlap(Grounding):
     def units(self, text: str, source: str) -> Iterator[tuple[Span, str | None]]:
         """A sentence is supported where two neighbouring sentences of the source have at least the share `each` of
         its content words."""
-        there = [set(words.content(one.text)) for one in words.sentences(source)] or [set()]
-        pairs = [one | two for one, two in zip(there, [*there[1:], set()], strict=True)]
-        for one in words.sentences(text):
-            mine = set(words.content(one.text))
+        there = [set(words.content(sentence.text)) for sentence in words.sentences(source)] or [set()]
+        pairs = [words_here | words_next for words_here, words_next in zip(there, [*there[1:], set()], strict=True)]
+        for sentence in words.sentences(text):
+            mine = set(words.content(sentence.text))
             if mine:
                 share = max(len(mine & pair) for pair in pairs) / len(mine)
-                yield one, None if share >= self.each else f"shares {share:.0%} of its words with the source"
+                yield sentence, None if share >= self.each else f"shares {share:.0%} of its words with the source"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +211,7 @@ class Citations(Check):
         for _, value in output.at(self.at):
             text = str(value)
             sentences = words.sentences(text)
-            starts = [one.start for one in sentences]
+            starts = [sentence.start for sentence in sentences]
             for mark in re.finditer(r"\[([\w.:-]{1,40})\]", text):
                 total += 1
                 place = bisect_right(starts, mark.start()) - 1

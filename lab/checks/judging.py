@@ -43,8 +43,8 @@ class Judge(Check):
         """Asks the judge. Where its own call fails, the check is broken and the call it judges fails."""
         label = await self.ask(output.text)
         passed = label in self.passing
-        said = f"a judge was asked: {self.question} It said: {label}"
-        return Checked(name=self.name, passed=passed, message="" if passed else said, score=float(passed))
+        message = f"a judge was asked: {self.question} It said: {label}"
+        return Checked(name=self.name, passed=passed, message="" if passed else message, score=float(passed))
 
     async def ask(self, answer: str, **more: str) -> str:
         """The judge's label for `answer`; `more` fills what the question names in braces, such as {expected}."""

@@ -45,8 +45,8 @@ def _walk(value: Any, path: Sequence[str], so_far: str) -> Iterator[tuple[str, A
         inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, _LISTS) else None
         if inner is None:
             raise LookupError(f"{so_far or 'the answer'} is no list")
-        for key, one in inner:
-            yield from _walk(one, rest, f"{so_far}.{key}".lstrip("."))
+        for key, part in inner:
+            yield from _walk(part, rest, f"{so_far}.{key}".lstrip("."))
         return
     yield from _walk(_step(value, step, so_far), rest, f"{so_far}.{step}".lstrip("."))
 
@@ -103,27 +103,27 @@ class That(Check):
     def examine(self, output: Output) -> Checked | Awaitable[Checked]:
         """Call it, and await what it returns where it is asynchronous."""
         try:
-            found = self.function(output.value)
+            verdict = self.function(output.value)
         except (AssertionError, ValueError) as wrong:
             return self._failed(self.message or str(wrong))
-        return self._later(found) if inspect.isawaitable(found) else self._read(found)
+        return self._later(verdict) if inspect.isawaitable(verdict) else self._read(verdict)
 
     def content(self) -> str:
         """Its name and what it does: a changed function is another check."""
         return f"{self.name}:{fingerprint(self.function)}:{self.message}"
 
-    async def _later(self, found: Awaitable[Any]) -> Checked:
+    async def _later(self, verdict: Awaitable[Any]) -> Checked:
         try:
-            return self._read(await found)
+            return self._read(await verdict)
         except (AssertionError, ValueError) as wrong:
             return self._failed(self.message or str(wrong))
 
-    def _read(self, found: Any) -> Checked:
-        if isinstance(found, Checked):
-            return found
-        if found is None or (isinstance(found, bool) and found):
+    def _read(self, verdict: Any) -> Checked:
+        if isinstance(verdict, Checked):
+            return verdict
+        if verdict is None or (isinstance(verdict, bool) and verdict):
             return Checked(name=self.name, passed=True)
-        return self._failed(found if isinstance(found, str) else self.message)
+        return self._failed(verdict if isinstance(verdict, str) else self.message)
 
     def _failed(self, message: str) -> Checked:
         return Checked(name=self.name, passed=False, message=message or f"it fails the check `{self.name}`")
@@ -153,16 +153,16 @@ class Examined:
     @property
     def passed(self) -> bool:
         """Whether all of them passed."""
-        return all(one.passed for one in self.checks)
+        return all(check.passed for check in self.checks)
 
     @property
     def broken(self) -> bool:
         """Whether a check failed itself."""
-        return any(one.broken for one in self.checks)
+        return any(check.broken for check in self.checks)
 
     def wrong(self) -> list[str]:
         """What is wrong, a line a check."""
-        return [one.message for one in self.checks if not one.passed]
+        return [check.message for check in self.checks if not check.passed]
 
 
 async def examined(
@@ -172,11 +172,11 @@ async def examined(
     if not checks and len(text) <= INLINE:
         value, read = _read(schema, text)
         return Examined(value, (read,))
-    value, found, left = await asyncio.to_thread(_in_thread, text, schema, checks, variables or {})
+    value, checked, left = await asyncio.to_thread(_in_thread, text, schema, checks, variables or {})
     for place, later in left:
-        found[place] = await _guarded(checks[place], later)
-    first = () if schema is None else (found.pop(-1),)
-    return Examined(value, (*first, *(found[place] for place in sorted(found))))
+        checked[place] = await _guarded(checks[place], later)
+    first = () if schema is None else (checked.pop(-1),)
+    return Examined(value, (*first, *(checked[place] for place in sorted(checked))))
 
 
 def _in_thread(
@@ -184,25 +184,25 @@ def _in_thread(
 ) -> tuple[Any, dict[int, Checked], list[tuple[int, Awaitable[Checked]]]]:
     """The value, what the checks found by their place (-1 is the schema), and what is still to be awaited."""
     value: Any = text
-    found: dict[int, Checked] = {}
+    checked: dict[int, Checked] = {}
     left: list[tuple[int, Awaitable[Checked]]] = []
     if schema is not None:
-        value, found[-1] = _read(schema, text)
-        if not found[-1].passed:
-            return value, found, left
+        value, checked[-1] = _read(schema, text)
+        if not checked[-1].passed:
+            return value, checked, left
     output = Output(text, value, variables)
     for place, check in enumerate(checks):
         try:
-            one = check.examine(output)
+            outcome = check.examine(output)
         except LookupError as missing:
-            one = _missing(check, missing)
+            outcome = _missing(check, missing)
         except (Exception, SystemExit) as bug:  # a user's function
-            one = _broken(check, bug)
-        if isinstance(one, Checked):
-            found[place] = one
+            outcome = _broken(check, bug)
+        if isinstance(outcome, Checked):
+            checked[place] = outcome
         else:
-            left.append((place, one))
-    return value, found, left
+            left.append((place, outcome))
+    return value, checked, left
 
 
 def _read(schema: Any, text: str) -> tuple[Any, Checked]:
@@ -211,8 +211,8 @@ def _read(schema: Any, text: str) -> tuple[Any, Checked]:
     try:
         return schema.read(text)
     except (Exception, SystemExit) as bug:
-        said = f"the schema itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
-        return None, Checked(name="schema", passed=False, message=said, broken=True)
+        message = f"the schema itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
+        return None, Checked(name="schema", passed=False, message=message, broken=True)
 
 
 async def _guarded(check: Check, later: Awaitable[Checked]) -> Checked:
@@ -229,8 +229,8 @@ def _missing(check: Check, missing: LookupError) -> Checked:
 
 
 def _broken(check: Check, bug: Exception) -> Checked:
-    said = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
-    return Checked(name=check.name, passed=False, message=said, broken=True)
+    message = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
+    return Checked(name=check.name, passed=False, message=message, broken=True)
 
 
 def shown(value: Any) -> str:

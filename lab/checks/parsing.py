@@ -55,11 +55,11 @@ def parsed(text: str, opens: str = "{[") -> Parsed:
         except Unreadable:
             pass
     opens = "{"  # a list in prose may be a citation
-    found = _values(inner, opens)
-    if len(found) > 1 and any(_canonical(one) != _canonical(found[0]) for one in found[1:]):
-        raise Unreadable(f"it holds {len(found)} JSON values: write one and nothing else")
-    if found:
-        return Parsed(found[0], "unfenced")
+    values = _values(inner, opens)
+    if len(values) > 1 and any(_canonical(value) != _canonical(values[0]) for value in values[1:]):
+        raise Unreadable(f"it holds {len(values)} JSON values: write one and nothing else")
+    if values:
+        return Parsed(values[0], "unfenced")
     try:
         return Parsed(_repaired(inner, opens), "repaired")
     except Unreadable as last:
@@ -75,17 +75,17 @@ def strict(text: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    named = dict(pairs)
+    if len(named) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice[:60]!r} appears twice")
-    return found
+    return named
 
 
-def _finite(said: str) -> float:
-    value = float(said)
+def _finite(digits: str) -> float:
+    value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{said} is more than a number can be")
+        raise ValueError(f"{digits} is more than a number can be")
     return value
 
 
@@ -110,28 +110,29 @@ def _values(text: str, opens: str) -> list[Any]:
     """The JSON values that stand whole in `text`, with nothing but prose around them: where what is left over looks
     like a part of one, there is none."""
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
-    found, around, end, place = [], [], 0, _next(text, opens, 0)
+    values, around, end, place = [], [], 0, _next(text, opens, 0)
     while place is not None:
         around.append(text[end:place])
         try:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
             return []
-        found.append(value)
-        if len(found) > SEVERAL:
+        values.append(value)
+        if len(values) > SEVERAL:
             return []
         place = _next(text, opens, end)
     before, *after = [*around, text[end:]]
-    return found if _is_prose(before, *after) else []
+    return values if _is_prose(before, *after) else []
 
 
 def _is_prose(before: str, *after: str) -> bool:
-    odd = before.rstrip().endswith('"') or any(_STRUCTURE.search(one) or one.count('"') % 2 for one in (before, *after))
-    return not odd and not any(one.lstrip().startswith((",", ":")) for one in after)
+    texts = (before, *after)
+    odd = before.rstrip().endswith('"') or any(_STRUCTURE.search(text) or text.count('"') % 2 for text in texts)
+    return not odd and not any(text.lstrip().startswith((",", ":")) for text in after)
 
 
 def _next(text: str, opens: str, start: int) -> int | None:
-    places = [place for place in (text.find(one, start) for one in opens) if place >= 0]
+    places = [place for place in (text.find(bracket, start) for bracket in opens) if place >= 0]
     return min(places, default=None)
 
 
@@ -164,14 +165,14 @@ def _emit(value: Any, out: list[Token]) -> None:
     """A value as the tokens it is written with, but for commas and colons."""
     if isinstance(value, dict):
         out.append(("{", None))
-        for key, one in value.items():
+        for key, inner in value.items():
             out.append(("text", key))
-            _emit(one, out)
+            _emit(inner, out)
         out.append(("}", None))
     elif isinstance(value, list):
         out.append(("[", None))
-        for one in value:
-            _emit(one, out)
+        for inner in value:
+            _emit(inner, out)
         out.append(("]", None))
     else:
         out.append(_scalar(value))
@@ -196,32 +197,32 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 def tokens(text: str) -> list[Token]:
     """What is nearly JSON as brackets and values, in their order. Raises `Unreadable` where it could be read in two
     ways: a string that seems to end too early or never, values side by side on a line, marks out of their place."""
-    found: list[Token] = []
+    read: list[Token] = []
     grammar, place = _Grammar(), 0
     while place < len(text):
         space = _SPACE.match(text, place)
         place = space.end() if space else place
         if place >= len(text):
             break
-        one = text[place]
-        if one in ",:":
-            grammar.mark(one)
+        sign = text[place]
+        if sign in ",:":
+            grammar.mark(sign)
             place += 1
-        elif one in "}]":
-            grammar.close(one)
-            found.append((one, None))
+        elif sign in "}]":
+            grammar.close(sign)
+            read.append((sign, None))
             place += 1
-        elif one in "{[":
+        elif sign in "{[":
             grammar.value()
-            grammar.open(one)
-            found.append((one, None))
+            grammar.open(sign)
+            read.append((sign, None))
             place += 1
         else:
             is_key = grammar.value()
-            token, place = _quoted(text, place) if one in _CLOSING else _bare(text, place, is_key)
-            found.append(token)
+            token, place = _quoted(text, place) if sign in _CLOSING else _bare(text, place, is_key)
+            read.append(token)
     grammar.end()
-    return found
+    return read
 
 
 class _Grammar:
@@ -240,11 +241,11 @@ class _Grammar:
         self._due[-1] = "colon" if due == "key" else "comma"
         return due == "key"
 
-    def mark(self, one: str) -> None:
+    def mark(self, sign: str) -> None:
         """A comma or a colon."""
-        if not self._open or self._due[-1] != ("colon" if one == ":" else "comma"):
-            raise Unreadable(f"{one!r} stands where it can't")
-        self._due[-1] = "value" if one == ":" else self._first()
+        if not self._open or self._due[-1] != ("colon" if sign == ":" else "comma"):
+            raise Unreadable(f"{sign!r} stands where it can't")
+        self._due[-1] = "value" if sign == ":" else self._first()
 
     def open(self, bracket: str) -> None:
         """One level down."""
@@ -289,8 +290,8 @@ def _unescaped(inner: str) -> str:
     if "\\" not in inner:
         return inner
 
-    def known(found: re.Match[str]) -> str:
-        return found[0] if found[1] in '"\\/bfnrtu' else found[1]
+    def known(escape: re.Match[str]) -> str:
+        return escape[0] if escape[1] in '"\\/bfnrtu' else escape[1]
 
     kept = _ESCAPE.sub(known, inner)
     try:
@@ -305,17 +306,17 @@ def _bare_quotes(inner: str) -> str:
 
 
 def _bare(text: str, start: int, is_key: bool) -> tuple[Token, int]:
-    found = _BARE.match(text, start)
-    if found is None:
+    match = _BARE.match(text, start)
+    if match is None:
         raise Unreadable(f"{text[start]!r} stands where a value should")
-    word = found[0]
+    word = match[0]
     if is_key and word.isidentifier():
-        return ("text", word), found.end()
+        return ("text", word), match.end()
     if word in _LITERALS:
-        return ("literal", _LITERALS[word]), found.end()
+        return ("literal", _LITERALS[word]), match.end()
     if _NUMBER.match(word):
         try:
-            return ("number", repr(json.loads(word))), found.end()
+            return ("number", repr(json.loads(word))), match.end()
         except ValueError:  # more digits than an integer may have
             raise Unreadable(f"{word[:40]!r}... is too long a number") from None
     raise Unreadable(f"{word[:40]!r} is neither a number nor a quoted string")

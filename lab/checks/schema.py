@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
 
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 from pydantic import ValidationError as Invalid
 
 from lab.checks.kernel import shown
 from lab.checks.parsing import Unreadable, parsed
+from lab.checks.validator import DEEPEST, Validator, is_deeper, parts, plain, told
 from lab.values import Checked
 
 MOST = 8
@@ -32,8 +31,8 @@ class Schema:
         self.given, self.native = given, native
         self._adapter: TypeAdapter[Any] | None = None
         if isinstance(given, Mapping):
-            inner = _checked(json.loads(json.dumps(given)))
-            self._validator = _validator()(inner, registry=importlib.import_module("referencing").Registry())
+            inner = json.loads(plain(given))
+            self._validator = Validator(inner)
         else:
             self._adapter, inner = _adapted(given)
         title = inner.get("title") or getattr(given, "__name__", "answer")
@@ -49,7 +48,7 @@ class Schema:
         if isinstance(given, cls):
             return given
         if isinstance(given, Mapping):
-            return _of_json(json.dumps(given))
+            return _of_json(plain(given))
         try:
             return _of_type(given)
         except TypeError:  # not hashable
@@ -57,22 +56,22 @@ class Schema:
 
     def instruction(self) -> str:
         """What a model is told that can't be held to it."""
-        said = json.dumps(self.json, ensure_ascii=False)
-        return f"Answer with one JSON value that fits this JSON schema, and with nothing else around it:\n{said}"
+        text = json.dumps(self.json, ensure_ascii=False)
+        return f"Answer with one JSON value that fits this JSON schema, and with nothing else around it:\n{text}"
 
     def read(self, text: str) -> tuple[Any, Checked]:
         """The value in `text` (None where there is none), and what was found on the way."""
         try:
-            found = parsed(text.strip())
+            answer = parsed(text.strip())
         except Unreadable as odd:
             return None, Checked(name="schema", passed=False, message=str(odd))
-        value = found.value
+        value = answer.value
         if self.wrapped and isinstance(value, Mapping) and set(value) == {"value"}:
             value = value["value"]
         value, problems = self._fitted(value)
         more = [f"and {len(problems) - MOST} more"] if len(problems) > MOST else []
         message = "; ".join([*problems[:MOST], *more])
-        return value, Checked(name="schema", passed=not problems, message=message, step=found.step)
+        return value, Checked(name="schema", passed=not problems, message=message, step=answer.step)
 
     def content(self) -> str:
         """The schema as JSON, the same for the same schema."""
@@ -80,29 +79,23 @@ class Schema:
 
     def _fitted(self, value: Any) -> tuple[Any, list[str]]:
         if self._adapter is None:
-            found = sorted(self._validator.iter_errors(value), key=lambda one: list(map(str, one.absolute_path)))
-            return (value, []) if not found else (None, [_said(one.absolute_path, one.message) for one in found])
+            if is_deeper(value, DEEPEST):
+                return None, [told((), f"it is nested more than {DEEPEST} levels deep")]
+            problems = self._validator.problems(value)
+            return (None, problems) if problems else (value, [])
         try:
             return self._adapter.validate_json(json.dumps(value)), []
         except Invalid as wrong:
-            return None, [_said(one["loc"], one["msg"], one.get("input")) for one in wrong.errors(include_url=False)]
+            errors = wrong.errors(include_url=False)
+            return None, [told(error["loc"], error["msg"], error.get("input")) for error in errors]
 
     def __repr__(self) -> str:
         return f"Schema({self.name})"
 
 
-_NOTHING = object()
-
-
-def _said(path: Any, message: str, got: Any = _NOTHING) -> str:
-    where = ".".join(str(step) for step in path) or "the answer"
-    value = "" if got is _NOTHING or isinstance(got, dict | list) else f" (it is {shown(got)})"
-    return f"{where}: {message[:200]}{value}"
-
-
 @lru_cache(maxsize=128)
-def _of_json(said: str) -> Schema:
-    return Schema(json.loads(said))
+def _of_json(text: str) -> Schema:
+    return Schema(json.loads(text))
 
 
 @lru_cache(maxsize=128)
@@ -120,69 +113,19 @@ def _adapted(given: Any) -> tuple[TypeAdapter[Any], dict[str, Any]]:
         raise ValueError(f"schema={shown(given)}: pydantic can't make a JSON schema of it: {str(odd)[:200]}") from odd
 
 
-def _validator() -> Any:
-    """JSON Schema's own validator. It takes seconds to import, and most schemas are pydantic models."""
-    return importlib.import_module("jsonschema").Draft202012Validator
-
-
-def _checked(given: dict[str, Any]) -> dict[str, Any]:
-    validator = _validator()
-    try:
-        validator.check_schema(given)
-    except importlib.import_module("jsonschema").SchemaError as odd:
-        where = ".".join(str(step) for step in odd.absolute_path) or "its root"
-        raise ValueError(f"schema: {where}: {odd.message[:200]}") from odd
-    for path, part in _parts(given, "schema"):
-        target = part.get("$ref")
-        if isinstance(target, str) and not _leads(given, target):
-            raise ValueError(f"{path}.$ref: {target!r} leads nowhere within the schema")
-        if part.get("enum") == []:
-            raise ValueError(f"{path}.enum: empty, so nothing fits it")
-    return given
-
-
-def _leads(root: dict[str, Any], target: str) -> bool:
-    if target != "#" and not target.startswith("#/"):
-        return False
-    here: Any = root
-    for step in [one.replace("~1", "/").replace("~0", "~") for one in unquote(target[1:]).split("/")[1:]]:
-        if isinstance(here, list) and step.isdigit() and int(step) < len(here):
-            here = here[int(step)]
-        elif isinstance(here, dict) and step in here:
-            here = here[step]
-        else:
-            return False
-    return True
-
-
-_DATA = ("const", "default", "enum", "examples", "example")
-"""Keywords whose values are data, not schemas."""
-
-
-def _parts(value: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    if isinstance(value, dict):
-        yield path, value
-        for key, one in value.items():
-            if key not in _DATA or path.endswith(".properties"):
-                yield from _parts(one, f"{path}.{key}")
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _parts(one, f"{path}.{number}")
-
-
 def _is_object(schema: dict[str, Any]) -> bool:
     return schema.get("type") == "object" or ("properties" in schema and "type" not in schema)
 
 
 def _wrapped(inner: dict[str, Any]) -> dict[str, Any]:
     inner = json.loads(json.dumps(inner))
-    for _, part in _parts(inner, ""):
+    for _, part in parts(inner, ""):
         target = part.get("$ref")
         if isinstance(target, str) and not target.startswith(("#/$defs/", "#/definitions/")):
             part["$ref"] = f"#/properties/value{target[1:]}"
     definitions = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
-    made = {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False}
-    return {**made, **definitions}
+    outer = {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False}
+    return {**outer, **definitions}
 
 
 def strict_form(schema: dict[str, Any], *, close: bool) -> tuple[bool, dict[str, Any]]:
@@ -193,14 +136,14 @@ def strict_form(schema: dict[str, Any], *, close: bool) -> tuple[bool, dict[str,
     schema is sent as it is, as a JSON schema always is.
     """
     sent = json.loads(json.dumps(schema))
-    objects = [part for _, part in _parts(sent, "") if part.get("type") == "object" and "properties" in part]
+    objects = [part for _, part in parts(sent, "") if part.get("type") == "object" and "properties" in part]
     if close and all(_may_be_closed(part) for part in objects):
         for part in objects:
             part.setdefault("additionalProperties", False)
             part["required"] = list(part["properties"])
-            for one in part["properties"].values():
-                one.pop("default", None)
-    return all(_is_strict(part) for _, part in _parts(sent, "")), sent
+            for inner in part["properties"].values():
+                inner.pop("default", None)
+    return all(_is_strict(part) for _, part in parts(sent, "")), sent
 
 
 def _may_be_closed(part: dict[str, Any]) -> bool:

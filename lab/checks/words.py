@@ -83,23 +83,23 @@ def plain(text: str) -> str:
 
 def sentences(text: str) -> list[Span]:
     """Its sentences, those without a letter or digit left out."""
-    found = []
-    for one in _SENTENCE.finditer(text):
-        said = one[0].strip()
-        if re.search(r"\w", said):
-            start = one.start() + one[0].index(said[0])
-            found.append(Span(start, start + len(said), said))
-    return found
+    spans = []
+    for match in _SENTENCE.finditer(text):
+        sentence = match[0].strip()
+        if re.search(r"\w", sentence):
+            start = match.start() + match[0].index(sentence[0])
+            spans.append(Span(start, start + len(sentence), sentence))
+    return spans
 
 
 def quoted(text: str, words: int) -> list[Span]:
     """What stands in quotation marks, of at least so many words."""
-    found = []
-    for one in _QUOTED.finditer(text):
-        group = next(number for number in range(1, 5) if one[number] is not None)
-        if len(one[group].split()) >= words:
-            found.append(Span(one.start(group), one.end(group), one[group]))
-    return found
+    spans = []
+    for match in _QUOTED.finditer(text):
+        group = next(number for number in range(1, 5) if match[number] is not None)
+        if len(match[group].split()) >= words:
+            spans.append(Span(match.start(group), match.end(group), match[group]))
+    return spans
 
 
 def numbers(text: str) -> list[tuple[Span, frozenset[float]]]:
@@ -108,50 +108,50 @@ def numbers(text: str) -> list[tuple[Span, frozenset[float]]]:
     rest = list(text)
     for span, _ in dates(text):
         rest[span.start : span.end] = " " * (span.end - span.start)
-    found, whole = [], "".join(rest)
-    for one in _NUMBER.finditer(whole):
-        scaled = _SCALE.match(whole, one.end())
+    spans, whole = [], "".join(rest)
+    for match in _NUMBER.finditer(whole):
+        scaled = _SCALE.match(whole, match.end())
         times = _SCALES[scaled[1].casefold()] if scaled else 1
-        if values := frozenset(value * times for value in _values(one[0])):
-            end = scaled.end() if scaled else one.end()
-            found.append((Span(one.start(), end, whole[one.start() : end]), values))
-    return found
+        if values := frozenset(value * times for value in _values(match[0])):
+            end = scaled.end() if scaled else match.end()
+            spans.append((Span(match.start(), end, whole[match.start() : end]), values))
+    return spans
 
 
-def _values(said: str) -> frozenset[float]:
-    said = re.sub("[' \u00a0\u202f]", "", said.replace("−", "-"))
-    readings = {said.replace(",", ""), said.replace(".", "").replace(",", ".")}
-    found = set()
-    for one in readings:
+def _values(digits: str) -> frozenset[float]:
+    digits = re.sub("[' \u00a0\u202f]", "", digits.replace("−", "-"))
+    readings = {digits.replace(",", ""), digits.replace(".", "").replace(",", ".")}
+    values = set()
+    for reading in readings:
         try:
-            found.add(float(one))
+            values.add(float(reading))
         except ValueError:
             continue
-    return frozenset(found)
+    return frozenset(values)
 
 
 def spelt(text: str) -> set[float]:
     """Numbers written in English words, and of a compound (`twenty-four`, `two hundred`) its value and its parts."""
-    found: set[float] = set()
+    values: set[float] = set()
     run: list[int] = []
     for word in [*re.findall(r"[a-z]+", text.casefold()), ""]:
         if word in _SPELT:
             run.append(_SPELT[word])
         elif word != "and" and run:
-            found |= {float(one) for one in run} | {_compound(run)}
+            values |= {float(number) for number in run} | {_compound(run)}
             run = []
-    return found
+    return values
 
 
 def _compound(run: list[int]) -> float:
     whole, part = 0, 0
-    for one in run:
-        if one >= 1000:
-            whole, part = whole + max(1, part) * one, 0
-        elif one in (12, 100) and part:
-            part *= one
+    for number in run:
+        if number >= 1000:
+            whole, part = whole + max(1, part) * number, 0
+        elif number in (12, 100) and part:
+            part *= number
         else:
-            part += one
+            part += number
     return float(whole + part)
 
 
@@ -160,45 +160,45 @@ Date = tuple[int | None, int, int]
 
 def dates(text: str) -> list[tuple[Span, frozenset[Date]]]:
     """Dates with a day and a month, each with what it may stand for: year (None where none is given), month, day."""
-    found: list[tuple[Span, frozenset[Date]]] = []
+    spans: list[tuple[Span, frozenset[Date]]] = []
     taken = bytearray(len(text))
 
-    def add(one: re.Match[str], *readings: tuple[str | None, int, int]) -> None:
+    def add(match: re.Match[str], *readings: tuple[str | None, int, int]) -> None:
         right = {(int(y) if y else None, m, d) for y, m, d in readings if 1 <= m <= 12 and 1 <= d <= 31}
-        if right and not any(taken[one.start() : one.end()]):
-            taken[one.start() : one.end()] = b"\1" * (one.end() - one.start())
-            found.append((Span(one.start(), one.end(), one[0]), frozenset(right)))
+        if right and not any(taken[match.start() : match.end()]):
+            taken[match.start() : match.end()] = b"\1" * (match.end() - match.start())
+            spans.append((Span(match.start(), match.end(), match[0]), frozenset(right)))
 
-    for one in _ISO.finditer(text):
-        add(one, (one[1], int(one[2]), int(one[3])))
-    for one in _SLASHED.finditer(text):
-        add(one, (one[3], int(one[2]), int(one[1])), (one[3], int(one[1]), int(one[2])))
-    for one in _DAY_FIRST.finditer(text):
-        add(one, (one[3], _MONTHS[one[2].casefold()], int(one[1])))
-    for one in _MONTH_FIRST.finditer(text):
-        add(one, (one[3], _MONTHS[one[1].casefold()], int(one[2])))
-    return sorted(found, key=lambda pair: pair[0].start)
+    for match in _ISO.finditer(text):
+        add(match, (match[1], int(match[2]), int(match[3])))
+    for match in _SLASHED.finditer(text):
+        add(match, (match[3], int(match[2]), int(match[1])), (match[3], int(match[1]), int(match[2])))
+    for match in _DAY_FIRST.finditer(text):
+        add(match, (match[3], _MONTHS[match[2].casefold()], int(match[1])))
+    for match in _MONTH_FIRST.finditer(text):
+        add(match, (match[3], _MONTHS[match[1].casefold()], int(match[2])))
+    return sorted(spans, key=lambda pair: pair[0].start)
 
 
 def names(text: str) -> list[Span]:
     """Words with a capital that do not begin a sentence, joined where they stand together. A single capitalised word
     at a sentence's beginning is not counted: nobody can tell it from any other word there."""
-    found = []
+    spans = []
     for sentence in sentences(text):
         first = _WORD.search(sentence.text)
-        for one in _CAPITAL.finditer(sentence.text):
-            said, start = one[0], one.start()
+        for match in _CAPITAL.finditer(sentence.text):
+            name, start = match[0], match.start()
             if first and start == first.start():
-                head, _, rest = said.partition(" ")
+                head, _, rest = name.partition(" ")
                 if not rest or head.casefold() not in _STOP:
                     if not rest:
                         continue
                 else:
-                    start, said = start + len(said) - len(rest.lstrip()), rest.lstrip()
-            if said.casefold() in _STOP or said.casefold() in _MONTHS or len(said) < 2:
+                    start, name = start + len(name) - len(rest.lstrip()), rest.lstrip()
+            if name.casefold() in _STOP or name.casefold() in _MONTHS or len(name) < 2:
                 continue
-            found.append(Span(sentence.start + start, sentence.start + start + len(said), said))
-    return found
+            spans.append(Span(sentence.start + start, sentence.start + start + len(name), name))
+    return spans
 
 
 def content(text: str) -> list[str]:

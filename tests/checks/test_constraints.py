@@ -21,7 +21,7 @@ def _look(check: Check, value: object = None) -> Checked:
 
 
 @pytest.mark.parametrize(
-    ("check", "value", "said"),
+    ("check", "value", "message"),
     [
         (checks.one_of("billing", "bug"), "billing ", ""),
         (checks.one_of("billing", "bug"), "Billing", "must be one of 'billing', 'bug', and nothing else"),
@@ -46,16 +46,16 @@ def _look(check: Check, value: object = None) -> Checked:
         (checks.excludes("sorry", "as an AI"), "Sorry!", "must not contain 'sorry'"),
     ],
 )
-def test_each_constraint_says_what_would_be_right(check: Check, value: object, said: str) -> None:
-    found = _look(check, value)
-    assert found.passed == (not said)
-    assert said in found.message
+def test_each_constraint_says_what_would_be_right(check: Check, value: object, message: str) -> None:
+    checked = _look(check, value)
+    assert checked.passed == (not message)
+    assert message in checked.message
 
 
 def test_a_path_leads_into_the_value() -> None:
     """Every part at a starred path is looked at, and named by its own path."""
-    found = _look(checks.positive(at="items.*.n"))
-    assert found.message == "items.1.n is 0: it must be more than 0"
+    checked = _look(checks.positive(at="items.*.n"))
+    assert checked.message == "items.1.n is 0: it must be more than 0"
     assert _look(checks.one_of("AB-104", at="sku")).passed
     assert _look(checks.length(1, at="note")).message == "note is None: it must be a text or a list"
     assert _look(checks.matches("x", at="note", optional=True)).passed
@@ -63,9 +63,9 @@ def test_a_path_leads_into_the_value() -> None:
 
 def test_a_part_that_is_not_there_fails_its_check(tmp_path: Path) -> None:
     """It is the answer's fault, said by name, and not a crash."""
-    found = asyncio.run(examined("{}", checks.Schema.of({"type": "object"}), [checks.positive(at="items.0.n")]))
-    assert [one.message for one in found.checks] == ["", "items is missing"]
-    assert not found.broken
+    outcome = asyncio.run(examined("{}", checks.Schema.of({"type": "object"}), [checks.positive(at="items.0.n")]))
+    assert [check.message for check in outcome.checks] == ["", "items is missing"]
+    assert not outcome.broken
 
 
 def test_a_function_of_the_value_is_a_check() -> None:
@@ -80,8 +80,8 @@ def test_a_function_of_the_value_is_a_check() -> None:
         return value != "late"
 
     async def look(text: str) -> list[tuple[str, bool, bool, str]]:
-        found = await examined(text, None, [checks.that(short), checks.that(later, "come in time")])
-        return [(one.name, one.passed, one.broken, one.message) for one in found.checks]
+        outcome = await examined(text, None, [checks.that(short), checks.that(later, "come in time")])
+        return [(check.name, check.passed, check.broken, check.message) for check in outcome.checks]
 
     assert asyncio.run(look("fine")) == [("short", True, False, ""), ("later", True, False, "")]
     assert asyncio.run(look("late"))[1] == ("later", False, False, "come in time")
@@ -93,8 +93,8 @@ def test_a_function_of_the_value_is_a_check() -> None:
 
 
 def test_a_changed_function_is_another_check() -> None:
-    one, same, other = (lambda v: v > 1), (lambda v: v > 1), (lambda v: v > 2)
-    assert checks.that(one).content() == checks.that(same).content() != checks.that(other).content()
+    first, same, other = (lambda v: v > 1), (lambda v: v > 1), (lambda v: v > 2)
+    assert checks.that(first).content() == checks.that(same).content() != checks.that(other).content()
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "more", "said"),
+    ("name", "more", "messages"),
     [
         ("chart.png", {"kind": "png", "suffixes": ("png",), "most": 1000}, ""),
         ("fake.png", {"kind": "png"}, "its content is no png"),
@@ -146,11 +146,11 @@ def folder(tmp_path: Path) -> Path:
         ("data.json", {"also": lambda path: "a" not in json.loads(path.read_text())}, "fails a check of its own"),
     ],
 )
-def test_promised_files_are_there_and_what_they_should_be(folder: Path, name: str, more: dict, said: str) -> None:
+def test_promised_files_are_there_and_what_they_should_be(folder: Path, name: str, more: dict, messages: str) -> None:
     """A hostile answer can't make the check look outside of its folder."""
-    found = checks.files(folder, at="files.*", **more).examine(Output("", {"files": [name]}))
-    assert found.passed == (not said), found
-    assert any(one in found.message for one in said.split("|"))
+    checked = checks.files(folder, at="files.*", **more).examine(Output("", {"files": [name]}))
+    assert checked.passed == (not messages), checked
+    assert any(message in checked.message for message in messages.split("|"))
 
 
 def test_a_judge_is_a_call_of_its_own(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_function_is_known_by_what_it_does_in_every_process() -> None:
 
     same = [
         lambda: checks.that(lambda v: v in {"alpha", "beta", "gamma"}).content(),
-        lambda: checks.that(lambda v: all(one for one in v)).content(),
+        lambda: checks.that(lambda v: all(part for part in v)).content(),
         lambda: checks.files(".", also=lambda path: True).content(),
         lambda: checks.that(_maker(3)).content(),
     ]
@@ -201,12 +201,12 @@ def test_a_function_is_known_by_what_it_does_in_every_process() -> None:
         (partial(_maker, 3), partial(_maker, 4)),
         (lambda v, n=1: v, lambda v, n=2: v),
     ]
-    for one, other in apart:
-        assert checks.that(one).content() != checks.that(other).content()
+    for first, other in apart:
+        assert checks.that(first).content() != checks.that(other).content()
     assert checks.one_of("a").content() != checks.one_of("b").content()
     code = "from lab import checks; print(checks.that(lambda v: v in {'a', 'b', 'c', 'd', 'e'}).content())"
-    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(3)}
-    assert len(said) == 1
+    contents = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(3)}
+    assert len(contents) == 1
 
 
 def test_no_words_of_a_check_are_in_the_configuration(tmp_path: Path) -> None:

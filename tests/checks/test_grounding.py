@@ -35,10 +35,10 @@ def _look(check: Check, text: str) -> Checked:
 )
 def test_quotes_are_found_or_pointed_at(text: str, unsupported: list[str]) -> None:
     """Nearly the same words will do; another number, or a denial gone, will not."""
-    found = _look(checks.quotes(SOURCE), text)
-    assert [part.text for part in found.parts] == unsupported
-    assert [text[part.start : part.end] for part in found.parts] == unsupported
-    assert found.passed == (not unsupported)
+    checked = _look(checks.quotes(SOURCE), text)
+    assert [part.text for part in checked.parts] == unsupported
+    assert [text[part.start : part.end] for part in checked.parts] == unsupported
+    assert checked.passed == (not unsupported)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_quotes_are_found_or_pointed_at(text: str, unsupported: list[str]) -> No
     ],
 )
 def test_numbers_dates_and_names_are_found_or_pointed_at(text: str, unsupported: list[str]) -> None:
-    found = _look(checks.figures(SOURCE), text)
-    assert [part.text for part in found.parts] == unsupported, found
+    checked = _look(checks.figures(SOURCE), text)
+    assert [part.text for part in checked.parts] == unsupported, checked
 
 
 def test_what_such_checks_can_not_see() -> None:
@@ -71,9 +71,9 @@ def test_what_such_checks_can_not_see() -> None:
 
 def test_overlap_points_at_the_sentence_that_is_about_something_else() -> None:
     text = "The members voted for the bridge. Dragons are fond of gold and of singing."
-    found = _look(checks.overlap(SOURCE, threshold=0.9), text)
-    assert (found.score, found.passed) == (0.5, False)
-    assert [part.text for part in found.parts] == ["Dragons are fond of gold and of singing."]
+    checked = _look(checks.overlap(SOURCE, threshold=0.9), text)
+    assert (checked.score, checked.passed) == (0.5, False)
+    assert [part.text for part in checked.parts] == ["Dragons are fond of gold and of singing."]
     assert _look(checks.overlap(SOURCE, threshold=0.5), text).passed
 
 

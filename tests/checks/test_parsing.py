@@ -34,29 +34,29 @@ def _document(random: Random, words: list[str], depth: int = 0) -> Any:
 def _leaves(value: Any) -> list[Any]:
     """Keys and values in their order; brackets don't count."""
     if isinstance(value, dict):
-        return [leaf for key, one in value.items() for leaf in (key, *_leaves(one))]
-    return [leaf for one in value for leaf in _leaves(one)] if isinstance(value, list) else [repr(value)]
+        return [leaf for key, inner in value.items() for leaf in (key, *_leaves(inner))]
+    return [leaf for inner in value for leaf in _leaves(inner)] if isinstance(value, list) else [repr(value)]
 
 
 def _marks(text: str) -> list[int]:
     """Where the marks of the structure are: outside of strings, and the quotation marks around them."""
-    found, within, place = [], False, 0
+    marks, within, place = [], False, 0
     while place < len(text):
         if text[place] == '"':
             within = not within
-            found.append(place)
+            marks.append(place)
         elif within and text[place] == "\\":
             place += 1
         elif not within and text[place] in "{}[],:":
-            found.append(place)
+            marks.append(place)
         place += 1
-    return found
+    return marks
 
 
 def _outside(text: str, change: Callable[[str], str]) -> str:
     """`text` with what is outside of its strings changed."""
     parts, last, within = [], 0, False
-    for place in [one for one in _marks(text) if text[one] == '"']:
+    for place in [mark for mark in _marks(text) if text[mark] == '"']:
         parts.append(text[last:place] if within else change(text[last:place]))
         parts.append('"')
         last, within = place + 1, not within
@@ -66,7 +66,7 @@ def _outside(text: str, change: Callable[[str], str]) -> str:
 def _drop(many: int) -> Callable[[str, Random], str]:
     def corrupt(text: str, random: Random) -> str:
         gone = set(random.sample(_marks(text), min(many, len(_marks(text)))))
-        return "".join(one for place, one in enumerate(text) if place not in gone)
+        return "".join(letter for place, letter in enumerate(text) if place not in gone)
 
     return corrupt
 
@@ -77,9 +77,9 @@ def _twice(text: str, random: Random) -> str:
 
 
 def _swap(text: str, random: Random) -> str:
-    one, other = random.choice(_marks(text)), random.choice(_marks(text))
+    first, other = random.choice(_marks(text)), random.choice(_marks(text))
     letters = list(text)
-    letters[one], letters[other] = letters[other], letters[one]
+    letters[first], letters[other] = letters[other], letters[first]
     return "".join(letters)
 
 
@@ -163,14 +163,14 @@ def test_a_repair_neither_loses_nor_invents(name: str) -> None:
         text = json.dumps(document, ensure_ascii=random.random() < 0.5, indent=random.choice([None, None, 2]))
         broken = CORRUPTIONS[name](text, random)
         try:
-            found = parsed(broken, "{")
+            answer = parsed(broken, "{")
         except Unreadable:
             seen["refused"] += 1
             continue
-        right = json.dumps(found.value) == json.dumps(document)
-        if found.step != "strict":
-            assert _leaves(found.value) == _leaves(document), (found.step, broken, found.value)
-            assert right or name in SEVERAL, (found.step, broken, found.value)
+        right = json.dumps(answer.value) == json.dumps(document)
+        if answer.step != "strict":
+            assert _leaves(answer.value) == _leaves(document), (answer.step, broken, answer.value)
+            assert right or name in SEVERAL, (answer.step, broken, answer.value)
         seen["mended" if right else "odd"] += 1
     assert seen["mended"] >= MENDED.get(name, 0) * 400, seen
 
@@ -188,12 +188,12 @@ def test_a_repair_neither_loses_nor_invents(name: str) -> None:
     ],
 )
 def test_each_step_says_its_name(text: str, value: Any, step: str) -> None:
-    found = parsed(text, "{")
-    assert (found.value, found.step) == (value, step)
+    answer = parsed(text, "{")
+    assert (answer.value, answer.step) == (value, step)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no JSON"),
         ("I can't help with that.", "no JSON"),
@@ -210,8 +210,8 @@ def test_each_step_says_its_name(text: str, value: Any, step: str) -> None:
         ('{"a": 007}', "neither a number"),
     ],
 )
-def test_what_can_be_read_in_two_ways_is_refused(text: str, said: str) -> None:
-    with pytest.raises(Unreadable, match=said):
+def test_what_can_be_read_in_two_ways_is_refused(text: str, message: str) -> None:
+    with pytest.raises(Unreadable, match=message):
         parsed(text, "{")
 
 
