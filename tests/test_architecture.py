@@ -149,7 +149,8 @@ def test_only_the_provider_room_imports_litellm() -> None:
             assert "import litellm" not in path.read_text(), path
 
 
-SLOW = "litellm pandas numpy scipy aiohttp httpx sqlite_utils streamlit altair pydantic jsonschema jsonschema_rs openai".split()
+SLOW = """litellm pandas numpy scipy aiohttp httpx sqlite_utils streamlit altair pydantic jsonschema jsonschema_rs
+    openai""".split()
 
 
 def _loaded(code: str, *arguments: object) -> list[str]:
