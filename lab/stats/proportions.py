@@ -55,7 +55,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     if n == 0:
         return 1.0
     logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(least + 1)]
-    tail = math.fsum(math.exp(one - n * math.log(2)) for one in logs)
+    tail = math.fsum(math.exp(log - n * math.log(2)) for log in logs)
     return min(1.0, 2 * tail)
 
 

@@ -21,14 +21,14 @@ def percentile(values: ArrayLike, share: float, level: float = 0.95) -> Interval
     return of_sorted(np.sort(np.asarray(values, dtype=float)), share, level)
 
 
-def of_sorted(found: NDArray[np.float64], share: float, level: float = 0.95) -> Interval:
+def of_sorted(values: NDArray[np.float64], share: float, level: float = 0.95) -> Interval:
     """`percentile` of values that are sorted already."""
-    bounds = ranks(len(found), share, level)
+    bounds = ranks(len(values), share, level)
     if bounds is None:
         return Interval(math.nan, math.nan, math.nan)
     low, high = bounds
-    middle = max(0, math.ceil(share * len(found) - 1e-9) - 1)
-    return Interval(float(found[middle]), float(found[low]), float(found[high]))
+    middle = max(0, math.ceil(share * len(values) - 1e-9) - 1)
+    return Interval(float(values[middle]), float(values[low]), float(values[high]))
 
 
 @lru_cache(maxsize=4096)
