@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -98,46 +97,13 @@ def cases_needed(sd: float, difference: float, level: float = 0.95, power: float
     return math.ceil(((z(level) + NormalDist().inv_cdf(power)) * sd / difference) ** 2)
 
 
-@lru_cache(maxsize=4096)
 def t_quantile(share: float, df: int) -> float:
     """Student's t: the value that this share of the distribution with `df` degrees of freedom does not exceed."""
     if df < 1 or not 0 < share < 1:
         raise ValueError(f"t_quantile({share!r}, {df!r}): a share between 0 and 1, and at least one degree of freedom")
-    if share < 0.5:
-        return -t_quantile(1 - share, df)
-    low, high = 0.0, 1.0
-    while _t_tail(high, df) > 1 - share:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_tail(middle, df) > 1 - share else (low, middle)
-    return (low + high) / 2
+    from scipy.special import stdtrit  # slow to import, and only clusters and means need it
 
-
-def _t_tail(value: float, df: int) -> float:
-    return 0.5 * _beta(df / (df + value * value), df / 2, 0.5)
-
-
-def _beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function (DLMF 8.17.22, the continued fraction by Lentz's method)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    fraction = d
-    for m in range(1, 500):
-        for top in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + top * d)
-            c = 1 + top / c
-            fraction *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    return front * fraction / a
+    return float(stdtrit(df, share))
 
 
 def _array(values: ArrayLike) -> NDArray[np.float64]:
