@@ -74,43 +74,45 @@ def load(path: str | Path | None = None, ledger: Path | None = None) -> list[Rul
 
     Raises `ValueError` that says what is wrong with which rule.
     """
-    found = path or os.environ.get("LAB_ALERTS")
-    if not found and ledger is not None and (beside := ledger.with_name("alerts.toml")).exists():
-        found = beside
-    file = Path(found) if found else BUILT_IN
+    chosen = path or os.environ.get("LAB_ALERTS")
+    if not chosen and ledger is not None and (beside := ledger.with_name("alerts.toml")).exists():
+        chosen = beside
+    file = Path(chosen) if chosen else BUILT_IN
     try:
-        said = tomllib.loads(file.read_text(encoding="utf-8"))
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as odd:
         raise ValueError(f"{file} can't be read: {odd.strerror}") from odd
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as odd:
         raise ValueError(f"{file} is no TOML: {odd}") from odd
-    listed = said.get("alert")
-    if set(said) - {"alert"} or not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+    listed = content.get("alert")
+    if set(content) - {"alert"} or not isinstance(listed, list) or not all(isinstance(table, dict) for table in listed):
         raise ValueError(f"{file}: [[alert]] tables, and nothing else")
-    return [_rule(one, f"{file}, alert {number}") for number, one in enumerate(listed, 1)]
+    return [_rule(table, f"{file}, alert {number}") for number, table in enumerate(listed, 1)]
 
 
-def _rule(said: Mapping[str, Any], where: str) -> Rule:
+def _rule(table: Mapping[str, Any], where: str) -> Rule:
     def wrong(why: str) -> ValueError:
         return ValueError(f"{where}: {why}")
 
-    valid = [one.name for one in fields(Rule)]
-    if unknown := set(said) - set(valid):
+    valid = [field.name for field in fields(Rule)]
+    if unknown := set(table) - set(valid):
         raise wrong(f"{', '.join(sorted(unknown))}: one of {', '.join(valid)}")
     for name in ("name", "figure"):
-        if not isinstance(said.get(name), str) or not said[name].strip():
-            raise wrong(f"{name}={said.get(name)!r}: a text")
+        if not isinstance(table.get(name), str) or not table[name].strip():
+            raise wrong(f"{name}={table.get(name)!r}: a text")
     for name, choice in (("figure", FIGURES), ("by", BY), ("per", ("day", "month"))):
-        if name in said and said[name] not in choice:
-            raise wrong(f"{name}={said[name]!r}: one of {', '.join(choice)}")
+        if name in table and table[name] not in choice:
+            raise wrong(f"{name}={table[name]!r}: one of {', '.join(choice)}")
     for name in ("above", "times", "usd", "least"):
-        if name in said and (isinstance(said[name], bool) or not isinstance(said[name], int | float) or said[name] < 0):
-            raise wrong(f"{name}={said[name]!r}: a number of at least 0")
+        if name in table and (
+            isinstance(table[name], bool) or not isinstance(table[name], int | float) or table[name] < 0
+        ):
+            raise wrong(f"{name}={table[name]!r}: a number of at least 0")
     try:
-        spans = {name: parse_span(said[name]) for name in ("over", "past") if name in said}
+        spans = {name: parse_span(table[name]) for name in ("over", "past") if name in table}
     except ValueError as odd:
         raise wrong(str(odd)) from odd
-    rule = Rule(**{**said, **spans})
+    rule = Rule(**{**table, **spans})
     if rule.above is None and rule.times is None:
         raise wrong("above or times, or both: a limit")
     if rule.figure == "spent" and not rule.usd:
@@ -154,8 +156,8 @@ class _Look:
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
-        found = (self._risen(rule, group, row, before.get(group)) for group, row in recent.items())
-        return [alert for alert in found if alert is not None]
+        alerts = (self._risen(rule, group, row, before.get(group)) for group, row in recent.items())
+        return [alert for alert in alerts if alert is not None]
 
     def _waiting(self, rule: Rule) -> list[Alert]:
         """Of calls that wait, however long already: those that a dead process left are too old for `over` some time."""
@@ -165,13 +167,13 @@ class _Look:
             "status = 'running' AND NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.call_id = calls.call_id)",
             [self._now],
         )
-        found = []
+        alerts = []
         for row in rows:
             if row["n"] >= rule.least and row["oldest"] > (rule.above or 0.0):
                 wait = units.seconds(row["oldest"])
-                said = f"{row['name']}: {row['n']:,} calls wait for their first request, the oldest for {wait}"
-                found.append(self._alert(rule, row["name"], row["oldest"], rule.above or 0.0, None, row["n"], said))
-        return found
+                message = f"{row['name']}: {row['n']:,} calls wait for their first request, the oldest for {wait}"
+                alerts.append(self._alert(rule, row["name"], row["oldest"], rule.above or 0.0, None, row["n"], message))
+        return alerts
 
     def _grouped(self, rule: Rule, figures: str, where: str, values: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows of calls in the rule's time, by what it is looked at by."""
@@ -201,37 +203,37 @@ class _Look:
         say = units.seconds if rule.figure in PERCENTILES else _percent
         was = "" if past is None else f", {say(past)} before"
         name = rule.figure.replace("_", " ") if rule.figure in PERCENTILES else _WORDS[rule.figure]
-        said = f"{group}: {name} {say(value)}{was} ({n:,} calls in {_span(rule.over)})"
-        return self._alert(rule, group, value, limit, past, n, said)
+        message = f"{group}: {name} {say(value)}{was} ({n:,} calls in {_span(rule.over)})"
+        return self._alert(rule, group, value, limit, past, n, message)
 
     def _kind(self, rule: Rule) -> list[Alert]:
         where = "kind = ? AND status = 'failed'"
         rows = self._grouped(rule, "count(*) AS n, max(error) AS error", where, [rule.figure])
-        found = []
+        alerts = []
         for row in rows:
             if row["n"] > (rule.above or 0) and row["n"] >= rule.least:
                 why = one_line(row["error"] or "", 160)
-                said = f"{row['name']}: {row['n']:,} calls failed ({rule.figure}) in {_span(rule.over)}: {why}"
-                found.append(self._alert(rule, str(row["name"]), row["n"], rule.above or 0.0, None, row["n"], said))
-        return found
+                message = f"{row['name']}: {row['n']:,} calls failed ({rule.figure}) in {_span(rule.over)}: {why}"
+                alerts.append(self._alert(rule, str(row["name"]), row["n"], rule.above or 0.0, None, row["n"], message))
+        return alerts
 
     def _spent(self, rule: Rule) -> list[Alert]:
         day = datetime.fromtimestamp(self._now, UTC)
         days = (
             [day.date().isoformat()] if rule.per == "day" else [f"{day:%Y-%m}-{n:02d}" for n in range(1, day.day + 1)]
         )
-        usd, budget = sum(spent(self._book, "day", one) for one in days), rule.usd or 0.0
+        usd, budget = sum(spent(self._book, "day", date) for date in days), rule.usd or 0.0
         if usd <= (rule.above or 0.0) * budget:
             return []
         span = "today" if rule.per == "day" else "this month"
-        said = f"{units.dollars(usd)} of {units.dollars(budget)} spent {span} (UTC), {usd / budget:.0%}"
-        return [self._alert(rule, rule.per, usd / budget, rule.above or 0.0, None, 0, said)]
+        message = f"{units.dollars(usd)} of {units.dollars(budget)} spent {span} (UTC), {usd / budget:.0%}"
+        return [self._alert(rule, rule.per, usd / budget, rule.above or 0.0, None, 0, message)]
 
     def _alert(
-        self, rule: Rule, group: str, value: float, limit: float, past: float | None, n: int, said: str
+        self, rule: Rule, group: str, value: float, limit: float, past: float | None, n: int, message: str
     ) -> Alert:
-        found = {"value": float(value), "limit": float(limit), "past": past, "n": int(n), "at": self._now}
-        return Alert(name=rule.name, figure=rule.figure, group=group, message=said, **found)
+        numbers = {"value": float(value), "limit": float(limit), "past": past, "n": int(n), "at": self._now}
+        return Alert(name=rule.name, figure=rule.figure, group=group, message=message, **numbers)
 
 
 _NEEDS = {
@@ -250,8 +252,8 @@ def _measured(figure: str, row: Mapping[str, Any]) -> tuple[float | None, float 
     if not n:
         return None, None, None, 0
     count = row[part] if figure == "failed" else round((row[part] or 0.0) * n)
-    found = stats.wilson(int(count), n)
-    return found.estimate, found.low, found.high, n
+    interval = stats.wilson(int(count), n)
+    return interval.estimate, interval.low, interval.high, n
 
 
 def _percent(value: float) -> str:

@@ -40,8 +40,8 @@ _ANSWERS = f"""
 def spend(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd.DataFrame:
     """What each group cost, dearest first: the columns `by`, then `calls`, `cost` (US dollars, those that are known),
     `cost_unknown` (requests whose cost is not), `cost_extra`, `good`, `cost_per_good`."""
-    found = metrics(book, by=by, only=_OUT, **filters)[[*by, *_SPEND]].rename(columns={"cost_known": "cost"})
-    return found.sort_values("cost", ascending=False, ignore_index=True)
+    frame = metrics(book, by=by, only=_OUT, **filters)[[*by, *_SPEND]].rename(columns={"cost_known": "cost"})
+    return frame.sort_values("cost", ascending=False, ignore_index=True)
 
 
 def spend_over_time(book: Ledger, by: str = "model", *, top: int = 5, bins: int = 48, **filters: Any) -> pd.DataFrame:
@@ -59,10 +59,10 @@ def spend_over_time(book: Ledger, by: str = "model", *, top: int = 5, bins: int 
         names[place] = "none" if value is None or value != value else str(value)
     start, width = binned(calls["started_at"].to_numpy(), bins)
     frame = pd.DataFrame({"start": start[groups.at], "group": names[groups.code], "cost": cost[groups.at], "calls": 1})
-    found = frame.groupby(["start", "group"], as_index=False).sum()
-    found["start"] = pd.to_datetime(found["start"], unit="s", utc=True)
-    found.insert(1, "seconds", width)
-    return found
+    sums = frame.groupby(["start", "group"], as_index=False).sum()
+    sums["start"] = pd.to_datetime(sums["start"], unit="s", utc=True)
+    sums.insert(1, "seconds", width)
+    return sums
 
 
 def waste(book: Ledger, by: str = "model", **filters: Any) -> pd.DataFrame:
@@ -98,14 +98,14 @@ def quality(book: Ledger, **filters: Any) -> pd.DataFrame:
     known = calls.merge(answers, on="id")
     known = known[known["score"].notna()]
     rows = []
-    for (prompt, version, model), found in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
-        interval = stats.share(found["score"].to_numpy(), found["cluster"].tolist())
+    for (prompt, version, model), group in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
+        interval = stats.share(group["score"].to_numpy(), group["cluster"].tolist())
         rows.append(
             {
                 "name": f"{prompt} v{version:.0f} · {model}",
-                **{"prompt": prompt, "version": int(version), "model": model, "n": len(found)},
+                **{"prompt": prompt, "version": int(version), "model": model, "n": len(group)},
                 **{"score": interval.estimate, "low": interval.low, "high": interval.high},
-                "cost": found["cost"].mean(skipna=False),
+                "cost": group["cost"].mean(skipna=False),
             }
         )
     return pd.DataFrame(rows, columns="name prompt version model n score low high cost".split())

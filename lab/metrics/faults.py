@@ -34,9 +34,9 @@ def failures(book: Ledger, by: Sequence[str] = ("model",), **filters: Any) -> pd
     rows = np.arange(len(tried))[which][saved]
     recovered = _counted(groups.keys, code[saved], tried["kind"].iloc[rows], _detail(tried).iloc[rows])
     keys = [*by, "kind", "detail"]
-    found = final.rename(columns={"n": "calls"}).merge(recovered.rename(columns={"n": "recovered"}), "outer", on=keys)
-    found[["calls", "recovered"]] = found[["calls", "recovered"]].fillna(0).astype(int)
-    return found.sort_values(
+    counts = final.rename(columns={"n": "calls"}).merge(recovered.rename(columns={"n": "recovered"}), "outer", on=keys)
+    counts[["calls", "recovered"]] = counts[["calls", "recovered"]].fillna(0).astype(int)
+    return counts.sort_values(
         ["calls", "recovered", *keys], ascending=[False, False] + [True] * len(keys), ignore_index=True
     )
 
@@ -48,12 +48,12 @@ def _detail(frame: pd.DataFrame) -> pd.Series:
 def _counted(keys: pd.DataFrame, code: np.ndarray, kind: pd.Series, detail: pd.Series) -> pd.DataFrame:
     import pandas as pd  # slow to import, and only readers need it
 
-    said = pd.DataFrame({"code": code})
-    said["kind"] = kind.astype(object).fillna("bug").to_numpy()
-    said["detail"] = detail.astype(object).fillna("").to_numpy()
-    found = said.groupby(["code", "kind", "detail"], as_index=False).size().rename(columns={"size": "n"})
-    named = keys.astype(object).where(keys.notna(), "none").iloc[found["code"]].reset_index(drop=True)
-    return pd.concat([named, found.drop(columns="code")], axis=1)
+    frame = pd.DataFrame({"code": code})
+    frame["kind"] = kind.astype(object).fillna("bug").to_numpy()
+    frame["detail"] = detail.astype(object).fillna("").to_numpy()
+    counts = frame.groupby(["code", "kind", "detail"], as_index=False).size().rename(columns={"size": "n"})
+    named = keys.astype(object).where(keys.notna(), "none").iloc[counts["code"]].reset_index(drop=True)
+    return pd.concat([named, counts.drop(columns="code")], axis=1)
 
 
 def failures_over_time(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame:
@@ -67,12 +67,12 @@ def failures_over_time(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.Da
     frame = pd.DataFrame({"start": start, "kind": calls["kind"].astype(object).fillna("bug").to_numpy()})
     of = frame.groupby("start").size()
     bad = frame[(calls["status"] == "failed").to_numpy()]
-    found = bad.groupby(["start", "kind"], as_index=False).size().rename(columns={"size": "calls"})
-    found["of"] = found["start"].map(of).astype(int)
-    found["share"] = found["calls"] / found["of"]
-    found["start"] = pd.to_datetime(found["start"], unit="s", utc=True)
-    found.insert(1, "seconds", width)
-    return found
+    counts = bad.groupby(["start", "kind"], as_index=False).size().rename(columns={"size": "calls"})
+    counts["of"] = counts["start"].map(of).astype(int)
+    counts["share"] = counts["calls"] / counts["of"]
+    counts["start"] = pd.to_datetime(counts["start"], unit="s", utc=True)
+    counts.insert(1, "seconds", width)
+    return counts
 
 
 def rate_limits(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame:
@@ -85,8 +85,8 @@ def rate_limits(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame
     start, width = binned(tried["started_at"].to_numpy(), bins)
     tried = tried.assign(start=start)[tried["kind"] == "rate_limit"]
     by_time = tried.groupby(["start", "model"], as_index=False, observed=True)
-    found = by_time.agg(requests=("at", "size"), longest=("retry_after", "max"))
-    found["model"] = found["model"].astype(object)
-    found["start"] = pd.to_datetime(found["start"], unit="s", utc=True)
-    found.insert(1, "seconds", width)
-    return found
+    limits = by_time.agg(requests=("at", "size"), longest=("retry_after", "max"))
+    limits["model"] = limits["model"].astype(object)
+    limits["start"] = pd.to_datetime(limits["start"], unit="s", utc=True)
+    limits.insert(1, "seconds", width)
+    return limits

@@ -80,32 +80,32 @@ def metrics(
         raise ValueError(f"only={list(only)!r}: some of {', '.join(PARTS)}")
     calls, tried = columns.both(book, [*_CALLS, *needed(by)], _ATTEMPTS, since=since, **filters)
     groups = grouped(calls, by)
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     if "outcomes" in only:
-        found |= _outcomes(calls, groups)
+        values |= _outcomes(calls, groups)
     if "times" in only:
-        found |= _times(calls, tried, groups, saturated)
+        values |= _times(calls, tried, groups, saturated)
     if "queue" in only:
-        found |= _queue(calls, tried, groups)
+        values |= _queue(calls, tried, groups)
     if "requests" in only:
-        found |= _requests(calls, tried, groups)
+        values |= _requests(calls, tried, groups)
     if "costs" in only:
-        found |= _costs(book, calls, tried, groups)
-    figures = pd.DataFrame({name: found[name] for name in COLUMNS if name in found})
+        values |= _costs(book, calls, tried, groups)
+    figures = pd.DataFrame({name: values[name] for name in COLUMNS if name in values})
     return pd.concat([groups.keys, figures], axis=1)
 
 
 def _outcomes(calls: pd.DataFrame, groups: Groups) -> dict[str, Any]:
     status = calls["status"]
     ok, failed = groups.count((status == "ok").to_numpy()), groups.count((status == "failed").to_numpy())
-    shares = [stats.wilson(int(one), int(one + other)) for one, other in zip(ok, failed, strict=True)]
+    shares = [stats.wilson(int(good), int(good + bad)) for good, bad in zip(ok, failed, strict=True)]
     return {
         "calls": groups.count(np.ones(len(calls), dtype=bool)),
         "ended": ok + failed,
         "failed": failed,
-        "success": [one.estimate for one in shares],
-        "success_low": [one.low for one in shares],
-        "success_high": [one.high for one in shares],
+        "success": [share.estimate for share in shares],
+        "success_low": [share.low for share in shares],
+        "success_high": [share.high for share in shares],
         "cached": groups.count(calls["cached"].to_numpy() == 1),
     }
 
@@ -115,20 +115,20 @@ def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
     `ttft`, and the call's `elapsed` seconds."""
     won = tried["won"].to_numpy() == 1
     at = tried["at"].to_numpy()[won]
-    found = {"answered": np.zeros(len(calls), dtype=bool), "saturated": np.zeros(len(calls), dtype=bool)}
-    found["answered"][at] = calls["cached"].to_numpy()[at] == 0
-    found["saturated"][at] = tried["saturated"].to_numpy()[won] == 1
+    each = {"answered": np.zeros(len(calls), dtype=bool), "saturated": np.zeros(len(calls), dtype=bool)}
+    each["answered"][at] = calls["cached"].to_numpy()[at] == 0
+    each["saturated"][at] = tried["saturated"].to_numpy()[won] == 1
     for name in ("latency", "ttft"):
-        found[name] = np.full(len(calls), np.nan)
-        found[name][at] = tried[name].to_numpy()[won]
-    return {**found, "elapsed": (calls["ended_at"] - calls["started_at"]).to_numpy()}
+        each[name] = np.full(len(calls), np.nan)
+        each[name][at] = tried[name].to_numpy()[won]
+    return {**each, "elapsed": (calls["ended_at"] - calls["started_at"]).to_numpy()}
 
 
 def _times(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups, saturated: bool) -> dict[str, Any]:
     each = answers(calls, tried)
     timed = each["answered"] if saturated else each["answered"] & ~each["saturated"]
     left_out = groups.count(each["answered"] & each["saturated"])
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "answers": groups.count(timed),
         "saturated": left_out,
         "left_out": (0 if saturated else left_out) + groups.count(calls["cached"].to_numpy() == 1),
@@ -137,11 +137,11 @@ def _times(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups, saturated: 
         parts = groups.spread(each[name], timed)
         for share in SHARES:
             intervals = [of_sorted(part, share) for part in parts]
-            said = f"{name}_p{share * 100:g}"
-            found[said] = [one.estimate for one in intervals]
-            found[f"{said}_low"] = [one.low for one in intervals]
-            found[f"{said}_high"] = [one.high for one in intervals]
-    return found
+            column = f"{name}_p{share * 100:g}"
+            values[column] = [interval.estimate for interval in intervals]
+            values[f"{column}_low"] = [interval.low for interval in intervals]
+            values[f"{column}_high"] = [interval.high for interval in intervals]
+    return values
 
 
 def _queue(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[str, Any]:
@@ -170,20 +170,20 @@ def _requests(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups) -> dict[
         return np.bincount(code[mask[which]], minlength=groups.many)
 
     many = np.maximum(1, groups.count(np.ones(len(calls), dtype=bool)))
-    found: dict[str, Any] = {"attempts": np.bincount(code, minlength=groups.many)}
+    values: dict[str, Any] = {"attempts": np.bincount(code, minlength=groups.many)}
     for name, role in ROLES.items():
-        found[name] = count((tried["role"] == role).to_numpy())
+        values[name] = count((tried["role"] == role).to_numpy())
     for name, role in RATES.items():
         with_one = np.zeros(len(calls), dtype=bool)
         with_one[tried["at"].to_numpy()[(tried["role"] == role).to_numpy()]] = True
-        found[name] = groups.count(with_one) / many
-    found["rate_limited"] = count((tried["kind"] == "rate_limit").to_numpy())
+        values[name] = groups.count(with_one) / many
+    values["rate_limited"] = count((tried["kind"] == "rate_limit").to_numpy())
     invalid = ((calls["valid"] == 0) | (calls["kind"] == "validation")).to_numpy()
     checked = groups.count(invalid | calls["valid"].notna().to_numpy())
-    found["checked"] = checked
+    values["checked"] = checked
     with np.errstate(invalid="ignore", divide="ignore"):
-        found["invalid"] = groups.count(invalid) / checked
-    return found
+        values["invalid"] = groups.count(invalid) / checked
+    return values
 
 
 def lost(calls: pd.DataFrame, tried: pd.DataFrame) -> np.ndarray:
@@ -204,7 +204,7 @@ def _costs(book: Ledger, calls: pd.DataFrame, tried: pd.DataFrame, groups: Group
         taken = mask[which]
         return np.bincount(code[taken], weights=cost[which][taken], minlength=groups.many)
 
-    found: dict[str, Any] = {
+    values: dict[str, Any] = {
         "cost": total(np.ones(len(tried), dtype=bool)),
         "cost_known": total(~np.isnan(cost)),
         "cost_unknown": np.bincount(code[np.isnan(cost)[which]], minlength=groups.many),
@@ -213,7 +213,7 @@ def _costs(book: Ledger, calls: pd.DataFrame, tried: pd.DataFrame, groups: Group
     }
     good = groups.count(good_calls(book, calls))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return {**found, "good": good, "cost_per_good": np.where(good > 0, found["cost"] / good, np.nan)}
+        return {**values, "good": good, "cost_per_good": np.where(good > 0, values["cost"] / good, np.nan)}
 
 
 def good_calls(book: Ledger, calls: pd.DataFrame) -> np.ndarray:

@@ -25,7 +25,7 @@ def needed(by: Sequence[str]) -> list[str]:
     wrong = [name for name in by if name not in BY]
     if wrong or not by:
         raise ValueError(f"by={tuple(by)!r}: one or more of {', '.join(BY)}")
-    return [one for name in by for one in NEEDS.get(name, [name])]
+    return [column for name in by for column in NEEDS.get(name, [name])]
 
 
 @dataclass
@@ -96,7 +96,7 @@ def grouped(calls: pd.DataFrame, by: Sequence[str]) -> Groups:
     columns = {name: calls[name] for name in by if name not in NEEDS}
     if "tag" in by:
         at, columns["tag"] = _tags(calls["tags"])
-        columns = {name: found if name == "tag" else found.iloc[at] for name, found in columns.items()}
+        columns = {name: column if name == "tag" else column.iloc[at] for name, column in columns.items()}
     for name, seconds in (("day", DAY), ("hour", 3600)):
         if name in by:
             columns[name] = _moments(calls["started_at"].to_numpy()[at], seconds)
@@ -106,7 +106,7 @@ def grouped(calls: pd.DataFrame, by: Sequence[str]) -> Groups:
         codes.append(code)
         names.append(np.asarray(unique, dtype=object))
     code, keys = _joined(codes, names)
-    frame = pd.DataFrame({name: pd.Series(found, dtype=object) for name, found in zip(by, keys, strict=True)})
+    frame = pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in zip(by, keys, strict=True)})
     order = frame.assign(**{name: frame[name].map(_sortable) for name in by}).sort_values(list(by), kind="stable").index
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
@@ -143,12 +143,12 @@ def _tags(tags: pd.Series) -> tuple[np.ndarray, pd.Series]:
     """Each call once a tag; once, without one, where it has none."""
     import pandas as pd  # slow to import, and only readers need it
 
-    lists = [list(dict.fromkeys(map(clean, json.loads(said)))) or [None] for said in tags.cat.categories]
-    known = {tag: place for place, tag in enumerate(dict.fromkeys(tag for found in lists for tag in found))}
+    lists = [list(dict.fromkeys(map(clean, json.loads(text)))) or [None] for text in tags.cat.categories]
+    known = {tag: place for place, tag in enumerate(dict.fromkeys(tag for listed in lists for tag in listed))}
     codes = tags.cat.codes.to_numpy()
-    count = np.array([len(found) for found in lists], dtype=np.int64)[codes] if lists else np.empty(0, np.int64)
-    flat = np.array([known[tag] for found in lists for tag in found], dtype=np.int64)
-    starts = np.concatenate([[0], np.cumsum([len(found) for found in lists])[:-1]]).astype(np.int64)
+    count = np.array([len(listed) for listed in lists], dtype=np.int64)[codes] if lists else np.empty(0, np.int64)
+    flat = np.array([known[tag] for listed in lists for tag in listed], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum([len(listed) for listed in lists])[:-1]]).astype(np.int64)
     at = np.repeat(np.arange(len(codes)), count)
     within = np.arange(len(at)) - np.repeat(np.cumsum(count) - count, count)
     place = flat[starts[codes[at]] + within] if len(at) else flat
@@ -168,6 +168,6 @@ def _moments(started: np.ndarray, seconds: int) -> pd.Series:
     import pandas as pd  # slow to import, and only readers need it
 
     code, unique = pd.factorize((started // seconds).astype(np.int64))
-    said = [pd.Timestamp(int(one) * seconds, unit="s") for one in unique]
-    words = [f"{one:%Y-%m-%d}" if seconds == DAY else f"{one:%Y-%m-%d %H:00}" for one in said]
+    moments = [pd.Timestamp(int(number) * seconds, unit="s") for number in unique]
+    words = [f"{moment:%Y-%m-%d}" if seconds == DAY else f"{moment:%Y-%m-%d %H:00}" for moment in moments]
     return pd.Series(pd.Categorical.from_codes(code, categories=words))

@@ -59,11 +59,11 @@ def curves(
     parts = groups.spread(each[measure], each["timed"])
     frames = []
     for place in _largest(parts, top):
-        found = parts[place]
-        ranks = np.unique(_spread_ranks(len(found), points))
-        share = (ranks + 1) / len(found)
-        frames.append(pd.DataFrame({"group": _name(groups, place), "seconds": found[ranks], "share": share}))
-        frames[-1]["n"] = len(found)
+        values = parts[place]
+        ranks = np.unique(_spread_ranks(len(values), points))
+        share = (ranks + 1) / len(values)
+        frames.append(pd.DataFrame({"group": _name(groups, place), "seconds": values[ranks], "share": share}))
+        frames[-1]["n"] = len(values)
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["group", "seconds", "share", "n"])
 
 
@@ -95,9 +95,9 @@ def percentiles(
     rows = []
     for place, part in enumerate(groups.spread(each[measure], each["timed"])):
         for share in shares:
-            found = of_sorted(part, share)
-            if found.estimate == found.estimate:
-                times = {"seconds": found.estimate, "low": found.low, "high": found.high, "n": len(part)}
+            interval = of_sorted(part, share)
+            if interval.estimate == interval.estimate:
+                times = {"seconds": interval.estimate, "low": interval.low, "high": interval.high, "n": len(part)}
                 rows.append({"group": _name(groups, place), "percentile": f"p{share * 100:g}", "share": share, **times})
     return pd.DataFrame(rows, columns=["group", "percentile", "share", "seconds", "low", "high", "n"])
 
@@ -123,13 +123,13 @@ def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters:
         "generation": each["latency"] - connect - first,
     }
     rows = []
-    for said, mask in (("all", each["timed"]), (f"slowest {slowest:.0%}", _slow(groups, each, slowest))):
+    for kind, mask in (("all", each["timed"]), (f"slowest {slowest:.0%}", _slow(groups, each, slowest))):
         many = groups.count(mask)
         for part in PARTS:
             sums = groups.total(np.where(mask, np.nan_to_num(times[part]), 0.0))
             for place in np.flatnonzero(many):
                 value = sums[place] / many[place]
-                rows.append({"group": _name(groups, place), "calls": said, "part": part, "seconds": float(value)})
+                rows.append({"group": _name(groups, place), "calls": kind, "part": part, "seconds": float(value)})
     return pd.DataFrame(rows, columns=["group", "calls", "part", "seconds"])
 
 
@@ -138,9 +138,9 @@ def _slow(groups: Groups, each: dict[str, np.ndarray], share: float) -> np.ndarr
     parts = groups.spread(each["elapsed"], each["timed"])
     first = [part[len(part) - max(1, int(len(part) * share))] if len(part) else np.inf for part in parts]
     least = np.array(first)
-    found = np.zeros(len(each["timed"]), dtype=bool)
-    found[groups.at[each["elapsed"][groups.at] >= least[groups.code]]] = True
-    return found & each["timed"]
+    slow = np.zeros(len(each["timed"]), dtype=bool)
+    slow[groups.at[each["elapsed"][groups.at] >= least[groups.code]]] = True
+    return slow & each["timed"]
 
 
 def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, **filters: Any) -> pd.DataFrame:
@@ -155,7 +155,7 @@ def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, *
     worst = worst[value[worst] >= 0]
     parts = groups.spread(each[measure], each["timed"])
     medians = [part[(len(part) - 1) // 2] if len(part) else np.nan for part in parts]
-    ids = [int(one) for one in calls["id"].to_numpy()[worst]]
+    ids = [int(number) for number in calls["id"].to_numpy()[worst]]
     rows = book.frame(
         "SELECT calls.id, call_id, started_at, model, queue, n_attempts, hedged, fell_back, prompt FROM calls"
         " LEFT JOIN texts ON texts.id = calls.id WHERE calls.id IN (SELECT value FROM json_each(?))",
@@ -196,13 +196,13 @@ def rescues(book: Ledger, **filters: Any) -> pd.DataFrame:
     rows = [
         {
             "model": model,
-            "what": said,
-            "requests": len(found),
-            "calls": found["at"].nunique(),
-            "ok": int(found.drop_duplicates("at")["ok"].sum()),
-            "won": int(found["won"].sum()),
-            "cost": found["cost"].sum(skipna=False),
+            "what": label,
+            "requests": len(requests),
+            "calls": requests["at"].nunique(),
+            "ok": int(requests.drop_duplicates("at")["ok"].sum()),
+            "won": int(requests["won"].sum()),
+            "cost": requests["cost"].sum(skipna=False),
         }
-        for (model, said), found in frame.groupby(["model", "what"])
+        for (model, label), requests in frame.groupby(["model", "what"])
     ]
     return pd.DataFrame(rows, columns=["model", "what", "requests", "calls", "ok", "won", "cost"])

@@ -16,15 +16,15 @@ _STEPS = (60, 300, 900, 3600, 3 * 3600, 6 * 3600, 86_400, 7 * 86_400, 28 * 86_40
 def parse_span(said: str | float) -> float:
     """Seconds of `90 s`, `15 min`, `24 h`, `7 d` or `2 w`. Raises `ValueError`."""
     if isinstance(said, int | float) and not isinstance(said, bool):
-        found, unit = float(said), 1
+        number, unit = float(said), 1
     else:
         match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*", str(said))
         if match is None:
             raise ValueError(f"{said!r}: a span of time, such as 90 s, 15 min, 24 h, 7 d or 2 w")
-        found, unit = float(match[1]), _UNITS[match[2]]
-    if not 0 < found * unit < 1e10:
+        number, unit = float(match[1]), _UNITS[match[2]]
+    if not 0 < number * unit < 1e10:
         raise ValueError(f"{said!r}: a span of time above 0")
-    return found * unit
+    return number * unit
 
 
 def since_of(span: str | None, now: float | None = None) -> float | None:

@@ -66,18 +66,18 @@ class Trace:
 def trace(book: Ledger, call_id: str) -> Trace:
     """One call by its identifier, or by the beginning of it. Raises `ValueError` where there is none, or several."""
     given = str(call_id)
-    found = book.rows("SELECT call_id FROM calls WHERE call_id = ?", [given])
-    if not found and len(given) >= 6:
+    rows = book.rows("SELECT call_id FROM calls WHERE call_id = ?", [given])
+    if not rows and len(given) >= 6:
         end = given + "\U0010ffff"
-        found = book.rows("SELECT call_id FROM calls WHERE call_id >= ? AND call_id < ? LIMIT 2", [given, end])
-    if len(found) != 1:
-        many = "no call" if not found else "more than one call"
+        rows = book.rows("SELECT call_id FROM calls WHERE call_id >= ? AND call_id < ? LIMIT 2", [given, end])
+    if len(rows) != 1:
+        many = "no call" if not rows else "more than one call"
         raise ValueError(f"{many} {one_line(given, 80)!r} on this ledger: see lab.calls()")
-    identity = found[0][0]
+    identity = rows[0][0]
     row = queries.one(book, identity)
     attempts, checks = queries.attempts(book, identity), queries.checks(book, identity)
-    said = queries.texts(book, identity) or {}
-    return Trace(row, attempts, checks, said, _bars(row, attempts, checks))
+    texts = queries.texts(book, identity) or {}
+    return Trace(row, attempts, checks, texts, _bars(row, attempts, checks))
 
 
 def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) -> tuple[Bar, ...]:
@@ -94,7 +94,7 @@ def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) ->
             if until == until and until is not None and sent + until > at:
                 parts.append((part, at, sent + until))
                 at = sent + until
-        found = checks[checks["attempt"] == row["number"]]
+        checked = checks[checks["attempt"] == row["number"]]
         bars.append(
             Bar(
                 label=f"{row['number']} {row['role']}",
@@ -102,7 +102,7 @@ def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) ->
                 parts=tuple(parts),
                 outcome=_outcome(row),
                 good=bool(row["won"]),
-                notes=tuple(_note(one) for one in found.to_dict("records")),
+                notes=tuple(_note(check) for check in checked.to_dict("records")),
             )
         )
     return tuple(bars)
@@ -119,5 +119,5 @@ def _outcome(row: dict[str, Any]) -> str:
 
 
 def _note(check: dict[str, Any]) -> str:
-    said = "" if check["passed"] or not isinstance(check["message"], str) else f": {check['message']}"
-    return f"{check['name']} {'passed' if check['passed'] else 'failed'}{one_line(said, 120)}"
+    message = "" if check["passed"] or not isinstance(check["message"], str) else f": {check['message']}"
+    return f"{check['name']} {'passed' if check['passed'] else 'failed'}{one_line(message, 120)}"

@@ -38,9 +38,9 @@ def readable(frame: pd.DataFrame, by: Sequence[str] = ("model",), measure: str =
         }
         for row in frame.to_dict("records")
     ]
-    made = pd.DataFrame(rows)
-    empty = [name for name in made.columns if name not in by and (made[name] == "").all()]
-    return made.drop(columns=empty)
+    texts = pd.DataFrame(rows)
+    empty = [name for name in texts.columns if name not in by and (texts[name] == "").all()]
+    return texts.drop(columns=empty)
 
 
 def share(value: float, low: float, high: float) -> str:
@@ -54,7 +54,7 @@ def time(row: Any, name: str) -> str:
     if value != value:
         return FEW
     ends = [row[f"{name}_{end}"] for end in ("low", "high")]
-    low, high = (f"{one * 1000:.0f}" if value < 1 else f"{one:.2f}" for one in ends)
+    low, high = (f"{end * 1000:.0f}" if value < 1 else f"{end:.2f}" for end in ends)
     return f"{units.seconds(value)} [{low}–{high}]"
 
 

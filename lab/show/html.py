@@ -20,7 +20,7 @@ VERDICTS = {"pass": "#2a9d8f", "fail": "#e5566d", "inconclusive": "#e09f3e"}
 """Colours that are told apart on light and on dark."""
 
 
-def verdict_html(verdict: str, said: str, difference: float, low: float, high: float, margin: float) -> str:
+def verdict_html(verdict: str, sentence: str, difference: float, low: float, high: float, margin: float) -> str:
     """A verdict: the word, the interval of the difference on a line (zero and the margin are marked), the sentence."""
     colour = VERDICTS.get(verdict, "#7d8597")
     word = (
@@ -28,7 +28,7 @@ def verdict_html(verdict: str, said: str, difference: float, low: float, high: f
         f"<b>{html.escape(verdict)}</b></span>"
     )
     line = ""
-    if not any(math.isnan(one) for one in (difference, low, high)):
+    if not any(math.isnan(value) for value in (difference, low, high)):
         reach = 1.15 * max(abs(low), abs(high), margin, 0.005)
 
         def at(value: float) -> float:
@@ -47,16 +47,15 @@ def verdict_html(verdict: str, said: str, difference: float, low: float, high: f
             f"left:calc({at(difference):.2f}% - .3em);top:.15em;width:.6em;height:.6em;border-radius:50%;"
             f'background:{colour}"></div></div>'
         )
-    return (
-        f'<div style="max-width:48rem">{word}{line}<div style="overflow-wrap:anywhere">{html.escape(said)}</div></div>'
-    )
+    why = f'<div style="overflow-wrap:anywhere">{html.escape(sentence)}</div>'
+    return f'<div style="max-width:48rem">{word}{line}{why}</div>'
 
 
 def layers_html(head: str, layers: Sequence[tuple[str, str]]) -> str:
     """Named layers, each drawn within the one before it. Colours are the page's own."""
     box = "border-left:3px solid rgba(42,157,143,.75);padding:.15em 0 .15em .7em;margin:.1em 0"
     opened = "".join(
-        f'<div style="{box}"><b>{html.escape(name)}</b> <span style="opacity:.75">{html.escape(said)}</span>'
-        for name, said in layers
+        f'<div style="{box}"><b>{html.escape(name)}</b> <span style="opacity:.75">{html.escape(detail)}</span>'
+        for name, detail in layers
     )
     return f'<div style="max-width:48rem;line-height:1.45">{html.escape(head)}{opened}{"</div>" * len(layers)}</div>'

@@ -29,26 +29,26 @@ def readable(summary: pd.DataFrame) -> pd.DataFrame:
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:
-    said = {
+    texts = {
         "prompt": f"{row['prompt']} v{row['version']:.0f}" if row["version"] == row["version"] else str(row["prompt"]),
         "model": row["model"],
         "done": f"{row['done']:,}" if row["done"] == row["cells"] else f"{row['done']:,} of {row['cells']:,}",
     }
     for name in ("success", "valid", "score"):
-        said[name] = _share(row, name)
+        texts[name] = _share(row, name)
     for name in ("p50", "p95", "p99"):
-        said[name] = _time(row, f"latency_{name}")
+        texts[name] = _time(row, f"latency_{name}")
     for name in ("p50", "p95", "p99"):
         first = "" if math.isnan(row["ttft_p50"]) else _time(row, f"ttft_{name}")
-        said[f"first token {name}"] = first
-    said["cost"] = _dollars(row["cost"])
-    said["per good answer"] = _dollars(row["cost_per_good"])
+        texts[f"first token {name}"] = first
+    texts["cost"] = _dollars(row["cost"])
+    texts["per good answer"] = _dollars(row["cost_per_good"])
     extra = [f"{row[name]} {name}" for name in ("retries", "hedges", "fallbacks", "repairs") if row[name]]
     extra += [
-        f"{row[name]} {said}" for name, said in (("left_out", "saturated"), ("unscored", "unscored")) if row[name]
+        f"{row[name]} {word}" for name, word in (("left_out", "saturated"), ("unscored", "unscored")) if row[name]
     ]
-    said["extra"] = ", ".join(extra)
-    return said
+    texts["extra"] = ", ".join(extra)
+    return texts
 
 
 def _share(row: dict[str, Any], name: str) -> str:
@@ -90,7 +90,7 @@ def to_html(frame: pd.DataFrame, caption: str) -> str:
 
 def plain(text: str) -> str:
     """Text in Markdown that is text: on one line, without control characters, nothing of it a link or a picture."""
-    line = " ".join("".join(one for one in text if one.isprintable() or one.isspace()).split())
+    line = " ".join("".join(character for character in text if character.isprintable() or character.isspace()).split())
     return _MARKUP.sub(r"\\\g<0>", line).replace("<", "&lt;")
 
 
@@ -103,6 +103,6 @@ def to_markdown(frame: pd.DataFrame) -> str:
     lines = [
         row(frame.columns),
         "|" + "---|" * len(frame.columns),
-        *(row(one) for one in frame.itertuples(index=False)),
+        *(row(values) for values in frame.itertuples(index=False)),
     ]
     return "\n".join(lines)

@@ -18,11 +18,11 @@ def plain_text(messages: Sequence[Any]) -> str:
     for message in messages:
         content = message.get("content")
         parts = content if isinstance(content, list) else [{"type": "text", "text": content or ""}]
-        said = "\n".join(
+        text = "\n".join(
             str(part.get("text", "")) if part.get("type") == "text" else f"[{part.get('type')}]" for part in parts
         )
         role = message.get("role", "user")
-        lines.append(said if role == "user" else f"[{role}] {said}")
+        lines.append(text if role == "user" else f"[{role}] {text}")
     return "\n".join(lines)
 
 

@@ -28,12 +28,12 @@ def share(
     values: ArrayLike, clusters: Sequence[Hashable] | NDArray[np.int64] | None = None, level: float = 0.95
 ) -> Interval:
     """The interval of the mean of scores between 0 and 1. Of zeros and ones without clusters it is Wilson's."""
-    found, groups = _checked(values, clusters, 0.0)
-    if not len(found):
+    scores, groups = _checked(values, clusters, 0.0)
+    if not len(scores):
         return _NONE
-    p = float(found.mean())
-    rare = np.bincount(groups, weights=1 - found if p > 0.5 else found)
-    n, quantile = _worth(found, groups, p * (1 - p), int(np.count_nonzero(rare)), level)
+    p = float(scores.mean())
+    rare = np.bincount(groups, weights=1 - scores if p > 0.5 else scores)
+    n, quantile = _worth(scores, groups, p * (1 - p), int(np.count_nonzero(rare)), level)
     return wilson_share(p, n, quantile)
 
 
@@ -42,34 +42,34 @@ def paired(
 ) -> Interval:
     """The interval of the mean difference of two scores over the same cases, a value between -1 and 1 each. Of answers
     that are right or wrong, without clusters, it is Tango's."""
-    found, groups = _checked(differences, clusters, -1.0)
-    if not len(found):
+    gains, groups = _checked(differences, clusters, -1.0)
+    if not len(gains):
         return _NONE
-    up, down = float(found[found > 0].sum()) / len(found), -float(found[found < 0].sum()) / len(found)
-    differ = int(np.count_nonzero(np.bincount(groups, weights=np.abs(found))))
-    n, quantile = _worth(found, groups, up + down - (up - down) ** 2, differ, level)
+    up, down = float(gains[gains > 0].sum()) / len(gains), -float(gains[gains < 0].sum()) / len(gains)
+    differ = int(np.count_nonzero(np.bincount(groups, weights=np.abs(gains))))
+    n, quantile = _worth(gains, groups, up + down - (up - down) ** 2, differ, level)
     return tango(down * n, up * n, n, quantile)
 
 
 def effective(differences: ArrayLike, clusters: Sequence[Hashable] | NDArray[np.int64] | None = None) -> float:
     """How many independent right-or-wrong answers the differences are worth: what `paired` counts with."""
-    found, groups = _checked(differences, clusters, -1.0)
-    up, down = float(found[found > 0].sum()) / len(found), -float(found[found < 0].sum()) / len(found)
-    differ = int(np.count_nonzero(np.bincount(groups, weights=np.abs(found))))
-    return _worth(found, groups, up + down - (up - down) ** 2, differ, 0.95)[0]
+    gains, groups = _checked(differences, clusters, -1.0)
+    up, down = float(gains[gains > 0].sum()) / len(gains), -float(gains[gains < 0].sum()) / len(gains)
+    differ = int(np.count_nonzero(np.bincount(groups, weights=np.abs(gains))))
+    return _worth(gains, groups, up + down - (up - down) ** 2, differ, 0.95)[0]
 
 
 def _worth(
-    found: NDArray[np.float64], groups: NDArray[np.int64], binary: float, differ: int, level: float
+    values: NDArray[np.float64], groups: NDArray[np.int64], binary: float, differ: int, level: float
 ) -> tuple[float, float]:
     """How many independent answers the data are worth, and the quantile to take. `binary` is the variance that a
     single right-or-wrong answer would have; `differ` is in how many clusters anything differs."""
-    n, many = len(found), int(groups.max()) + 1
-    plain = many == n and bool(np.isin(found, (-1.0, 0.0, 1.0)).all())
+    n, many = len(values), int(groups.max()) + 1
+    plain = many == n and bool(np.isin(values, (-1.0, 0.0, 1.0)).all())
     if plain:
         return float(n), z(level)
     quantile = t_quantile(0.5 + level / 2, many - 1) if many > 1 else math.inf
-    off = found - found.mean()
+    off = values - values.mean()
     sums = np.bincount(groups, weights=off)
     between = many / (many - 1) * float(sums @ sums) if many > 1 else 0.0
     variance = max(float(off @ off), between) / n / n
@@ -83,7 +83,7 @@ def _worth(
 def _checked(
     values: ArrayLike, clusters: Sequence[Hashable] | NDArray[np.int64] | None, low: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    found = np.asarray(values, dtype=float)
-    if found.ndim != 1 or np.isnan(found).any() or (len(found) and (found.min() < low or found.max() > 1)):
+    numbers = np.asarray(values, dtype=float)
+    if numbers.ndim != 1 or np.isnan(numbers).any() or (len(numbers) and (numbers.min() < low or numbers.max() > 1)):
         raise ValueError(f"a list of numbers from {low:g} to 1, none of them NaN")
-    return found, np.arange(len(found)) if clusters is None else codes(clusters, len(found))
+    return numbers, np.arange(len(numbers)) if clusters is None else codes(clusters, len(numbers))

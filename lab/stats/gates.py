@@ -50,7 +50,7 @@ class Verdict:
     def __str__(self) -> str:
         more = f"; about {self.needed:,} would" if self.needed else ""
         left = f" ({self.left_out} left out: only one has a score there)" if self.left_out else ""
-        said = {
+        reasons = {
             "pass": f"not worse by more than the margin of {self.margin:.1%}",
             "fail": f"worse by more than the margin of {self.margin:.1%}",
             "inconclusive": f"{self.n} cases can't tell{more}",
@@ -58,7 +58,7 @@ class Verdict:
         return (
             f"{self.verdict}: {self.names[1]} {self.candidate:.1%} against {self.names[0]} {self.baseline:.1%}, "
             f"difference {self.difference:+.1%} [{self.low:+.1%}, {self.high:+.1%}] over {self.n} cases{left}: "
-            f"{said[self.verdict]}"
+            f"{reasons[self.verdict]}"
         )
 
 
@@ -95,21 +95,21 @@ def gate(
         raise ValueError(f"margin={margin!r}: a share of at least 0 and below 1, such as 0.02 for two points")
     first, second, groups, left_out = _paired(baseline, candidate, clusters)
     names = tuple(
-        getattr(one, "name", None) or said for one, said in ((baseline, "baseline"), (candidate, "candidate"))
+        getattr(given, "name", None) or default for given, default in ((baseline, "baseline"), (candidate, "candidate"))
     )
     n, many = len(first), len(set(groups))
     differences = second - first
-    found, method, p = _interval(first, second, groups, level)
+    interval, method, p = _interval(first, second, groups, level)
     verdict: Result = "inconclusive"
-    if found.low > -margin:
+    if interval.low > -margin:
         verdict = "pass"
-    elif found.high < -margin:
+    elif interval.high < -margin:
         verdict = "fail"
     return Verdict(
         verdict=verdict,
-        difference=found.estimate,
-        low=found.low,
-        high=found.high,
+        difference=interval.estimate,
+        low=interval.low,
+        high=interval.high,
         n=n,
         clusters=many,
         margin=margin,
@@ -175,9 +175,9 @@ def _needed(differences: np.ndarray, groups: Sequence[Hashable], margin: float, 
 def _paired(
     baseline: Any, candidate: Any, clusters: Sequence[Hashable] | None
 ) -> tuple[np.ndarray, np.ndarray, list[Hashable], int]:
-    one, other = _by_case(baseline), _by_case(candidate)
-    if one is None or other is None:
-        if one is not None or other is not None:
+    old, new = _by_case(baseline), _by_case(candidate)
+    if old is None or new is None:
+        if old is not None or new is not None:
             raise TypeError("gate(...): two evaluations, two mappings, or two lists of scores")
         first, second = np.asarray(baseline, dtype=float), np.asarray(candidate, dtype=float)
         if first.shape != second.shape or first.ndim != 1:
@@ -188,11 +188,11 @@ def _paired(
         known = ~(np.isnan(first) | np.isnan(second))
         kept = [group for group, there in zip(groups, known, strict=True) if there]
         return first[known], second[known], kept, int((~known).sum())
-    shared = [case for case in one if case in other and not math.isnan(one[case][0] + other[case][0])]
-    left_out = len(one.keys() | other.keys()) - len(shared)
-    first = np.array([one[case][0] for case in shared], dtype=float)
-    second = np.array([other[case][0] for case in shared], dtype=float)
-    groups = [one[case][1] for case in shared] if clusters is None else list(clusters)
+    shared = [case for case in old if case in new and not math.isnan(old[case][0] + new[case][0])]
+    left_out = len(old.keys() | new.keys()) - len(shared)
+    first = np.array([old[case][0] for case in shared], dtype=float)
+    second = np.array([new[case][0] for case in shared], dtype=float)
+    groups = [old[case][1] for case in shared] if clusters is None else list(clusters)
     if len(groups) != len(shared):
         raise ValueError(f"clusters: {len(groups)} for {len(shared)} cases")
     return first, second, groups, left_out

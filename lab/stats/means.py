@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -32,16 +31,16 @@ def mean(
     Meant for values that are spread (scores, differences); of zeros and ones alone, without clusters, take `wilson`.
     NaN bounds for fewer than two clusters.
     """
-    found = _array(values)
-    if not len(found):
+    numbers = _array(values)
+    if not len(numbers):
         return _NONE
     middle, groups = (
-        float(found.mean()),
-        len(found) if clusters is None else len(np.unique(codes(clusters, len(found)))),
+        float(numbers.mean()),
+        len(numbers) if clusters is None else len(np.unique(codes(clusters, len(numbers)))),
     )
     if groups < 2:
         return Interval(middle, math.nan, math.nan)
-    half = t_quantile(0.5 + level / 2, groups - 1) * clustered_se(found, clusters)
+    half = t_quantile(0.5 + level / 2, groups - 1) * clustered_se(numbers, clusters)
     return Interval(middle, middle - half, middle + half)
 
 
@@ -59,18 +58,18 @@ def bootstrap(
 
     For paired answers hand in the differences, one a case.
     """
-    found = _array(values)
-    if not len(found):
+    numbers = _array(values)
+    if not len(numbers):
         return _NONE
-    names = np.arange(len(found)) if clusters is None else codes(clusters, len(found))
-    sums, counts = np.bincount(names, weights=found), np.bincount(names)
+    names = np.arange(len(numbers)) if clusters is None else codes(clusters, len(numbers))
+    sums, counts = np.bincount(names, weights=numbers), np.bincount(names)
     random = np.random.default_rng(seed)
     drawn: list[NDArray[np.float64]] = []
     for many in _portions(resamples, len(sums)):
         picked = random.integers(0, len(sums), (many, len(sums)))
         drawn.append(sums[picked].sum(axis=1) / counts[picked].sum(axis=1))
     low, high = np.quantile(np.concatenate(drawn), [0.5 - level / 2, 0.5 + level / 2])
-    return Interval(float(found.mean()), float(low), float(high))
+    return Interval(float(numbers.mean()), float(low), float(high))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -98,55 +97,22 @@ def cases_needed(sd: float, difference: float, level: float = 0.95, power: float
     return math.ceil(((z(level) + NormalDist().inv_cdf(power)) * sd / difference) ** 2)
 
 
-@lru_cache(maxsize=4096)
 def t_quantile(share: float, df: int) -> float:
     """Student's t: the value that this share of the distribution with `df` degrees of freedom does not exceed."""
     if df < 1 or not 0 < share < 1:
         raise ValueError(f"t_quantile({share!r}, {df!r}): a share between 0 and 1, and at least one degree of freedom")
-    if share < 0.5:
-        return -t_quantile(1 - share, df)
-    low, high = 0.0, 1.0
-    while _t_tail(high, df) > 1 - share:
-        high *= 2
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _t_tail(middle, df) > 1 - share else (low, middle)
-    return (low + high) / 2
+    from scipy.special import stdtrit  # slow to import, and only clusters and means need it
 
-
-def _t_tail(value: float, df: int) -> float:
-    return 0.5 * _beta(df / (df + value * value), df / 2, 0.5)
-
-
-def _beta(x: float, a: float, b: float) -> float:
-    """The regularised incomplete beta function (DLMF 8.17.22, the continued fraction by Lentz's method)."""
-    if x <= 0 or x >= 1:
-        return float(x >= 1)
-    if x > (a + 1) / (a + b + 2):
-        return 1 - _beta(1 - x, b, a)
-    front = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
-    c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
-    found = d
-    for m in range(1, 500):
-        for top in (
-            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
-        ):
-            d = 1 / (1 + top * d)
-            c = 1 + top / c
-            found *= c * d
-        if abs(c * d - 1) < 1e-14:
-            break
-    return front * found / a
+    return float(stdtrit(df, share))
 
 
 def _array(values: ArrayLike) -> NDArray[np.float64]:
-    found = np.asarray(values, dtype=float)
-    if found.ndim != 1:
-        raise ValueError(f"a list of numbers, not an array of shape {found.shape}")
-    if np.isnan(found).any():
+    numbers = np.asarray(values, dtype=float)
+    if numbers.ndim != 1:
+        raise ValueError(f"a list of numbers, not an array of shape {numbers.shape}")
+    if np.isnan(numbers).any():
         raise ValueError("one of the values is NaN: leave it out, or say what it counts as")
-    return found
+    return numbers
 
 
 def codes(clusters: Sequence[Hashable] | NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -156,15 +122,15 @@ def codes(clusters: Sequence[Hashable] | NDArray[np.int64], n: int) -> NDArray[n
     if isinstance(clusters, np.ndarray) and clusters.dtype.kind == "i" and len(clusters):
         return np.unique(clusters, return_inverse=True)[1]
     places: dict[Hashable, int] = {}
-    return np.array([places.setdefault(one, len(places)) for one in clusters], dtype=np.int64)
+    return np.array([places.setdefault(cluster, len(places)) for cluster in clusters], dtype=np.int64)
 
 
 def _sums(
-    found: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[np.int64] | None
+    values: NDArray[np.float64], clusters: Sequence[Hashable] | NDArray[np.int64] | None
 ) -> tuple[NDArray[np.float64], int]:
     """The deviations from the mean, summed by cluster."""
-    off = found - found.mean() if len(found) else found
-    return (off if clusters is None else np.bincount(codes(clusters, len(found)), weights=off)), len(found)
+    off = values - values.mean() if len(values) else values
+    return (off if clusters is None else np.bincount(codes(clusters, len(values)), weights=off)), len(values)
 
 
 def _portions(resamples: int, groups: int) -> list[int]:

@@ -54,9 +54,9 @@ def mcnemar(only_first: int, only_second: int) -> float:
     n, least = only_first + only_second, min(only_first, only_second)
     if n == 0:
         return 1.0
-    logs = [math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1) for k in range(least + 1)]
-    tail = math.fsum(math.exp(one - n * math.log(2)) for one in logs)
-    return min(1.0, 2 * tail)
+    from scipy.special import bdtr  # slow to import, and only comparisons need it
+
+    return min(1.0, 2 * float(bdtr(least, n, 0.5)))
 
 
 def paired_shares(only_first: int, only_second: int, n: int, level: float = 0.95) -> Interval:

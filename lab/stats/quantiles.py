@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from functools import lru_cache
 
 import numpy as np
@@ -21,14 +22,14 @@ def percentile(values: ArrayLike, share: float, level: float = 0.95) -> Interval
     return of_sorted(np.sort(np.asarray(values, dtype=float)), share, level)
 
 
-def of_sorted(found: NDArray[np.float64], share: float, level: float = 0.95) -> Interval:
+def of_sorted(values: NDArray[np.float64], share: float, level: float = 0.95) -> Interval:
     """`percentile` of values that are sorted already."""
-    bounds = ranks(len(found), share, level)
+    bounds = ranks(len(values), share, level)
     if bounds is None:
         return Interval(math.nan, math.nan, math.nan)
     low, high = bounds
-    middle = max(0, math.ceil(share * len(found) - 1e-9) - 1)
-    return Interval(float(found[middle]), float(found[low]), float(found[high]))
+    middle = max(0, math.ceil(share * len(values) - 1e-9) - 1)
+    return Interval(float(values[middle]), float(values[low]), float(values[high]))
 
 
 @lru_cache(maxsize=4096)
@@ -39,21 +40,18 @@ def ranks(n: int, share: float, level: float = 0.95) -> tuple[int, int] | None:
     each = (1 - level) / 2
     if n == 0 or share**n > each or (1 - share) ** n > each:
         return None
-    first, pmf = _pmf(n, share)  # of how many of the values lie below the true percentile
-    below = np.cumsum(pmf)
-    low = max(0, int(np.searchsorted(below, each, side="right")) - 1)
-    high = min(len(pmf) - 1, n - 1 - first, int(np.searchsorted(below, 1 - each, side="left")))
-    while below[high] - below[low] - (least := min(pmf[low + 1], pmf[high])) >= level:  # no wider than it must be
-        low, high = (low + 1, high) if pmf[low + 1] == least else (low, high - 1)
-    return first + low, first + high
+    from scipy.special import bdtr  # slow to import, and only percentiles need it
 
+    def below(place: int) -> float:
+        """The chance that at most so many of the values lie below the true percentile."""
+        return float(bdtr(place, n, share))
 
-def _pmf(n: int, share: float) -> tuple[int, NDArray[np.float64]]:
-    """The binomial distribution where it is not nothing: the first number, and the probabilities from there on."""
-    spread = 12 * math.sqrt(n * share * (1 - share)) + 12
-    first, last = max(0, math.floor(n * share - spread)), min(n, math.ceil(n * share + spread))
-    k = np.arange(first, last + 1, dtype=float)
-    steps = np.log((n - k[:-1]) / (k[:-1] + 1)) + math.log(share) - math.log1p(-share)
-    start = math.lgamma(n + 1) - math.lgamma(first + 1) - math.lgamma(n - first + 1)
-    start += first * math.log(share) + (n - first) * math.log1p(-share)
-    return first, np.exp(start + np.concatenate([[0.0], np.cumsum(steps)]))
+    def held(ends: tuple[int, int]) -> float:
+        """The chance that it lies between; rounded, so that the first of two that are as likely is taken."""
+        return round(below(ends[1]) - below(ends[0]), 12)
+
+    low = max(0, bisect_right(range(n), each, key=below) - 1)
+    high = min(n - 1, bisect_left(range(n), 1 - each, key=below))
+    while held(narrower := max((low + 1, high), (low, high - 1), key=held)) >= level:  # no wider than it must be
+        low, high = narrower
+    return low, high

@@ -20,7 +20,7 @@ def rules(folder: Path, text: str) -> Path:
 
 
 def fired(lab: Lab, *names: str) -> None:
-    assert [one.name for one in lab.alerts()] == list(names)
+    assert [alert.name for alert in lab.alerts()] == list(names)
 
 
 def test_an_empty_ledger_and_a_quiet_one_fire_nothing(lab: Lab) -> None:
@@ -36,10 +36,10 @@ def test_failures_that_retries_recovered_wake_nobody(lab: Lab) -> None:
     fired(lab)
     many(lab, "bad", 20, status="failed", kind="provider")
     fired(lab, "final failures rising")
-    (one,) = lab.alerts()
-    assert one.group == "m"
-    assert one.message == "m: failed 25.0% (80 calls in 15 min)"
-    assert one.value == pytest.approx(0.25)
+    (alert,) = lab.alerts()
+    assert alert.group == "m"
+    assert alert.message == "m: failed 25.0% (80 calls in 15 min)"
+    assert alert.value == pytest.approx(0.25)
 
 
 def test_a_model_that_always_failed_as_often_is_not_rising(lab: Lab) -> None:
@@ -65,8 +65,8 @@ def test_one_refused_key_is_enough(lab: Lab) -> None:
 def test_by_tag_and_by_nobody(lab: Lab, tmp_path: Path) -> None:
     text = '[[alert]]\nname = "k"\nfigure = "auth"\nabove = 0\nleast = 1\nby = "{}"\n'
     put(lab, "a", status="failed", kind="auth", tags='["de", "web"]')
-    assert sorted(one.group for one in lab.alerts(rules(tmp_path, text.format("tag")))) == ["de", "web"]
-    assert [one.group for one in lab.alerts(rules(tmp_path, text.format("user")))] == ["none"]
+    assert sorted(alert.group for alert in lab.alerts(rules(tmp_path, text.format("tag")))) == ["de", "web"]
+    assert [alert.group for alert in lab.alerts(rules(tmp_path, text.format("user")))] == ["none"]
 
 
 def test_a_stalled_queue(lab: Lab) -> None:
@@ -77,7 +77,7 @@ def test_a_stalled_queue(lab: Lab) -> None:
     fired(lab, "stalled queue")
     assert lab.alerts()[0].n == 2
     put(lab, "long", status="running", ago=1000, model="other")
-    assert [one.group for one in lab.alerts()] == ["m", "other"], "the longer the worse"
+    assert [alert.group for alert in lab.alerts()] == ["m", "other"], "the longer the worse"
     put(lab, "gone", status="running", ago=4000, model="of a killed process")
     assert len(lab.alerts()) == 2
 
@@ -91,10 +91,10 @@ def test_latency_is_held_against_the_models_own_past(lab: Lab) -> None:
         put(lab, f"quick-then{number}", ago=2 * DAY, took=took, model="quick")
         put(lab, f"quick-now{number}", ago=300, took=5 * took, model="quick")
     fired(lab, "much slower than it was")
-    (one,) = lab.alerts()
-    assert one.group == "quick"
-    assert one.past == pytest.approx(1.95, abs=0.02)
-    assert "quick: elapsed p95 9.7" in one.message
+    (alert,) = lab.alerts()
+    assert alert.group == "quick"
+    assert alert.past == pytest.approx(1.95, abs=0.02)
+    assert "quick: elapsed p95 9.7" in alert.message
 
 
 def test_a_model_without_a_past_is_not_slower_than_it_was(lab: Lab) -> None:
@@ -105,10 +105,10 @@ def test_a_model_without_a_past_is_not_slower_than_it_was(lab: Lab) -> None:
 def test_fallbacks_and_failed_checks(lab: Lab) -> None:
     many(lab, "ok", 60, valid=1)
     many(lab, "invalid", 30, status="failed", kind="validation")
-    assert "answers fail their checks" in [one.name for one in lab.alerts()]
+    assert "answers fail their checks" in [alert.name for alert in lab.alerts()]
     for number in range(40):
         put(lab, f"f{number}", {"status": "failed", "kind": "provider"}, {"role": "fallback", "won": 1}, model="n")
-    assert "fallbacks rising" in [one.name for one in lab.alerts()]
+    assert "fallbacks rising" in [alert.name for alert in lab.alerts()]
 
 
 def test_a_budget_that_is_nearly_spent(lab: Lab, tmp_path: Path) -> None:
@@ -116,8 +116,8 @@ def test_a_budget_that_is_nearly_spent(lab: Lab, tmp_path: Path) -> None:
     put(lab, "dear", ago=0, cost=7.9)
     assert lab.alerts(file) == []
     put(lab, "more", ago=0, cost=0.2)
-    (one,) = lab.alerts(file)
-    assert one.message == "$8.10 of $10.00 spent today (UTC), 81%"
+    (alert,) = lab.alerts(file)
+    assert alert.message == "$8.10 of $10.00 spent today (UTC), 81%"
 
 
 def test_the_file_is_the_one_that_is_named_or_beside_the_ledger(
@@ -133,7 +133,7 @@ def test_the_file_is_the_one_that_is_named_or_beside_the_ledger(
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[[alert]", "is no TOML"),
         ("x = 1", "[[alert]] tables, and nothing else"),
@@ -149,10 +149,10 @@ def test_the_file_is_the_one_that_is_named_or_beside_the_ledger(
         ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = 1\nby = "config"', "by='config': one of model"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_file_is_said(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"rules\.toml") as wrong:
         alerts.load(rules(tmp_path, text))
-    assert said in str(wrong.value)
+    assert message in str(wrong.value)
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from lab.metrics import COLUMNS, binned, parse_span
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """A ledger filled by hand: 100 answers of 1 to 100 s, the ten slowest of them of a saturated client; a failure; an
     answer given again."""
-    with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as made:
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as filled:
         rows = []
         for number in range(1, 101):
             rows += [
@@ -31,8 +31,8 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             ]
         rows += [_call("bad", "failed"), _attempt("bad", 1, cost=0.0), _attempt("bad", 2, role="retry", cost=0.5)]
         rows += [_call("again", "ok", cached=1)]
-        made._ledger.submit(*rows).result()
-        yield made
+        filled._ledger.submit(*rows).result()
+        yield filled
 
 
 def _insert(table: str, row: dict) -> tuple[str, tuple]:
@@ -106,8 +106,8 @@ def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A month of traffic, 5,000 calls: two packs, and 1,000 calls beside them."""
     path = tmp_path_factory.mktemp("month") / "lab.db"
     ledgers.make(path, 5000)
-    with Lab(path) as made:
-        yield made
+    with Lab(path) as opened:
+        yield opened
 
 
 def _plain(lab: Lab) -> pd.DataFrame:
@@ -121,10 +121,10 @@ def _plain(lab: Lab) -> pd.DataFrame:
 def test_the_figures_are_those_that_pandas_finds(month: Lab) -> None:
     calls, tried = _plain(month), month.attempts(limit=None)
     tried = tried.merge(calls[["call_id", "model", "status"]], on="call_id", suffixes=("", "_call"))
-    found = month.metrics().set_index("model")
-    assert sorted(found.index) == sorted(calls["model"].unique())
+    figures = month.metrics().set_index("model")
+    assert sorted(figures.index) == sorted(calls["model"].unique())
     for model, mine in calls.groupby("model"):
-        row, requests = found.loc[model], tried[tried["model_call"] == model]
+        row, requests = figures.loc[model], tried[tried["model_call"] == model]
         ended = mine[mine["status"].isin(["ok", "failed"])]
         share = stats.wilson(int((ended["status"] == "ok").sum()), len(ended))
         assert (row["success"], row["success_low"], row["success_high"]) == (share.estimate, share.low, share.high)
@@ -145,20 +145,20 @@ def test_the_figures_are_those_that_pandas_finds(month: Lab) -> None:
 
 def test_the_views_say_the_same(month: Lab) -> None:
     """Anyone's SQL finds what `lab.metrics` does."""
-    found = month.metrics().set_index("model")
+    figures = month.metrics().set_index("model")
 
     def view(sql: str) -> pd.DataFrame:
         return month._ledger.frame(sql).set_index("model")
 
     outcomes = view("SELECT * FROM success_by_model")
-    np.testing.assert_allclose(outcomes["success"], found["success"])
-    np.testing.assert_allclose(outcomes["invalid"].astype(float), found["invalid"])
-    np.testing.assert_allclose(view("SELECT * FROM latency_by_model")["p95"], found["latency_p95"])
-    np.testing.assert_allclose(view("SELECT * FROM first_token_by_model")["p50"], found["ttft_p50"])
+    np.testing.assert_allclose(outcomes["success"], figures["success"])
+    np.testing.assert_allclose(outcomes["invalid"].astype(float), figures["invalid"])
+    np.testing.assert_allclose(view("SELECT * FROM latency_by_model")["p95"], figures["latency_p95"])
+    np.testing.assert_allclose(view("SELECT * FROM first_token_by_model")["p50"], figures["ttft_p50"])
     roles = view("SELECT model, sum(rate_limited) AS n, sum(cost_lost) AS lost FROM requests_by_role GROUP BY model")
-    np.testing.assert_allclose(roles["n"], found["rate_limited"])
-    np.testing.assert_allclose(roles["lost"], found["cost_extra"])
-    np.testing.assert_allclose(view("SELECT model, sum(cost) AS usd FROM spend GROUP BY model")["usd"], found["cost"])
+    np.testing.assert_allclose(roles["n"], figures["rate_limited"])
+    np.testing.assert_allclose(roles["lost"], figures["cost_extra"])
+    np.testing.assert_allclose(view("SELECT model, sum(cost) AS usd FROM spend GROUP BY model")["usd"], figures["cost"])
     tags = month._ledger.frame("SELECT tag, sum(calls) AS n FROM spend_by_tag GROUP BY tag").set_index("tag")["n"]
     by_tag = month.metrics(by=("tag",)).set_index("tag")["calls"]
     assert tags.to_dict() == by_tag[by_tag.index.notna()].to_dict()
@@ -185,10 +185,10 @@ def test_the_views_say_the_same(month: Lab) -> None:
     ids=str,
 )
 def test_figures_are_narrowed_as_the_list_of_calls_is(month: Lab, narrow: dict) -> None:
-    found = month.metrics(by=("status",), **narrow)
-    assert found["calls"].sum() == len(month.calls(limit=None, **narrow)) == month.count(**narrow)
+    figures = month.metrics(by=("status",), **narrow)
+    assert figures["calls"].sum() == len(month.calls(limit=None, **narrow)) == month.count(**narrow)
     assert (
-        found["attempts"].sum()
+        figures["attempts"].sum()
         == month.attempts(limit=None)["call_id"].isin(month.calls(limit=None, **narrow)["call_id"]).sum()
     )
 
@@ -199,10 +199,10 @@ def test_a_filter_that_is_none_is_said(month: Lab) -> None:
 
 
 def test_a_call_with_two_tags_counts_for_both(month: Lab) -> None:
-    found = month.metrics(by=("tag", "model"))
+    figures = month.metrics(by=("tag", "model"))
     calls = month.calls(limit=None)
     mine = calls[(calls["model"] == "groq/llama") & calls["tags"].map(lambda tags: "web" in tags)]
-    row = found[(found["tag"] == "web") & (found["model"] == "groq/llama")].iloc[0]
+    row = figures[(figures["tag"] == "web") & (figures["model"] == "groq/llama")].iloc[0]
     assert row["calls"] == len(mine)
     assert row["attempts"] == mine["n_attempts"].sum()
 
@@ -242,13 +242,13 @@ def test_packs_change_no_figure_and_follow_every_change(tmp_path: Path) -> None:
 def test_a_lab_that_is_open_sees_what_another_process_adds(tmp_path: Path) -> None:
     """What is in memory is not taken for all there is."""
     with (
-        Lab(tmp_path / "lab.db", provider=lambda call: "yes") as one,
-        Lab(tmp_path / "lab.db", provider=lambda call: "no") as other,
+        Lab(tmp_path / "lab.db", provider=lambda call: "yes") as first,
+        Lab(tmp_path / "lab.db", provider=lambda call: "no") as second,
     ):
-        one.ask("a", model="m1")
-        assert one.metrics()["calls"].tolist() == [1]
-        other.ask("b", model="m2")
-        assert one.metrics()["calls"].tolist() == [1, 1]
+        first.ask("a", model="m1")
+        assert first.metrics()["calls"].tolist() == [1]
+        second.ask("b", model="m2")
+        assert first.metrics()["calls"].tolist() == [1, 1]
 
 
 def test_what_is_young_is_not_packed_and_what_is_abandoned_does_not_hold_it_up(tmp_path: Path) -> None:
@@ -315,10 +315,10 @@ def test_quality_is_what_the_experiments_own_summary_says(tmp_path: Path) -> Non
         cases = [{"id": str(n), "input": str(n), "expected": "yes", "cluster": f"k{n // 2}"} for n in range(20)]
         for some in (cases, cases[:10]):
             lab.compare("say {{n}}", "m", some, name="e", scorers=["exact"], repeats=4, progress=None)
-            (found,) = metrics.quality(lab.ledger).to_dict("records")
+            (row,) = metrics.quality(lab.ledger).to_dict("records")
             summary = lab.experiment("e").summary().iloc[0]
-            assert found["n"] == summary["done"]
-            assert [found["score"], found["low"], found["high"]] == pytest.approx(
+            assert row["n"] == summary["done"]
+            assert [row["score"], row["low"], row["high"]] == pytest.approx(
                 [summary["score"], summary["score_low"], summary["score_high"]]
             )
 
@@ -390,15 +390,15 @@ def test_the_money_adds_up(month: Lab) -> None:
 
 
 def test_failures_are_told_from_those_that_were_recovered(month: Lab) -> None:
-    found = metrics.failures(month._ledger)
+    failures = metrics.failures(month._ledger)
     calls = month.calls(limit=None)
-    assert found["calls"].sum() == (calls["status"] == "failed").sum()
+    assert failures["calls"].sum() == (calls["status"] == "failed").sum()
     tried = month.attempts(limit=None).merge(calls[["call_id", "status"]], on="call_id", suffixes=("", "_call"))
-    assert found["recovered"].sum() == ((tried["status"] == "failed") & (tried["status_call"] == "ok")).sum()
+    assert failures["recovered"].sum() == ((tried["status"] == "failed") & (tried["status_call"] == "ok")).sum()
     with pytest.raises(ValueError, match="the kind is a column of its own"):
         metrics.failures(month.ledger, by=("kind",))
     over = metrics.failures_over_time(month._ledger)
-    assert over["calls"].sum() == found["calls"].sum()
+    assert over["calls"].sum() == failures["calls"].sum()
     assert metrics.rate_limits(month._ledger)["requests"].sum() == (tried["kind"] == "rate_limit").sum()
 
 
@@ -414,7 +414,7 @@ def test_nothing_on_the_ledger_is_no_error(tmp_path: Path) -> None:
 
 
 def test_spans_of_time_are_read_as_people_write_them() -> None:
-    assert [parse_span(said) for said in ("90 s", "15 min", "1h", "7 d", 5)] == [90, 900, 3600, 604_800, 5]
+    assert [parse_span(text) for text in ("90 s", "15 min", "1h", "7 d", 5)] == [90, 900, 3600, 604_800, 5]
     for odd in ("", "soon", "-1 h", "0 s", "9e99 d", True):
         with pytest.raises(ValueError, match="a span of time"):
             parse_span(odd)

@@ -48,8 +48,8 @@ def test_it_is_found_by_the_beginning_of_its_identifier(lab: Lab) -> None:
     put(lab, "abcdef-1")
     put(lab, "abcdef-2")
     assert lab.trace("abcdef-1").call["call_id"] == "abcdef-1"
-    for odd, said in (("abcdef", "more than one call"), ("abc", "no call"), ("nothing-like-it", "no call")):
-        with pytest.raises(ValueError, match=f"{said} '{odd}'"):
+    for odd, message in (("abcdef", "more than one call"), ("abc", "no call"), ("nothing-like-it", "no call")):
+        with pytest.raises(ValueError, match=f"{message} '{odd}'"):
             lab.trace(odd)
 
 

@@ -34,7 +34,7 @@ def intervals(
     base = alt.Chart(frame).encode(
         y=alt.Y("name:N", title=None, sort=names, axis=alt.Axis(labelLimit=320, ticks=False, domain=False)),
         color=colours("group", groups),
-        tooltip=["name:N", *(alt.Tooltip(f"{one}:Q", format=".2%") for one in ("estimate", "low", "high"))],
+        tooltip=["name:N", *(alt.Tooltip(f"{column}:Q", format=".2%") for column in ("estimate", "low", "high"))],
     )
     spans = base.mark_rule(strokeWidth=3, opacity=0.55).encode(
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=axis), x2="high:Q"
@@ -42,9 +42,9 @@ def intervals(
     dots = base.mark_circle(size=90, opacity=1).encode(x="estimate:Q")
     layers = [spans, dots]
     if margin is not None:
-        line = alt.Chart(pd.DataFrame({"at": [0.0, -margin], "said": ["no difference", "margin"]}))
+        line = alt.Chart(pd.DataFrame({"at": [0.0, -margin], "label": ["no difference", "margin"]}))
         rules = line.mark_rule(strokeDash=[4, 4], color="#808a91").encode(x="at:Q")
-        labels = line.mark_text(align="left", dx=4, color="#808a91").encode(x="at:Q", text="said:N", y=alt.value(-8))
+        labels = line.mark_text(align="left", dx=4, color="#808a91").encode(x="at:Q", text="label:N", y=alt.value(-8))
         layers = [rules, labels, *layers]
     return alt.layer(*layers).properties(width=width, height=alt.Step(30))
 

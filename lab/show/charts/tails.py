@@ -55,10 +55,10 @@ def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "conta
     """
     frames = []
     for name in groups.drop_duplicates():
-        found = times[groups == name].dropna().sort_values(ignore_index=True)
-        if not len(found):
+        waits = times[groups == name].dropna().sort_values(ignore_index=True)
+        if not len(waits):
             continue
-        frame = pd.DataFrame({"seconds": found, "waiting": 1 - found.index / len(found), "group": name})
+        frame = pd.DataFrame({"seconds": waits, "waiting": 1 - waits.index / len(waits), "group": name})
         frames.append(frame.iloc[sorted({*range(0, len(frame), max(1, len(frame) // 150)), *range(len(frame))[-50:]})])
     data = pd.concat(frames) if frames else pd.DataFrame(columns=["seconds", "waiting", "group"])
     names = list(groups.drop_duplicates())
@@ -131,7 +131,7 @@ def ladder(frame: pd.DataFrame, title: str = "seconds", width: int | str = "cont
         tooltip=[
             "group:N",
             "percentile:N",
-            *(alt.Tooltip(f"{one}:Q", format=".3f") for one in ("seconds", "low", "high")),
+            *(alt.Tooltip(f"{column}:Q", format=".3f") for column in ("seconds", "low", "high")),
             alt.Tooltip("n:Q", format=",", title="answers"),
         ],
     )
