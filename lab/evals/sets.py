@@ -181,7 +181,8 @@ _HEAD_WRONG = {"set": "a text", "about": "a text", "held_out": "true or false"}
 
 
 def _odd_head(number: int, head: dict[str, Any]) -> Iterator[str]:
-    from lab.evals.forms import HeadForm, problems  # pydantic is slow to import, and only readers of sets need it
+    from lab.evals.forms import HeadForm  # pydantic is slow to import, and only readers of sets need it
+    from lab.show.forms import problems
 
     for name, _ in problems(HeadForm, head):
         if name in _HEAD_WRONG:
@@ -199,7 +200,8 @@ _WRONG = {
 
 
 def _wrong(row: Any, seen: Mapping[str, int]) -> Iterator[str]:
-    from lab.evals.forms import CaseForm, problems  # pydantic is slow to import, and only readers of sets need it
+    from lab.evals.forms import CaseForm  # pydantic is slow to import, and only readers of sets need it
+    from lab.show.forms import problems
 
     if not isinstance(row, dict):
         yield "a JSON object is wanted"

@@ -174,7 +174,8 @@ def _object(data: Mapping[str, Any] | str) -> Mapping[str, Any]:
 
 
 def _fitting(content: Mapping[str, Any]) -> None:
-    from lab.evals.forms import SpecForm, problems  # pydantic is slow to import, and only what is read needs it
+    from lab.evals.forms import SpecForm  # pydantic is slow to import, and only what is read needs it
+    from lab.show.forms import problems
 
     odd = dict(problems(SpecForm, content))
     unknown = [name for name, why in odd.items() if why == "unknown"]

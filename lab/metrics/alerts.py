@@ -10,40 +10,20 @@ import os
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lab import stats
 from lab.ledger.file import Ledger
 from lab.ledger.queries import spent
-from lab.metrics.figures import SHARES, TIMES, metrics
-from lab.metrics.times import parse_span
+from lab.metrics.figures import metrics
+from lab.metrics.rule import PERCENTILES, SHARE_OF, Rule
 from lab.show import units
 from lab.show.text import one_line
 
 BUILT_IN = Path(__file__).with_name("alerts.toml")
-SHARE_OF = {"failed": ("failed", "ended"), "fallback": ("fallback_rate", "calls"), "invalid": ("invalid", "checked")}
-PERCENTILES = tuple(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES)
-FIGURES = (*SHARE_OF, "auth", "quota", *PERCENTILES, "waiting", "spent")
-BY = ("model", "user", "tag", "experiment", "prompt_name")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """One alert of the file: `alerts.toml` says what the names mean. `over` and `past` are in seconds."""
-
-    name: str
-    figure: str
-    by: str = "model"
-    over: float = 900.0
-    above: float | None = None
-    times: float | None = None
-    past: float = 604_800.0
-    least: int = 20
-    usd: float | None = None
-    per: Literal["day", "month"] = "day"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,39 +67,9 @@ def load(path: str | Path | None = None, ledger: Path | None = None) -> list[Rul
     listed = content.get("alert")
     if set(content) - {"alert"} or not isinstance(listed, list) or not all(isinstance(table, dict) for table in listed):
         raise ValueError(f"{file}: [[alert]] tables, and nothing else")
-    return [_rule(table, f"{file}, alert {number}") for number, table in enumerate(listed, 1)]
+    from lab.metrics.rulefile import rule_of  # pydantic is slow to import, and only readers of rules need it
 
-
-def _rule(table: Mapping[str, Any], where: str) -> Rule:
-    def wrong(why: str) -> ValueError:
-        return ValueError(f"{where}: {why}")
-
-    valid = [field.name for field in fields(Rule)]
-    if unknown := set(table) - set(valid):
-        raise wrong(f"{', '.join(sorted(unknown))}: one of {', '.join(valid)}")
-    for name in ("name", "figure"):
-        if not isinstance(table.get(name), str) or not table[name].strip():
-            raise wrong(f"{name}={table.get(name)!r}: a text")
-    for name, choice in (("figure", FIGURES), ("by", BY), ("per", ("day", "month"))):
-        if name in table and table[name] not in choice:
-            raise wrong(f"{name}={table[name]!r}: one of {', '.join(choice)}")
-    for name in ("above", "times", "usd", "least"):
-        if name in table and (
-            isinstance(table[name], bool) or not isinstance(table[name], int | float) or table[name] < 0
-        ):
-            raise wrong(f"{name}={table[name]!r}: a number of at least 0")
-    try:
-        spans = {name: parse_span(table[name]) for name in ("over", "past") if name in table}
-    except ValueError as odd:
-        raise wrong(str(odd)) from odd
-    rule = Rule(**{**table, **spans})
-    if rule.above is None and rule.times is None:
-        raise wrong("above or times, or both: a limit")
-    if rule.figure == "spent" and not rule.usd:
-        raise wrong("usd: the budget in US dollars")
-    if rule.figure not in (*SHARE_OF, *PERCENTILES) and (rule.times is not None or rule.above is None):
-        raise wrong(f"{rule.figure} has no past to compare with: above")
-    return rule
+    return [rule_of(table, f"{file}, alert {number}") for number, table in enumerate(listed, 1)]
 
 
 def firing(book: Ledger, rules: Sequence[Rule], now: float | None = None) -> list[Alert]:

@@ -142,6 +142,8 @@ def test_the_file_is_the_one_that_is_named_or_beside_the_ledger(
         ('[[alert]]\nname = "a"\nfigure = "failed"', "above or times, or both"),
         ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = "x"', "above='x': a number"),
         ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = true', "above=True: a number"),
+        ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = nan', "above=nan: a number"),
+        ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = 1\nleast = 2.5', "least=2.5: a whole number"),
         ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = 1\nover = "soon"', "'soon': a span of time"),
         ('[[alert]]\nname = "a"\nfigure = "failed"\nabove = 1\ncolour = 1', "colour: one of name, figure"),
         ('[[alert]]\nname = "a"\nfigure = "spent"\nabove = 1', "usd: the budget"),
