@@ -39,8 +39,8 @@ def report(name: str, rows: list[dict[str, Any]]) -> None:
     widths = [max(len(key), *(len(row[place]) for row in cells)) for place, key in enumerate(keys)]
     for row in [keys, *cells]:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    found = {"machine": machine(), "rows": rows}
-    (HERE / f"{name}.json").write_text(json.dumps(found, indent=1) + "\n")
+    measured = {"machine": machine(), "rows": rows}
+    (HERE / f"{name}.json").write_text(json.dumps(measured, indent=1) + "\n")
 
 
 def _lines(path: str) -> list[str]:

@@ -63,7 +63,7 @@ async def main() -> None:
     }
     loop, rows = asyncio.get_running_loop(), []
 
-    async def one(streamed: bool, policy: Policy | None, where: dict[str, str]) -> tuple[float, str]:
+    async def timed(streamed: bool, policy: Policy | None, where: dict[str, str]) -> tuple[float, str]:
         start = loop.time()
         try:
             if streamed:
@@ -75,11 +75,11 @@ async def main() -> None:
             return loop.time() - start, f"{failure.kind} {failure.phase or ''}".strip()
         return loop.time() - start, "ok"
 
-    await one(False, None, {"model": "sim/gemini/instant"})  # what is loaded once is loaded now
+    await timed(False, None, {"model": "sim/gemini/instant"})  # what is loaded once is loaded now
     for name, way in ways.items():
-        ended = await asyncio.gather(*(one(*way) for _ in range(AT_ONCE)))
+        ended = await asyncio.gather(*(timed(*way) for _ in range(AT_ONCE)))
         worst = max(took for took, _ in ended)
-        how = ", ".join(sorted({said for _, said in ended}))
+        how = ", ".join(sorted({end for _, end in ended}))
         rows.append(
             {"the call": name, "worst_s": worst, "past the deadline_s": max(0.0, worst - TOTAL), "ends as": how}
         )

@@ -29,15 +29,15 @@ def main() -> None:
     """Three rounds; cells a second, medians."""
     load()
     url = child.shared("lab.sim").endpoint().url
-    found: dict[str, list[float]] = {name: [] for name in ("gather over acompletion", "lab.compare", "bare aiohttp")}
+    measured: dict[str, list[float]] = {name: [] for name in ("gather over acompletion", "lab.compare", "bare aiohttp")}
     asyncio.run(_gather(url, 50))
     with Lab(os.path.join(tempfile.mkdtemp(), "lab.db")) as lab:
         _compare(lab, url, "warm", 50)
         for number in range(ROUNDS):
-            found["gather over acompletion"].append(asyncio.run(_gather(url, CELLS)))
-            found["lab.compare"].append(_compare(lab, url, f"round-{number}", CELLS))
-            found["bare aiohttp"].append(asyncio.run(_bare(url, CELLS)))
-    rows = [{"what": name, "cells_per_s": statistics.median(rates)} for name, rates in found.items()]
+            measured["gather over acompletion"].append(asyncio.run(_gather(url, CELLS)))
+            measured["lab.compare"].append(_compare(lab, url, f"round-{number}", CELLS))
+            measured["bare aiohttp"].append(asyncio.run(_bare(url, CELLS)))
+    rows = [{"what": name, "cells_per_s": statistics.median(rates)} for name, rates in measured.items()]
     for row in rows:
         row["ratio"] = row["cells_per_s"] / rows[0]["cells_per_s"]
     common.report("experiment", rows)
@@ -65,7 +65,7 @@ def _compare(lab: Lab, url: str, name: str, cells: int) -> float:
 async def _gather(url: str, cells: int) -> float:
     gate = asyncio.Semaphore(AT_ONCE)
 
-    async def one(number: int) -> str:
+    async def ask(number: int) -> str:
         async with gate:
             messages = [{"role": "user", "content": f"Say something about {number}."}]
             answer = await load().acompletion(
@@ -74,7 +74,7 @@ async def _gather(url: str, cells: int) -> float:
             return answer.choices[0].message.content
 
     start = time.perf_counter()
-    await asyncio.gather(*(one(number) for number in range(cells)))
+    await asyncio.gather(*(ask(number) for number in range(cells)))
     return cells / (time.perf_counter() - start)
 
 
@@ -82,14 +82,14 @@ async def _bare(url: str, cells: int) -> float:
     gate = asyncio.Semaphore(AT_ONCE)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session:
 
-        async def one(number: int) -> None:
+        async def ask(number: int) -> None:
             async with gate:
                 body = {"model": "flat", "messages": [{"role": "user", "content": f"Say something about {number}."}]}
                 async with session.post(f"{url}/chat/completions", json=body) as answer:
                     await answer.json()
 
         start = time.perf_counter()
-        await asyncio.gather(*(one(number) for number in range(cells)))
+        await asyncio.gather(*(ask(number) for number in range(cells)))
         return cells / (time.perf_counter() - start)
 
 

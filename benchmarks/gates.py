@@ -32,8 +32,8 @@ def main(runs: int = 400) -> None:
         ("large-update", 4, runs // 8),
         ("large-update", 10, runs // 8),
     ):
-        said = Counter(verdict("large", candidate, repeats, seed).verdict for seed in range(many))
-        shares = {name: said[name] / many for name in ("pass", "inconclusive", "fail")}
+        verdicts = Counter(verdict("large", candidate, repeats, seed).verdict for seed in range(many))
+        shares = {name: verdicts[name] / many for name in ("pass", "inconclusive", "fail")}
         rows.append({"candidate": candidate, "cases": len(CASES), "times each": repeats, "runs": many, **shares})
         print(rows[-1], file=sys.stderr)
     common.report("gates", rows)

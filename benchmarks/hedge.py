@@ -41,14 +41,14 @@ async def main() -> None:
         loop = asyncio.get_running_loop()
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def one() -> None:
+        async def ask() -> None:
             async with gate:
                 start = loop.time()
                 await labs[name].aask("hi", model="openai/stragglers", api_base=url, api_key="none", max_tokens=None)
                 waited[name].append(loop.time() - start)
 
         before = requests(url)
-        await asyncio.gather(*(one() for _ in range(TURN)))
+        await asyncio.gather(*(ask() for _ in range(TURN)))
         sent[name] += requests(url) - before
 
     for _ in range(CALLS // TURN):

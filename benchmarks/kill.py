@@ -74,8 +74,8 @@ def main() -> None:
         running = ledger.execute("SELECT count(*) FROM calls WHERE status = 'running'").fetchone()[0]
         ledger.close()
         returned += len(told)
-        missing += sum(one not in kept for one in told)
-        wrong += sum(one in kept and _digest(kept[one]) != said for one, said in told.items())
+        missing += sum(call_id not in kept for call_id in told)
+        wrong += sum(call_id in kept and _digest(kept[call_id]) != digest for call_id, digest in told.items())
     row = {"kills": ROUNDS, "replies returned": returned, "missing": missing, "other words": wrong}
     common.report("kill", [{**row, "ledgers not intact": broken, "calls shown as cut off": running}])
 

@@ -23,9 +23,11 @@ def main() -> None:
     options = parser.parse_args()
     start = time.perf_counter()
     make(options.path, options.calls)
-    made, packed = time.perf_counter(), pack(options.path)
+    written, packed = time.perf_counter(), pack(options.path)
     size = options.path.stat().st_size / 1e6
-    took = f"{options.calls:,} calls in {made - start:.0f} s, {packed} packs in {time.perf_counter() - made:.0f} s"
+    took = (
+        f"{options.calls:,} calls in {written - start:.0f} s, {packed} packs in {time.perf_counter() - written:.0f} s"
+    )
     print(f"{took}, {size:,.0f} MB")
 
 

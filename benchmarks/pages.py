@@ -42,7 +42,7 @@ print(time.perf_counter() - start)
 
 def main() -> None:
     """Each size in turn; then the ratios."""
-    sizes = [int(one) for one in sys.argv[1:]] or [10_000, 1_000_000]
+    sizes = [int(argument) for argument in sys.argv[1:]] or [10_000, 1_000_000]
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
@@ -97,7 +97,7 @@ async def _rate(path: Path, calls: int = 3000) -> float:
 
 def pages(path: Path) -> dict[str, float]:
     """Each page: seconds to the first picture, and megabytes."""
-    found: dict[str, float] = {}
+    measured: dict[str, float] = {}
     with playground(path) as url, chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 1100})
         for visit in ("first_visit", "page"):
@@ -105,9 +105,9 @@ def pages(path: Path) -> dict[str, float]:
             page.goto(url)
             page.get_by_role("button", name="Run").wait_for(timeout=60_000)
             time.sleep(15)
-            found |= _walk(page, visit)
+            measured |= _walk(page, visit)
             page.close()
-    return found
+    return measured
 
 
 def _walk(page: Page, visit: str) -> dict[str, float]:
@@ -115,19 +115,21 @@ def _walk(page: Page, visit: str) -> dict[str, float]:
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
     # what is binary comes as base64, a third longer than it was
-    session.on("Network.webSocketFrameReceived", lambda one: came.append(len(one["response"]["payloadData"]) * 3 // 4))
-    found = {}
+    session.on(
+        "Network.webSocketFrameReceived", lambda frame: came.append(len(frame["response"]["payloadData"]) * 3 // 4)
+    )
+    measured = {}
     for name in PAGES:
         came.clear()
-        page.evaluate(f"document.querySelectorAll('{PICTURE}').forEach(one => one.dataset.old = 1)")
+        page.evaluate(f"document.querySelectorAll('{PICTURE}').forEach(picture => picture.dataset.old = 1)")
         start = time.perf_counter()
         page.get_by_role("link", name=name).first.click()
-        new = ", ".join(f"{one.strip()}:not([data-old])" for one in PICTURE.split(","))
+        new = ", ".join(f"{selector.strip()}:not([data-old])" for selector in PICTURE.split(","))
         page.locator(new).first.wait_for(timeout=120_000)
-        found[f"{visit}_{name}_s"] = time.perf_counter() - start
+        measured[f"{visit}_{name}_s"] = time.perf_counter() - start
         page.wait_for_timeout(4000)
-        found[f"{visit}_{name}_MB"] = sum(came) / 1e6
-    return found
+        measured[f"{visit}_{name}_MB"] = sum(came) / 1e6
+    return measured
 
 
 if __name__ == "__main__":

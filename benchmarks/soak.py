@@ -39,7 +39,7 @@ def held() -> dict[str, Any]:
         "resident_mb": resident / 1024,
         "threads": threading.active_count(),
         "sockets": sum("socket:" in file for file in files),
-        "tasks": sum(isinstance(one, asyncio.Task) and not one.done() for one in gc.get_objects()) - 1,
+        "tasks": sum(isinstance(task, asyncio.Task) and not task.done() for task in gc.get_objects()) - 1,
     }
 
 
@@ -58,7 +58,7 @@ async def main() -> None:
     rows.append({"when": "before the Lab is made", **empty})
     lab = Lab(os.path.join(tempfile.mkdtemp(), "lab.db"), policy=policy)
 
-    async def one(number: int) -> None:
+    async def ask(number: int) -> None:
         where = {"model": f"openai/instant+{FAULTS}", "api_base": url, "api_key": "none"}
         try:
             if number % 2:
@@ -72,7 +72,7 @@ async def main() -> None:
 
     async def worker(numbers: Iterator[int]) -> None:
         for number in numbers:
-            await one(number)
+            await ask(number)
 
     start = time.process_time()
     done = 0

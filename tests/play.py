@@ -56,14 +56,14 @@ class Stage:
     running: int = 0
     most_running: int = 0
 
-    async def source(self, one: Try) -> AsyncGenerator[Event]:
+    async def source(self, attempt: Try) -> AsyncGenerator[Event]:
         """One attempt."""
         loop = asyncio.get_running_loop()
-        self.tries.append(one)
+        self.tries.append(attempt)
         self.at.append(loop.time())
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        step = self.script(one, len(self.tries))
+        step = self.script(attempt, len(self.tries))
         try:
             yield Event("sent", loop.time())
             await asyncio.sleep(step.wait)
@@ -72,9 +72,9 @@ class Stage:
             for number in range(step.pieces):
                 if step.fail is not None and number == step.cut_after:
                     raise step.fail()
-                yield Event("piece", loop.time(), text=f"{one.model}{number} ")
+                yield Event("piece", loop.time(), text=f"{attempt.model}{number} ")
                 await asyncio.sleep(step.gap)
-            answer = Answer(text=f"{one.model}", finish_reason="stop", usage=Usage(input=10, output=10))
+            answer = Answer(text=f"{attempt.model}", finish_reason="stop", usage=Usage(input=10, output=10))
             yield Event("done", loop.time(), answer=answer, attempt=len(self.tries))
         finally:
             self.running -= 1
@@ -97,7 +97,7 @@ class Player:
 
     def __init__(self, policy: Policy, *script: Step, seed: int = 0, rule: Callable[[Try, int], Step] | None = None):
         steps = list(script)
-        self.stage = Stage(rule or (lambda _one, number: steps[min(number, len(steps)) - 1]))
+        self.stage = Stage(rule or (lambda _attempt, number: steps[min(number, len(steps)) - 1]))
         self.memory = Memory(Random(seed))
         self.world = World(settings=policy.settings(), memory=self.memory)
         self._proceed = composed(LAYERS, self.world, self.stage.source)

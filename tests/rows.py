@@ -17,11 +17,11 @@ def put(lab: Lab, call_id: str, *attempts: dict[str, Any], ago: float = 60.0, to
     row = {"call_id": call_id, "started_at": began, "ended_at": began + took, **_CALL, **call}
     if row["status"] == "running":
         row["ended_at"] = None
-    made = attempts or ({"won": int(row["status"] == "ok"), "status": row["status"], "kind": row.get("kind")},)
+    tries = attempts or ({"won": int(row["status"] == "ok"), "status": row["status"], "kind": row.get("kind")},)
     statements = [_insert("calls", row)]
-    for number, one in enumerate(made, 1):
+    for number, attempt in enumerate(tries, 1):
         base = {**_ATTEMPT, "call_id": call_id, "number": number, "started_at": began, "latency": took}
-        statements.append(_insert("attempts", {**base, "model": row["model"], **one}))
+        statements.append(_insert("attempts", {**base, "model": row["model"], **attempt}))
     if row["status"] == "running" and not attempts:
         statements.pop()
     lab.ledger.submit(*statements).result()

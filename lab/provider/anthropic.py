@@ -21,11 +21,13 @@ def credential(key: str | None) -> str | None:
 
 def must_be_fetched(messages: list[dict[str, Any]]) -> bool:
     """Whether LiteLLM would download a part of a message (plain `http:` images) to put it into the request."""
-    return '"http://' in json.dumps([one.get("content") for one in messages if isinstance(one.get("content"), list)])
+    return '"http://' in json.dumps(
+        [message.get("content") for message in messages if isinstance(message.get("content"), list)]
+    )
 
 
 def written(
-    said: str,
+    model: str,
     name: str,
     config: Any,
     messages: list[dict[str, Any]],
@@ -55,11 +57,11 @@ def written(
     else:
         problem = ""
     if problem:  # raised here, so that nothing unredacted hangs on it
-        raise errors.InvalidRequestError(f"{said}: {problem}")
+        raise errors.InvalidRequestError(f"{model}: {problem}")
     headers, body = betas.update_request_with_filtered_beta(headers=headers, request_data=data, provider="anthropic")
     if streamed:
         body["stream"] = True
-    headers = {str(one): str(value) for one, value in headers.items()}
+    headers = {str(header): str(value) for header, value in headers.items()}
     return Request("anthropic", name, url, headers, body, config, optional, known, json_tool)
 
 
@@ -71,17 +73,17 @@ class AnthropicReading:
         self._request, self._messages = request, messages
         self._parse: Any = None
 
-    def lacks(self, found: Mapping[str, Any]) -> str | None:
+    def lacks(self, body: Mapping[str, Any]) -> str | None:
         """Content, though it may be empty."""
-        return None if "content" in found and isinstance(found["content"], list | None) else "content"
+        return None if "content" in body and isinstance(body["content"], list | None) else "content"
 
-    def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    def whole(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """Text and tool calls, as LiteLLM reads them."""
         request = self._request
-        self._note(found)
-        self.told.finish = found.get("stop_reason")
-        readable = {"model": request.model, **found, "content": found["content"] or [], "usage": {}}
-        readable["stop_reason"] = found.get("stop_reason") or "end_turn"  # what it said is in `told`
+        self._note(body)
+        self.told.finish = body.get("stop_reason")
+        readable = {"model": request.model, **body, "content": body["content"] or [], "usage": {}}
+        readable["stop_reason"] = body.get("stop_reason") or "end_turn"  # what it said is in `told`
         answer = request.config.transform_response(
             model=request.model,
             raw_response=response(json.dumps(readable).encode()),
@@ -95,12 +97,12 @@ class AnthropicReading:
             json_mode=request.json_tool,
         )
         message = answer.choices[0].message
-        tools = [one.model_dump() for one in message.tool_calls or ()]
+        tools = [tool.model_dump() for tool in message.tool_calls or ()]
         if request.json_tool and not tools and self.told.finish == "tool_use":
             self.told.finish = "end_turn"  # the tool was the answer's form
         return message.content or "", tools
 
-    def delta(self, found: dict[str, Any]) -> Any | None:
+    def delta(self, event: dict[str, Any]) -> Any | None:
         """What an event adds; pings and ends add nothing."""
         if self._parse is None:
             handler = importlib.import_module("litellm.llms.anthropic.chat.handler")
@@ -112,23 +114,23 @@ class AnthropicReading:
                 speed=self._request.optional.get("speed"),
                 tool_name_reverse_map=self._request.known.get(names.ANTHROPIC_TOOL_NAME_REVERSE_MAP_KEY),
             )
-        kind = found.get("type")
+        kind = event.get("type")
         if kind == "message_start":
-            self._note(found.get("message") or {})
+            self._note(event.get("message") or {})
         if kind == "message_delta":
-            self._note(found)
-            self.told.finish = (found.get("delta") or {}).get("stop_reason") or self.told.finish
+            self._note(event)
+            self.told.finish = (event.get("delta") or {}).get("stop_reason") or self.told.finish
             if self._parse.converted_response_format_tool and self.told.finish == "tool_use":
                 self.told.finish = "end_turn"
         if kind not in ("content_block_start", "content_block_delta", "content_block_stop"):
             return None
-        return self._parse.chunk_parser(found).choices[0].delta
+        return self._parse.chunk_parser(event).choices[0].delta
 
-    def _note(self, found: Mapping[str, Any]) -> None:
-        told, used = self.told, found.get("usage")
-        told.answered_by = found.get("model") or told.answered_by
-        told.request_id = found.get("id") or told.request_id
-        if found.get("stop_reason") == "refusal" or (found.get("delta") or {}).get("stop_reason") == "refusal":
+    def _note(self, fields: Mapping[str, Any]) -> None:
+        told, used = self.told, fields.get("usage")
+        told.answered_by = fields.get("model") or told.answered_by
+        told.request_id = fields.get("id") or told.request_id
+        if fields.get("stop_reason") == "refusal" or (fields.get("delta") or {}).get("stop_reason") == "refusal":
             told.refusal = "the provider says so by its stop_reason"
         if isinstance(used, Mapping) and used:
             told.raw = {**(told.raw or {}), **{name: value for name, value in used.items() if value is not None}}

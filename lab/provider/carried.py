@@ -93,7 +93,7 @@ async def carried(
     text, at = choice.message.content or "", (seen.at if seen else None) or loop.time()
     if not call.streamed and text:
         yield Event("piece", at, text=text)
-    tools = [one.model_dump() for one in choice.message.tool_calls or ()]
+    tools = [tool.model_dump() for tool in choice.message.tool_calls or ()]
     if seen is None or seen.shape.usage:
         told.usage = usage.model_dump() if usage else None
         told.raw = seen.shape.usage if seen else None

@@ -30,17 +30,17 @@ def listing(words: str = "", *, everything: bool = False) -> list[Known]:
     """What is known of each model whose name contains all of `words`: of those that can be called now, or of all that
     LiteLLM lists where `everything` or any word is asked for. A name that is on no list is looked up as it is."""
     wanted = words.lower().split()
-    found = [_own(name) for name in own() if all(word in name for word in wanted)]
+    models = [_own(name) for name in own() if all(word in name for word in wanted)]
     if everything or wanted:
-        found += known.named(words)
+        models += known.named(words)
     else:
-        found += [known.about(name) for name in available() if name not in own()]
-    if not found and len(wanted) == 1:
+        models += [known.about(name) for name in available() if name not in own()]
+    if not models and len(wanted) == 1:
         try:
             return [known.about(words.strip())]
         except errors.UnsupportedError:
             return []
-    return found
+    return models
 
 
 def _own(name: str) -> Known:

@@ -67,15 +67,15 @@ class Child:
         assert process.stdout is not None
         line = process.stdout.readline()
         try:
-            said = json.loads(line)
+            report = json.loads(line)
         except ValueError:
-            said = {"error": f"{self.module} could not start: run `{sys.executable} -m {self.module}` to see why"}
-        if "error" in said:
+            report = {"error": f"{self.module} could not start: run `{sys.executable} -m {self.module}` to see why"}
+        if "error" in report:
             _end(process)
-            raise errors.UnsupportedError(said["error"])
+            raise errors.UnsupportedError(report["error"])
         self._process, self._owner = process, os.getpid()
         atexit.register(self.close)
-        return Endpoint(said["url"], said["models"])
+        return Endpoint(report["url"], report["models"])
 
     def close(self) -> None:
         """Stop it, if it runs. It can be started again."""

@@ -26,14 +26,14 @@ _KEYED = {"gemini": ("GOOGLE_API",), "huggingface": ("HF_",), "scaleway": ("SCW_
 _LIKE_OPENAI = {"custom_openai", "aiohttp_openai", "text-completion-openai", "text-completion-inception"}
 
 
-def need_key(litellm: ModuleType, said: str, provider: str, key: str | None, base_given: str | None) -> None:
+def need_key(litellm: ModuleType, model: str, provider: str, key: str | None, base_given: str | None) -> None:
     """Raise `AuthError` where no key is at hand.
 
     LiteLLM falls back to OpenAI's key for any OpenAI-compatible provider; that key would reach another's host.
     """
     if not key and not base_given and (missing := missing_keys(litellm, provider)):
         names = " or ".join(missing)
-        raise errors.AuthError(f"no key for {said}: set {names} in the environment or in .env, or pass api_key=...")
+        raise errors.AuthError(f"no key for {model}: set {names} in the environment or in .env, or pass api_key=...")
 
 
 def missing_keys(litellm: ModuleType, provider: str) -> list[str]:
@@ -45,7 +45,7 @@ def missing_keys(litellm: ModuleType, provider: str) -> list[str]:
         missing = [json_listed.get(provider).api_key_env]
     else:
         missing = litellm.validate_environment(f"{provider}/any").get("missing_keys") or []
-    compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers} | {"openai"}
+    compatible = {str(getattr(member, "value", member)) for member in litellm.openai_compatible_providers} | {"openai"}
     if not missing and provider in compatible:
         missing = [f"{provider.upper().replace('-', '_')}_API_KEY"]
     return [] if any(os.environ.get(name) for name in missing) else missing
@@ -72,14 +72,14 @@ def is_ambient(provider: str) -> bool:
     return re.split(r"[_/-]", provider)[0] in _AMBIENT
 
 
-def need_address(said: str, provider: str) -> None:
+def need_address(model: str, provider: str) -> None:
     """Raise `InvalidRequestError` where LiteLLM would send another provider's prompt to OpenAI's own host."""
     if provider not in ("openai", "custom_openai"):
-        raise errors.InvalidRequestError(f"no address is known for {said}: pass api_base=...")
+        raise errors.InvalidRequestError(f"no address is known for {model}: pass api_base=...")
 
 
 def falls_back_to_openai(litellm: ModuleType, provider: str) -> bool:
     """Whether LiteLLM's handler for `provider` takes OpenAI's key and address where the provider's are missing."""
-    compatible = {str(getattr(one, "value", one)) for one in litellm.openai_compatible_providers}
+    compatible = {str(getattr(member, "value", member)) for member in litellm.openai_compatible_providers}
     listed = litellm.llms.openai_like.json_loader.JSONProviderRegistry.exists(provider)
     return listed or provider in compatible | _KEYLESS | _LIKE_OPENAI

@@ -40,14 +40,14 @@ _CONNECTION = ("api_base", "base_url", "api_key", "extra_headers")
 
 
 def translate(
-    model: str, messages: Any, params: Mapping[str, Any], *, streamed: bool, said: str | None = None
+    model: str, messages: Any, params: Mapping[str, Any], *, streamed: bool, as_written: str | None = None
 ) -> Request | None:
     """The request that `litellm.acompletion` would send, or None where the provider must be carried.
 
-    `said` is the model's name as the caller wrote it. Raises `UnsupportedError` for a model no provider is
+    `as_written` is the model's name as the caller wrote it. Raises `UnsupportedError` for a model no provider is
     known for, `AuthError` where the key is missing, `InvalidRequestError` for parameters that can't be sent.
     """
-    litellm, said = load(), said or model
+    litellm, as_written = load(), as_written or model
     for name, instead in _OWNED.items():
         if name in params:
             raise errors.InvalidRequestError(f"`{name}` is the lab's to set: use {instead}")
@@ -57,19 +57,19 @@ def translate(
         name, provider, key, base = litellm.get_llm_provider(model, api_base=base_given, api_key=params.get("api_key"))
     except litellm.exceptions.BadRequestError as unknown:
         raise errors.UnsupportedError(
-            f"no provider is known for model {said!r}: write provider/model, such as openai/gpt-4o-mini, "
+            f"no provider is known for model {as_written!r}: write provider/model, such as openai/gpt-4o-mini, "
             "groq/llama-3.1-8b-instant, local/smollm2 or sim/steady"
         ) from unknown
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
-    need_key(litellm, said, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
+    need_key(litellm, as_written, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
     if (
         provider not in ADMITTED
         or not _internal().isdisjoint(given)
         or _is_bridged(litellm, name, provider, base, given)
     ):
         if base is None and falls_back_to_openai(litellm, provider):
-            need_address(said, provider)
+            need_address(as_written, provider)
         return None
     config = _config(name, provider)
     messages = [_copied(message) for message in messages]
@@ -78,11 +78,11 @@ def translate(
     optional, supported = _optional(config, name, provider, messages, given, streamed)
     where = {"base": base, "key": key, "streamed": streamed}
     if provider == "anthropic":
-        return anthropic.written(said, name, config, messages, optional, params, **where)
+        return anthropic.written(as_written, name, config, messages, optional, params, **where)
     if optional.keys() & {"json_mode", "fake_stream"}:  # a schema in a tool's place, which LiteLLM's handler undoes
         return None
     usage = streamed and "stream_options" in supported and "stream_options" not in given
-    return openai.written(said, provider, name, config, messages, optional, params, **where, usage=usage)
+    return openai.written(as_written, provider, name, config, messages, optional, params, **where, usage=usage)
 
 
 @cache
@@ -93,7 +93,11 @@ def _internal() -> frozenset[str]:
 
 def _copied(message: Mapping[str, Any]) -> dict[str, Any]:
     """A message of one's own, without what is None: LiteLLM changes what it is given."""
-    return {key: one if isinstance(one, str) else copy.deepcopy(one) for key, one in message.items() if one is not None}
+    return {
+        key: value if isinstance(value, str) else copy.deepcopy(value)
+        for key, value in message.items()
+        if value is not None
+    }
 
 
 def way(name: str, provider: str) -> str:
@@ -135,10 +139,10 @@ def _optional(
     Most calls of a program share theirs, so the last few are kept; only plain values can be.
     """
     try:
-        said = json.dumps(given, sort_keys=True)
+        encoded = json.dumps(given, sort_keys=True)
     except (TypeError, ValueError):
         return _mapped(config, name, provider, messages, given, streamed)
-    optional, supported = _mapped_before(name, provider, said, streamed)
+    optional, supported = _mapped_before(name, provider, encoded, streamed)
     return copy.deepcopy(optional), supported
 
 
@@ -159,10 +163,12 @@ def _mapped(
     except litellm.exceptions.UnsupportedParamsError as refused:
         known = set(config.get_supported_openai_params(name) or ())
         odd = [
-            one for one in given if one in litellm.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES and one not in known
+            param
+            for param in given
+            if param in litellm.constants.DEFAULT_CHAT_COMPLETION_PARAM_VALUES and param not in known
         ]
         raise errors.InvalidRequestError(
-            f"{provider}/{name} does not take {', '.join(f'`{one}`' for one in odd or sorted(given))}: leave it out"
+            f"{provider}/{name} does not take {', '.join(f'`{param}`' for param in odd or sorted(given))}: leave it out"
         ) from refused
     except (TypeError, ValueError) as bad:
         raise errors.InvalidRequestError(f"a parameter can't be sent: {bad}") from bad

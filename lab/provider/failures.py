@@ -28,50 +28,52 @@ _NO_MODEL = ("model_not_found", "does not exist", "no such model", "unknown mode
 
 def from_status(status: int, headers: Mapping[str, str], body: str, *, model: str, now: float) -> errors.LabError:
     """The failure behind an HTTP status of 300 or more. `now` is Unix time, for dates in `Retry-After`."""
-    said = message_of(body)
+    message = message_of(body)
     low = body.lower()
     wait = retry_after(headers, now)
     wait = _google_wait(body) if wait is None else wait
 
-    def made(cls: type[errors.LabError], text: str, **more: Any) -> errors.LabError:
+    def failure(cls: type[errors.LabError], text: str, **more: Any) -> errors.LabError:
         return cls(f"{model}: {text} (HTTP {status})", status=status, body=body, retry_after=wait, **more)
 
     def says(words: tuple[str, ...]) -> bool:
         return any(word in low for word in words)
 
     if status == 429 and "perminute" in low:  # Gemini calls its rates quotas
-        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
+        return failure(errors.RateLimitError, f"too many requests: {message}{_hint(wait)}")
     if status == 402 or (status in (400, 403, 429) and says(_QUOTA)):
-        return made(errors.QuotaError, f"the account has no quota left: {said}")
+        return failure(errors.QuotaError, f"the account has no quota left: {message}")
     if status == 429:
-        return made(errors.RateLimitError, f"too many requests: {said}{_hint(wait)}")
+        return failure(errors.RateLimitError, f"too many requests: {message}{_hint(wait)}")
     if status in (401, 403) or (status == 400 and says(_KEY)):
-        return made(errors.AuthError, f"the provider refuses the key: {said}")
+        return failure(errors.AuthError, f"the provider refuses the key: {message}")
     if status in (408, 504):
-        return made(errors.TimeoutError, f"the provider timed out: {said}", phase="attempt")
+        return failure(errors.TimeoutError, f"the provider timed out: {message}", phase="attempt")
     if status == 404 or (status == 400 and says(_NO_MODEL)):
-        return made(errors.UnsupportedError, f"no such model or address: {said}")
+        return failure(errors.UnsupportedError, f"no such model or address: {message}")
     if status in (400, 413, 422) and says(_CONTEXT):
-        return made(errors.UnsupportedError, f"more than the model's context window holds: {said}")
+        return failure(errors.UnsupportedError, f"more than the model's context window holds: {message}")
     if status == 400 and says(_FILTER):
-        return made(errors.ContentError, f"the provider's filter refused the request: {said}", reason="filtered")
+        return failure(errors.ContentError, f"the provider's filter refused the request: {message}", reason="filtered")
     if status >= 500:
-        return made(errors.ProviderError, f"the provider failed: {said}")
+        return failure(errors.ProviderError, f"the provider failed: {message}")
     if 300 <= status < 400:
-        return made(errors.ProviderError, "the provider redirects elsewhere, which is not followed")
-    return made(errors.InvalidRequestError, f"the provider refuses the request: {said}")
+        return failure(errors.ProviderError, "the provider redirects elsewhere, which is not followed")
+    return failure(errors.InvalidRequestError, f"the provider refuses the request: {message}")
 
 
 def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
     """The failure behind an error object inside an answer that said success; its secrets are out already."""
     body = json.dumps(error, ensure_ascii=False)
-    said = message_of(body)
+    message = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
     if code in ("rate_limit_exceeded", "rate_limit_error", "429"):
-        return errors.RateLimitError(f"{model}: too many requests: {said}", status=status, body=body)
+        return errors.RateLimitError(f"{model}: too many requests: {message}", status=status, body=body)
     if code in ("insufficient_quota", "billing_error"):
-        return errors.QuotaError(f"{model}: the account has no quota left: {said}", status=status, body=body)
-    return errors.ProviderError(f"{model}: the provider sent an error as its answer: {said}", status=status, body=body)
+        return errors.QuotaError(f"{model}: the account has no quota left: {message}", status=status, body=body)
+    return errors.ProviderError(
+        f"{model}: the provider sent an error as its answer: {message}", status=status, body=body
+    )
 
 
 def _hint(wait: float | None) -> str:
@@ -80,9 +82,9 @@ def _hint(wait: float | None) -> str:
 
 def _google_wait(body: str) -> float | None:
     """The wait that Google's error details ask for (`RetryInfo`), in seconds."""
-    found = re.search(r'"retryDelay":\s*"([0-9.]{1,9})s"', body)
+    match = re.search(r'"retryDelay":\s*"([0-9.]{1,9})s"', body)
     try:
-        return float(found[1]) if found else None
+        return float(match[1]) if match else None
     except ValueError:
         return None
 
@@ -90,15 +92,15 @@ def _google_wait(body: str) -> float | None:
 def message_of(body: str) -> str:
     """What a provider's error body says, on one line of at most 300 characters."""
     try:
-        found: Any = json.loads(body)
+        content: Any = json.loads(body)
     except ValueError:
-        found = body
+        content = body
     for _ in range(3):
-        if isinstance(found, list) and found:
-            found = found[0]
-        elif isinstance(found, dict):
-            found = found.get("error") or found.get("message") or found.get("detail") or json.dumps(found)
-    line = " ".join(str(found).split()) or "nothing more was said"
+        if isinstance(content, list) and content:
+            content = content[0]
+        elif isinstance(content, dict):
+            content = content.get("error") or content.get("message") or content.get("detail") or json.dumps(content)
+    line = " ".join(str(content).split()) or "nothing more was said"
     return shortened(line, 300)
 
 

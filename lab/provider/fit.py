@@ -21,7 +21,7 @@ _NEEDS = {
 }
 
 
-def fit(said: str, name: str, messages: Sequence[Any], params: Mapping[str, Any], own: Mapping | None = None) -> None:
+def fit(model: str, name: str, messages: Sequence[Any], params: Mapping[str, Any], own: Mapping | None = None) -> None:
     """Raise `UnsupportedError`, naming the field, where the model's context window can't hold the messages and
     `max_tokens` of answer, or where a part is of a kind that it does not take. A model that is on no list, or at an
     address of the caller's own, is asked as it is."""
@@ -35,7 +35,7 @@ def fit(said: str, name: str, messages: Sequence[Any], params: Mapping[str, Any]
         for place, part in enumerate(content if isinstance(content, list) else ()):
             needs, what = _NEEDS.get(part.get("type"), (None, ""))
             if needs and not entry.get(needs):
-                raise errors.UnsupportedError(f"messages[{number}].content[{place}]: {said} takes no {what}")
+                raise errors.UnsupportedError(f"messages[{number}].content[{place}]: {model} takes no {what}")
     window = entry.get("max_input_tokens") or entry.get("max_tokens")
     if not window:
         return
@@ -45,11 +45,11 @@ def fit(said: str, name: str, messages: Sequence[Any], params: Mapping[str, Any]
     most = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
     if most + 8 * len(messages) + room <= window:  # a token is a byte at least
         return
-    found = count(text) + 4 * len(messages)
-    if (found if exact else found / SLACK) + room > window:
+    size = count(text) + 4 * len(messages)
+    if (size if exact else size / SLACK) + room > window:
         answer = f" and {room:,} of answer (max_tokens)" if room else ""
         raise errors.UnsupportedError(
-            f"the prompt is about {found:,} tokens{answer}: {said} holds {window:,}. Shorten it, or ask a larger model"
+            f"the prompt is about {size:,} tokens{answer}: {model} holds {window:,}. Shorten it, or ask a larger model"
         )
 
 

@@ -20,9 +20,11 @@ class Function:
         """One attempt: the whole answer is its only piece."""
         loop = asyncio.get_running_loop()
         yield Event("sent", loop.time(), way="function")
-        found = self.function(call)
-        found = await found if isinstance(found, Awaitable) else found
-        answer = found if isinstance(found, Answer) else Answer(text=found, finish_reason="stop", usage=Usage())
+        returned = self.function(call)
+        returned = await returned if isinstance(returned, Awaitable) else returned
+        answer = (
+            returned if isinstance(returned, Answer) else Answer(text=returned, finish_reason="stop", usage=Usage())
+        )
         if answer.text:
             yield Event("piece", loop.time(), text=answer.text)
         yield Event("done", loop.time(), answer=answer)

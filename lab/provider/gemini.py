@@ -19,17 +19,17 @@ class GeminiShape:
         self.usage: Mapping[str, Any] | None = None
         self.candidates = False
 
-    def note(self, found: dict[str, Any]) -> None:
+    def note(self, payload: dict[str, Any]) -> None:
         """One `GenerateContentResponse`."""
-        self.error = found.get("error") or self.error
-        if (found.get("promptFeedback") or {}).get("blockReason"):
+        self.error = payload.get("error") or self.error
+        if (payload.get("promptFeedback") or {}).get("blockReason"):
             self.finish = "SAFETY"
-        self.usage = found.get("usageMetadata") or self.usage
-        for candidate in found.get("candidates") or ():
+        self.usage = payload.get("usageMetadata") or self.usage
+        for candidate in payload.get("candidates") or ():
             if isinstance(candidate, dict) and not candidate.get("index"):
                 self.candidates = True
                 self.finish = candidate.get("finishReason") or self.finish
 
-    def mended(self, found: dict[str, Any]) -> dict[str, Any]:
+    def mended(self, answer: dict[str, Any]) -> dict[str, Any]:
         """With a usage: LiteLLM reads no answer without."""
-        return found if "usageMetadata" in found or "error" in found else {**found, "usageMetadata": {}}
+        return answer if "usageMetadata" in answer or "error" in answer else {**answer, "usageMetadata": {}}

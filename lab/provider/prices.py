@@ -31,9 +31,9 @@ def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = 
         return None
     end = f"_{tier}" if tier in ("priority", "flex") else ""
     steps = {
-        int(found[1]) for name in entry if (found := re.fullmatch(r"input_cost_per_token_above_(\d+)k_tokens", name))
+        int(match[1]) for name in entry if (match := re.fullmatch(r"input_cost_per_token_above_(\d+)k_tokens", name))
     }
-    step = max((one for one in steps if sent > one * 1000), default=None)
+    step = max((thousands for thousands in steps if sent > thousands * 1000), default=None)
     above = f"_above_{step}k_tokens" if step is not None else ""
 
     def dollars(name: str, otherwise: float | None = None) -> float | None:
@@ -86,8 +86,8 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
         return None
     sent = count(plain_text(call.messages)) + 8 * len(call.messages)
     limit = call.params.get("max_completion_tokens") or call.params.get("max_tokens")
-    made = limit or (entry or {}).get("max_output_tokens") or 4096
-    return sent * max(price.input, price.cache_write) + made * max(price.output, price.reasoning)
+    longest = limit or (entry or {}).get("max_output_tokens") or 4096
+    return sent * max(price.input, price.cache_write) + longest * max(price.output, price.reasoning)
 
 
 def listed_price(name: str) -> Price | None:

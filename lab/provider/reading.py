@@ -27,11 +27,11 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
     """A plain answer: at most one `piece`, then `done`."""
     raw = await response.body()
     at = response.at
-    found = _json(call, raw.decode("utf-8", "replace"), response.status)
+    body = _json(call, raw.decode("utf-8", "replace"), response.status)
     reading = _reading(call, request)
-    _check_shape(call, reading, found, response.status)
+    _check_shape(call, reading, body, response.status)
     try:
-        text, tools = reading.whole(found)
+        text, tools = reading.whole(body)
     except errors.LabError:
         raise
     except Exception as unread:  # whatever LiteLLM trips over, the answer could not be read
@@ -60,15 +60,15 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             if data.strip() == "[DONE]":
                 ended = True
                 break
-            found = _json(call, data, response.status, "a chunk of the stream")
-            if found.get("error"):
-                raise told_error(call, found["error"], response.status)
-            delta = _delta(call, reading, found, response.status)
-            ended = ended or found.get("type") == "message_stop"
+            event = _json(call, data, response.status, "a chunk of the stream")
+            if event.get("error"):
+                raise told_error(call, event["error"], response.status)
+            delta = _delta(call, reading, event, response.status)
+            ended = ended or event.get("type") == "message_stop"
             if delta is None:
                 yield Event("alive", at)
                 continue
-            tools += [one.model_dump() for one in delta.tool_calls or ()]
+            tools += [tool.model_dump() for tool in delta.tool_calls or ()]
             text, half = joined_characters(half + (delta.content or ""))
             if text:
                 parts.append(text)
@@ -80,8 +80,8 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             break
     text, at = "".join(parts), response.at
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
-        found = _json(call, head.decode("utf-8", "replace"), response.status)
-        _check_shape(call, reading, found, response.status)
+        body = _json(call, head.decode("utf-8", "replace"), response.status)
+        _check_shape(call, reading, body, response.status)
         raise errors.MalformedError(
             f"{call.model}: the answer is no stream", status=response.status, body=_head(call, head)
         )
@@ -92,12 +92,12 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     yield done(call, price, at, reading.told, text, _joined(tools))
 
 
-def _delta(call: Call, reading: Reading, found: dict, status: int) -> Any:
+def _delta(call: Call, reading: Reading, event: dict, status: int) -> Any:
     try:
-        return reading.delta(found)
+        return reading.delta(event)
     except Exception as unread:  # whatever LiteLLM trips over, the chunk could not be read
         problem = f"{call.model}: a chunk of the stream can't be read: {_head(call, str(unread))[:300]}"
-    raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(found, ensure_ascii=False)))
+    raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(event, ensure_ascii=False)))
 
 
 def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list) -> Event:
@@ -149,30 +149,30 @@ def joined_characters(text: str) -> tuple[str, str]:
 
 def _json(call: Call, text: str, status: int, what: str = "the answer") -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError as broken:
         kind = "HTML" if text.lstrip()[:1] == "<" else "broken JSON"
         raise errors.MalformedError(
             f"{call.model}: {what} is {kind}", status=status, body=_head(call, text)
         ) from broken
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise errors.MalformedError(f"{call.model}: {what} is no JSON object", status=status, body=_head(call, text))
-    return found
+    return parsed
 
 
 def told_error(call: Call, error: Any, status: int) -> errors.LabError:
     """The failure behind an error object, without secrets: before anything of it is cut."""
     hidden = redact.secrets(call.params)
-    said = redact.deep(error, lambda one: redact.text(one, hidden))
-    return failures.from_object(said, model=call.model, status=status)
+    redacted = redact.deep(error, lambda text: redact.text(text, hidden))
+    return failures.from_object(redacted, model=call.model, status=status)
 
 
-def _check_shape(call: Call, reading: Reading, found: dict[str, Any], status: int) -> None:
-    if found.get("error"):
-        raise told_error(call, found["error"], status)
-    if missing := reading.lacks(found):
+def _check_shape(call: Call, reading: Reading, body: dict[str, Any], status: int) -> None:
+    if body.get("error"):
+        raise told_error(call, body["error"], status)
+    if missing := reading.lacks(body):
         raise errors.MalformedError(
-            f"{call.model}: the answer has no {missing}", status=status, body=_head(call, str(found))
+            f"{call.model}: the answer has no {missing}", status=status, body=_head(call, str(body))
         )
 
 
@@ -210,11 +210,11 @@ def usage_of(told: Mapping[str, Any], raw: Any = None) -> Usage:
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
         return int(value) if right else 0
 
-    sent, made = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
+    sent, received = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
     total_in, total_out = number(told, "prompt_tokens"), number(told, "completion_tokens")
     read = min(total_in, number(sent, "cached_tokens") or number(told, "cache_read_input_tokens"))
     written = min(total_in - read, number(sent, "cache_creation_tokens") or number(told, "cache_creation_input_tokens"))
-    reasoning = number(made, "reasoning_tokens")
+    reasoning = number(received, "reasoning_tokens")
     if reasoning and number(told, "total_tokens") == total_in + total_out + reasoning:
         total_out += reasoning
     reasoning = min(total_out, reasoning)

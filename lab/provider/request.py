@@ -46,13 +46,13 @@ class Reading(Protocol):
 
     told: Told
 
-    def lacks(self, found: Mapping[str, Any]) -> str | None:
-        """What a whole answer must have and `found` hasn't; None where it has all."""
+    def lacks(self, body: Mapping[str, Any]) -> str | None:
+        """What a whole answer must have and `body` hasn't; None where it has all."""
 
-    def whole(self, found: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    def whole(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """The text and the tool calls of a whole answer."""
 
-    def delta(self, found: dict[str, Any]) -> Any | None:
+    def delta(self, event: dict[str, Any]) -> Any | None:
         """What one event of a stream adds, as LiteLLM's delta; None where it adds nothing."""
 
 

@@ -54,8 +54,8 @@ class Provider:
                 yield event
         except errors.LabError:
             raise
-        except Exception as found:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
-            odd = f"{type(found).__name__}: {found}"
+        except Exception as failure:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
+            odd = f"{type(failure).__name__}: {failure}"
         finally:
             await events.aclose()
         if odd is not None:
@@ -77,7 +77,8 @@ class Provider:
                 prices = endpoint.models.get(_plain(own))
                 if prices is None:
                     raise errors.UnsupportedError(
-                        f"no model {call.model!r}: there is {', '.join(f'{owner}/{one}' for one in endpoint.models)}"
+                        f"no model {call.model!r}: there is "
+                        f"{', '.join(f'{owner}/{model}' for model in endpoint.models)}"
                     )
                 params["api_base"] = endpoint.url
             name, params["api_base"] = _spoken(own, params["api_base"])
@@ -85,7 +86,7 @@ class Provider:
         fit(call.model, name, call.messages, call.params, prices)
         messages, params, form = formed(call, name, params, own=owner in OWN)
         call = call if form is None else replace(call, messages=messages)
-        request = translate(name, messages, params, streamed=call.streamed, said=call.model)
+        request = translate(name, messages, params, streamed=call.streamed, as_written=call.model)
         price = pricer(request.provider, request.model, prices) if request else None
         events = (
             self._by_wire(call, request, price, connect)

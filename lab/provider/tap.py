@@ -27,10 +27,10 @@ KEPT = 64 * 1024
 class Shape(Protocol):
     """What to look for in the answers of one provider."""
 
-    def note(self, found: dict[str, Any]) -> None:
+    def note(self, payload: dict[str, Any]) -> None:
         """One whole answer, or one event of a stream."""
 
-    def mended(self, found: dict[str, Any]) -> dict[str, Any]:
+    def mended(self, answer: dict[str, Any]) -> dict[str, Any]:
         """A whole answer, as LiteLLM can read it."""
 
 
@@ -57,8 +57,8 @@ current: ContextVar[Seen | None] = ContextVar("current", default=None)
 def handler(wire: Wire) -> Any:
     """An HTTP client as LiteLLM takes it, over `wire`. Redirects are not followed."""
     load()
-    made = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
-    return made(transport=_Transport(wire), follow_redirects=False, timeout=httpx.Timeout(None))
+    http_handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+    return http_handler(transport=_Transport(wire), follow_redirects=False, timeout=httpx.Timeout(None))
 
 
 class _Transport(httpx.AsyncBaseTransport):
@@ -101,12 +101,12 @@ async def _whole(response: Response, seen: Seen) -> bytes:
         seen.failure = failure
         raise httpx.ReadError(str(failure)) from None
     seen.at, seen.body = response.at, raw[:KEPT]
-    found = _object(raw.decode("utf-8", "replace"), seen) if response.status < 300 else None
-    if found is None:
+    answer = _object(raw.decode("utf-8", "replace"), seen) if response.status < 300 else None
+    if answer is None:
         return raw
-    seen.shape.note(found)
-    mended = seen.shape.mended(found)
-    return raw if mended is found else json.dumps(mended).encode()
+    seen.shape.note(answer)
+    mended = seen.shape.mended(answer)
+    return raw if mended is answer else json.dumps(mended).encode()
 
 
 class _Events(httpx.AsyncByteStream):
@@ -122,9 +122,9 @@ class _Events(httpx.AsyncByteStream):
             async for chunk in self._response.chunks():
                 seen.at = self._response.at
                 for data in stream.feed(chunk):
-                    found = _object(data, seen) if data.strip() != "[DONE]" else None
-                    if found is not None:
-                        seen.shape.note(found)
+                    event = _object(data, seen) if data.strip() != "[DONE]" else None
+                    if event is not None:
+                        seen.shape.note(event)
                     yield b"data: " + data.encode() + b"\n\n"
         except errors.LabError as failure:
             seen.failure = failure
@@ -137,10 +137,10 @@ class _Events(httpx.AsyncByteStream):
 def _object(text: str, seen: Seen) -> dict[str, Any] | None:
     """The JSON object that `text` is; where it is none, that is noted."""
     try:
-        found = json.loads(text)
+        parsed = json.loads(text)
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        parsed = None
+    if not isinstance(parsed, dict):
         seen.unread = "HTML" if text.lstrip()[:1] == "<" else "broken JSON"
         return None
-    return found
+    return parsed

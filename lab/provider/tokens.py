@@ -12,5 +12,5 @@ def count(text: str) -> int:
     """
     encoding = importlib.import_module("litellm.litellm_core_utils.default_encoding").encoding
     short = text[:200_000]
-    found = len(encoding.encode(short, disallowed_special=()))
-    return found if len(short) == len(text) else round(found * len(text) / len(short))
+    tokens = len(encoding.encode(short, disallowed_special=()))
+    return tokens if len(short) == len(text) else round(tokens * len(text) / len(short))

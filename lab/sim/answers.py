@@ -50,32 +50,32 @@ class Book:
     """The cases of the eval sets in a folder; none where there is no such folder."""
 
     cases: list[Known] = field(default_factory=list)
-    _found: dict[int, Known | None] = field(default_factory=dict)
+    _cache: dict[int, Known | None] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path) -> Book:
         """Every line of every JSONL file that has an input and an expected answer; others are left out."""
-        found = []
+        cases = []
         for path in sorted(folder.glob("*.jsonl")):
             for line in path.read_text(encoding="utf-8").split("\n"):
                 row = json.loads(line) if line.strip() else {}
                 given, tags = row.get("input"), row.get("tags") or ()
                 parts = [given] if isinstance(given, str) else list((given or {}).values())
-                needles = tuple(one for one in parts if isinstance(one, str) and one.strip())
+                needles = tuple(part for part in parts if isinstance(part, str) and part.strip())
                 if needles and "expected" in row:
-                    difficulty = next((one for one in tags if one in DIFFICULTIES), "medium")
-                    found.append(Known(path.stem, needles, row["expected"], difficulty))
-        return cls(found)
+                    difficulty = next((tag for tag in tags if tag in DIFFICULTIES), "medium")
+                    cases.append(Known(path.stem, needles, row["expected"], difficulty))
+        return cls(cases)
 
-    def find(self, said: str) -> Known | None:
-        """The case whose input stands in `said`: the longest, where several do."""
-        key = hash(said)
-        if key not in self._found:
-            if len(self._found) > 20_000:
-                self._found.clear()
-            fits = [case for case in self.cases if all(one in said for one in case.needles)]
-            self._found[key] = max(fits, key=lambda case: sum(map(len, case.needles)), default=None)
-        return self._found[key]
+    def find(self, prompt: str) -> Known | None:
+        """The case whose input stands in `prompt`: the longest, where several do."""
+        key = hash(prompt)
+        if key not in self._cache:
+            if len(self._cache) > 20_000:
+                self._cache.clear()
+            fits = [case for case in self.cases if all(needle in prompt for needle in case.needles)]
+            self._cache[key] = max(fits, key=lambda case: sum(map(len, case.needles)), default=None)
+        return self._cache[key]
 
     def wrong(self, case: Known, random: Random) -> Any:
         """An answer that is not the right one, and might be one: a number changed, or another case's answer."""
@@ -84,7 +84,11 @@ class Book:
             item = random.choice(changed["items"])
             item["quantity"] = item["quantity"] + random.choice([1, 2, 10])
             return changed
-        others = [one.expected for one in self.cases if one.eval_set == case.eval_set and one.expected != case.expected]
+        others = [
+            other.expected
+            for other in self.cases
+            if other.eval_set == case.eval_set and other.expected != case.expected
+        ]
         return random.choice(others)
 
 
@@ -95,12 +99,12 @@ def book(folder: Path) -> Book:
 
 
 def answered(
-    case: Known, skill: Skill, cases: Book, said: str, schema: Mapping[str, Any] | None, random: Random
+    case: Known, skill: Skill, cases: Book, prompt: str, schema: Mapping[str, Any] | None, random: Random
 ) -> str | None:
     """The text of an answer to `case`, or None for a refusal."""
     if random.random() < skill.refusals:
         return None
-    around = said
+    around = prompt
     for needle in case.needles:
         around = around.replace(needle, "")
     right = random.random() < skill.right(case.difficulty, "example" in around.lower())
@@ -154,8 +158,8 @@ def instance(schema: Mapping[str, Any], random: Random, root: Mapping[str, Any] 
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
-        made = schema.get("properties") or {}
-        return {name: instance(one, random, root, depth + 1) for name, one in made.items()}
+        properties = schema.get("properties") or {}
+        return {name: instance(inner, random, root, depth + 1) for name, inner in properties.items()}
     if kind == "array":
         many = 0 if depth > 6 else max(schema.get("minItems", 0), min(2, schema.get("maxItems", 2)))
         return [instance(schema.get("items") or {}, random, root, depth + 1) for _ in range(many)]

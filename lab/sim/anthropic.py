@@ -40,9 +40,9 @@ class Anthropic(Speaker):
     @classmethod
     def asked(cls, body: dict[str, Any]) -> dict[str, Any]:
         """Messages and limit; the system prompt is one of the messages."""
-        said = cls.messages(body.get("messages"), "messages")
+        messages = cls.messages(body.get("messages"), "messages")
         system = [{"role": "system", "content": body["system"]}] if body.get("system") else []
-        return {"messages": system + said, "max_tokens": body.get("max_tokens"), "seed": None}
+        return {"messages": system + messages, "max_tokens": body.get("max_tokens"), "seed": None}
 
     @classmethod
     def error(cls, status: int, code: str, message: str, headers: Mapping[str, str]) -> web.Response:
@@ -95,11 +95,11 @@ class Anthropic(Speaker):
     def _event(self, name: str, **more: Any) -> str:
         return self.data({"type": name, **more}, name)
 
-    def _usage(self, made: int) -> dict[str, int]:
+    def _usage(self, answered: int) -> dict[str, int]:
         asked = self.script.prompt_tokens
         return {
             "input_tokens": asked,
             "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": 0,
-            "output_tokens": made,
+            "output_tokens": answered,
         }

@@ -165,13 +165,13 @@ def parse(model: str) -> tuple[str, tuple[Chosen, ...]]:
     base, *parts = model.split("+")
     chosen = []
     for part in parts:
-        found = _PART.fullmatch(part)
-        if found is None or found["name"] not in FAULTS:
+        match = _PART.fullmatch(part)
+        if match is None or match["name"] not in FAULTS:
             raise ValueError(f"no fault {part!r}: one of {', '.join(FAULTS)}, as in steady+http_500:0.1 or +cut:0.2x10")
-        one = Chosen(found["name"], float(found["share"] or 1), float(found["burst"] or 1))
-        if not 0 <= one.share <= 1 or one.burst < 1:
+        fault = Chosen(match["name"], float(match["share"] or 1), float(match["burst"] or 1))
+        if not 0 <= fault.share <= 1 or fault.burst < 1:
             raise ValueError(f"{part!r}: a share from 0 to 1, and bursts of at least 1")
-        chosen.append(one)
+        chosen.append(fault)
     return base, tuple(chosen)
 
 

@@ -30,11 +30,15 @@ class Gemini(Speaker):
     @classmethod
     def asked(cls, body: dict[str, Any]) -> dict[str, Any]:
         """Contents, limit and seed; the system instruction is one of the messages."""
-        said = cls.messages(body.get("contents"), "contents")
+        messages = cls.messages(body.get("contents"), "contents")
         config = body.get("generationConfig") or {}
         system = body.get("system_instruction") or body.get("systemInstruction")
         before = [{"role": "system", **system}] if isinstance(system, dict) else []
-        return {"messages": before + said, "max_tokens": config.get("max_output_tokens"), "seed": config.get("seed")}
+        return {
+            "messages": before + messages,
+            "max_tokens": config.get("max_output_tokens"),
+            "seed": config.get("seed"),
+        }
 
     @classmethod
     def error(cls, status: int, code: str, message: str, headers: Mapping[str, str]) -> web.Response:
@@ -88,8 +92,8 @@ class Gemini(Speaker):
         if script.choices:
             body["candidates"] = [candidate]
         if script.usage and finish is not None:
-            asked, made = script.prompt_tokens, script.pieces
-            counts = {"promptTokenCount": asked, "candidatesTokenCount": made, "totalTokenCount": asked + made}
+            asked, answered = script.prompt_tokens, script.pieces
+            counts = {"promptTokenCount": asked, "candidatesTokenCount": answered, "totalTokenCount": asked + answered}
             body["usageMetadata"] = counts
         return body
 

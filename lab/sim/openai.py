@@ -80,5 +80,5 @@ class OpenAI(Speaker):
         return {**self._head, "object": "chat.completion.chunk"}
 
     def _usage(self) -> dict[str, int]:
-        made, asked = self.script.pieces, self.script.prompt_tokens
-        return {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+        answered, asked = self.script.pieces, self.script.prompt_tokens
+        return {"prompt_tokens": asked, "completion_tokens": answered, "total_tokens": asked + answered}

@@ -61,8 +61,8 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
     if isinstance(limit, int) and 0 < limit < len(pieces):
         pieces, finish = pieces[:limit], "length"
     steps = [Step(first + number / model.rate, "piece", piece) for number, piece in enumerate(pieces)]
-    said = json.dumps(body["messages"], ensure_ascii=False)
-    script = Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(said) // 4))
+    prompt = json.dumps(body["messages"], ensure_ascii=False)
+    script = Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(prompt) // 4))
     if not refused:
         return script
     return replace(script.until(0, Step(first, "finish", "stop")), content="null", refusal=REFUSAL)
@@ -71,23 +71,27 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
 def _answer(model: SimModel, body: dict[str, Any], cases: Book | None, random: Random) -> str | None:
     """An answer to the case that is asked, or any that fits the schema; empty where the request is neither, None for a
     refusal."""
-    said = "\n".join(_text(one) for one in body["messages"] if isinstance(one, dict) and one.get("role") != "assistant")
-    case = cases.find(said) if cases and model.skill else None
+    prompt = "\n".join(
+        _text(message)
+        for message in body["messages"]
+        if isinstance(message, dict) and message.get("role") != "assistant"
+    )
+    case = cases.find(prompt) if cases and model.skill else None
     if case is not None and cases is not None and model.skill is not None:
-        return answered(case, model.skill, cases, said, body.get("schema"), random)
+        return answered(case, model.skill, cases, prompt, body.get("schema"), random)
     return json.dumps(instance(body["schema"], random), ensure_ascii=False) if body.get("schema") else ""
 
 
 def _text(message: dict[str, Any]) -> str:
     content = message.get("content")
     parts = content if isinstance(content, list) else [{"text": content}]
-    return "\n".join(str(one.get("text") or "") for one in parts if isinstance(one, dict))
+    return "\n".join(str(part.get("text") or "") for part in parts if isinstance(part, dict))
 
 
 def digest(body: dict[str, Any]) -> str:
     """What makes two requests the same: messages, and a `seed` if one was sent."""
-    said = json.dumps([body.get("messages"), body.get("seed")], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()
+    text = json.dumps([body.get("messages"), body.get("seed")], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Sim:
@@ -173,11 +177,11 @@ class Sim:
         script = plan(name, model, body, self.seed, nth, self.cases)
         if model.congestion and Random(f"{self.seed}|{int(came / WINDOW)}").random() < model.congestion:
             script = script.delayed(model.factor[0])
-        for place, one in enumerate(chosen):
+        for place, fault in enumerate(chosen):
             if (name, place) not in self._bursts:
-                self._bursts[name, place] = Bursts(one, Random(f"{self.seed}|{name}|{place}"))
+                self._bursts[name, place] = Bursts(fault, Random(f"{self.seed}|{name}|{place}"))
             if self._bursts[name, place].next():
-                script = FAULTS[one.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
+                script = FAULTS[fault.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
         return script
 
     async def _whole(self, request: web.Request, speaker: Speaker, script: Script, came: float) -> web.StreamResponse:

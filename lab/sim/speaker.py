@@ -50,8 +50,8 @@ class Speaker(ABC):
 
     def finish(self) -> str | None:
         """Why the answer ends, in this provider's words."""
-        found = self.script.finish.text if self.script.finish else None
-        return self.FINISHES.get(found, found) if found else None
+        reason = self.script.finish.text if self.script.finish else None
+        return self.FINISHES.get(reason, reason) if reason else None
 
     def packets(self, step: Step) -> Iterator[bytes]:
         """What a step puts on the wire, packet by packet."""
@@ -71,8 +71,8 @@ class Speaker(ABC):
         return f"{named}data: {json.dumps(body, ensure_ascii=False)}\n\n"
 
     @staticmethod
-    def messages(found: Any, name: str) -> list[Any]:
+    def messages(messages: Any, name: str) -> list[Any]:
         """A list of messages that has one. Raises ValueError, naming the field, for anything else."""
-        if not isinstance(found, list) or not found:
+        if not isinstance(messages, list) or not messages:
             raise ValueError(f"`{name}` is missing or empty")
-        return found
+        return messages

@@ -9,37 +9,37 @@ from lab.cli import app
 from lab.provider import catalogue
 
 
-def _one(name: str) -> catalogue.Known:
-    return next(one for one in catalogue.listing(name) if one.model == name)
+def _known(name: str) -> catalogue.Known:
+    return next(known for known in catalogue.listing(name) if known.model == name)
 
 
 def test_a_listed_model_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = _one("anthropic/claude-haiku-4-5")
-    assert (found.way, found.input, found.output, found.context) == ("wire", 1e-6, 5e-6, 200_000)
-    assert found.key == "ANTHROPIC_API_KEY"
+    known = _known("anthropic/claude-haiku-4-5")
+    assert (known.way, known.input, known.output, known.context) == ("wire", 1e-6, 5e-6, 200_000)
+    assert known.key == "ANTHROPIC_API_KEY"
     monkeypatch.setenv("ANTHROPIC_API_KEY", "planted-secret-5f1c")
-    assert _one("anthropic/claude-haiku-4-5").key == "there"
-    assert _one("gemini/gemini-2.5-flash").way == "carried"
+    assert _known("anthropic/claude-haiku-4-5").key == "there"
+    assert _known("gemini/gemini-2.5-flash").way == "carried"
 
 
 def test_without_words_only_what_can_be_called_now(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {one.model for one in catalogue.listing()} == set(catalogue.own())
+    assert {known.model for known in catalogue.listing()} == set(catalogue.own())
     monkeypatch.setenv("GROQ_API_KEY", "planted-secret-5f1c")
-    more = {one.model.split("/")[0] for one in catalogue.listing()}
+    more = {known.model.split("/")[0] for known in catalogue.listing()}
     assert more == {"local", "sim", "groq"}, (
         "no other provider's models, though LiteLLM says nothing of theirs is missing"
     )
 
 
 def test_a_key_that_nobody_saw_is_not_there() -> None:
-    keys = {one.model.split("/")[0]: one.key for one in catalogue.listing(everything=True)}
+    keys = {known.model.split("/")[0]: known.key for known in catalogue.listing(everything=True)}
     assert "there" not in keys.values()
     assert (keys["bedrock"], keys["local"], keys["cohere_chat"]) == ("ambient", "not needed", "unknown")
 
 
 def test_a_model_on_no_list_is_looked_up() -> None:
-    (found,) = catalogue.listing("openrouter/some/model")
-    assert (found.way, found.key, found.input) == ("carried", "OPENROUTER_API_KEY", None)
+    (known,) = catalogue.listing("openrouter/some/model")
+    assert (known.way, known.key, known.input) == ("carried", "OPENROUTER_API_KEY", None)
     assert catalogue.listing("nobody/knows") == []
 
 

@@ -126,8 +126,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
 
 def _told(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers that matter; the content's type is the HTTP client's own to add."""
-    found = {name.lower(): value for name, value in headers.items() if name.lower() in TOLD}
-    return {"content-type": "application/json", **found}
+    kept = {name.lower(): value for name, value in headers.items() if name.lower() in TOLD}
+    return {"content-type": "application/json", **kept}
 
 
 def _theirs(sent: list[Sent], model: str, messages: list, params: dict, *, streamed: bool = False) -> Sent | None:
@@ -150,10 +150,12 @@ def _theirs(sent: list[Sent], model: str, messages: list, params: dict, *, strea
 
 def _ours(model: str, messages: list, params: dict, *, streamed: bool = False) -> Sent | str | None:
     try:
-        found = translate(model, messages, copy.deepcopy(params), streamed=streamed)
+        request = translate(model, messages, copy.deepcopy(params), streamed=streamed)
     except errors.InvalidRequestError:
         return None
-    return CARRIED if found is None else Sent(found.url, _told(found.headers), json.loads(json.dumps(found.body)))
+    return (
+        CARRIED if request is None else Sent(request.url, _told(request.headers), json.loads(json.dumps(request.body)))
+    )
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -261,11 +263,11 @@ def _read_by_litellm(model: str, url: str, *, streamed: bool) -> tuple:
     where = {"model": model, "messages": copy.deepcopy(MESSAGES), "api_base": url, "api_key": "k-123456789"}
 
     async def call() -> tuple:
-        found = await litellm.acompletion(**where, **QUIET, **({"stream": True, **WANTS_USAGE} if streamed else {}))
+        response = await litellm.acompletion(**where, **QUIET, **({"stream": True, **WANTS_USAGE} if streamed else {}))
         if streamed:
-            found = litellm.stream_chunk_builder([one async for one in found], messages=where["messages"])
-        choice, usage = found.choices[0], usage_of(found.usage.model_dump())
-        tools = [(one.function.name, json.loads(one.function.arguments)) for one in choice.message.tool_calls or ()]
+            response = litellm.stream_chunk_builder([part async for part in response], messages=where["messages"])
+        choice, usage = response.choices[0], usage_of(response.usage.model_dump())
+        tools = [(tool.function.name, json.loads(tool.function.arguments)) for tool in choice.message.tool_calls or ()]
         buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
         return choice.message.content or "", tools, choice.finish_reason, buckets
 
@@ -285,7 +287,7 @@ def test_an_answer_is_read_as_litellm_reads_it(provider: str, lab: Lab, server: 
         theirs = _read_by_litellm(model, server.url, streamed=streamed)
         where = {"model": model, "api_base": server.url, "api_key": "k-123456789"}
         reply = _streamed(lab, **where) if streamed else lab.ask(MESSAGES, **where)
-        tools = [(one["function"]["name"], json.loads(one["function"]["arguments"])) for one in reply.tool_calls]
+        tools = [(tool["function"]["name"], json.loads(tool["function"]["arguments"])) for tool in reply.tool_calls]
         usage = reply.usage
         buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
         assert (reply.text, tools, reply.finish_reason, buckets) == theirs, name
@@ -294,9 +296,9 @@ def test_an_answer_is_read_as_litellm_reads_it(provider: str, lab: Lab, server: 
 
 
 def _streamed(lab: Lab, **where: str) -> Reply:
-    made = lab.stream(MESSAGES, **where)
-    assert "".join(made) == made.reply.text
-    return made.reply
+    stream = lab.stream(MESSAGES, **where)
+    assert "".join(stream) == stream.reply.text
+    return stream.reply
 
 
 def test_a_schema_that_travels_as_a_tool_comes_back_as_text(lab: Lab, server: RawServer) -> None:
@@ -316,9 +318,9 @@ def test_a_schema_that_travels_as_a_tool_comes_back_as_text(lab: Lab, server: Ra
         END,
     )
     whole = lab.ask("where?", response_format=SCHEMA, **where)
-    made = lab.stream("where?", response_format=SCHEMA, **where)
-    list(made)
-    for reply in (whole, made.reply):
+    stream = lab.stream("where?", response_format=SCHEMA, **where)
+    list(stream)
+    for reply in (whole, stream.reply):
         assert json.loads(reply.text) == {"city": "Paris"}
         assert (reply.finish_reason, reply.tool_calls) == ("stop", ())
 
@@ -327,8 +329,8 @@ def test_an_image_that_would_have_to_be_fetched_is_carried(monkeypatch: pytest.M
     monkeypatch.setenv("ANTHROPIC_API_KEY", "planted")
     for address, carried in (("http://pictures.invalid/a.png", True), ("https://pictures.invalid/a.png", False)):
         parts = [{"type": "image_url", "image_url": {"url": address}}]
-        found = translate("claude-haiku-4-5", [{"role": "user", "content": parts}], {}, streamed=False)
-        assert (found is None) == carried
+        request = translate("claude-haiku-4-5", [{"role": "user", "content": parts}], {}, streamed=False)
+        assert (request is None) == carried
 
 
 def test_a_provider_that_is_not_admitted_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ NOW = 1_800_000_000.0
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "kind"),
+    ("status", "message", "kind"),
     [
         (400, "bad field", "invalid_request"),
         (413, "too large", "invalid_request"),
@@ -42,8 +42,8 @@ NOW = 1_800_000_000.0
         (302, "", "provider"),
     ],
 )
-def test_a_status_has_its_kind(status: int, said: str, kind: str) -> None:
-    body = json.dumps({"error": {"message": said}})
+def test_a_status_has_its_kind(status: int, message: str, kind: str) -> None:
+    body = json.dumps({"error": {"message": message}})
     failure = failures.from_status(status, {}, body, model="m", now=NOW)
     assert failure.kind == kind
     assert (failure.status, failure.body) == (status, body)

@@ -14,7 +14,7 @@ from tests.servers import RawServer, answer
 _LITELLM = load()
 _LISTED = _LITELLM.llms.openai_like.json_loader.JSONProviderRegistry
 PROVIDERS = sorted(
-    {str(getattr(one, "value", one)) for one in _LITELLM.openai_compatible_providers}
+    {str(getattr(member, "value", member)) for member in _LITELLM.openai_compatible_providers}
     | set(_LISTED.list_providers())
     | {"openai", "anthropic", "gemini", "mistral", "cohere_chat"}
 )
@@ -37,8 +37,8 @@ OWN = {provider: _names(provider) for provider in PROVIDERS}
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """One Lab for all of them."""
     policy = Policy(retry=None, breaker=None, timeout=Timeout(total=20))
-    with Lab(tmp_path_factory.mktemp("hosts") / "lab.db", policy=policy) as made:
-        yield made
+    with Lab(tmp_path_factory.mktemp("hosts") / "lab.db", policy=policy) as shared:
+        yield shared
 
 
 @pytest.fixture
@@ -66,11 +66,11 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
     real = room.translate
 
     def translated(*args: object, **more: object) -> object:
-        found = real(*args, **more)
-        if found is not None:
-            caught.append(httpx.Request("POST", found.url, headers=dict(found.headers), json=dict(found.body)))
+        request = real(*args, **more)
+        if request is not None:
+            caught.append(httpx.Request("POST", request.url, headers=dict(request.headers), json=dict(request.body)))
             raise errors.AuthError("caught")
-        return found
+        return request
 
     for transport in (LiteLLMAiohttpTransport, httpx.AsyncHTTPTransport, tap._Transport):
         monkeypatch.setattr(transport, "handle_async_request", catch)
@@ -79,8 +79,8 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
 
 
 def _keys(request: httpx.Request) -> set[str]:
-    said = f"{request.url} {dict(request.headers)} {request.content.decode()}"
-    return set(re.findall(r"planted-([a-z0-9_]+)-5f1c", said))
+    text = f"{request.url} {dict(request.headers)} {request.content.decode()}"
+    return set(re.findall(r"planted-([a-z0-9_]+)-5f1c", text))
 
 
 @pytest.mark.filterwarnings("ignore")

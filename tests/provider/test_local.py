@@ -35,11 +35,11 @@ def test_it_streams_the_same_answer(lab: Lab) -> None:
 
 
 def test_two_labs_share_one_server(tmp_path: Path) -> None:
-    with Lab(tmp_path / "a.db") as one, Lab(tmp_path / "b.db") as two:
-        one.ask("hi", model="local/smollm2", max_tokens=400)
-        first = child.shared("lab.provider.local").endpoint()
-        two.ask("hi", model="local/smollm2", max_tokens=400)
-        assert child.shared("lab.provider.local").endpoint() is first
+    with Lab(tmp_path / "a.db") as first_lab, Lab(tmp_path / "b.db") as second_lab:
+        first_lab.ask("hi", model="local/smollm2", max_tokens=400)
+        endpoint = child.shared("lab.provider.local").endpoint()
+        second_lab.ask("hi", model="local/smollm2", max_tokens=400)
+        assert child.shared("lab.provider.local").endpoint() is endpoint
 
 
 def test_it_gives_way_to_everything_else() -> None:

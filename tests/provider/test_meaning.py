@@ -61,12 +61,14 @@ _VALUES = {
 }
 
 
-def _made(cls: type[Exception]) -> Exception:
+def _instance(cls: type[Exception]) -> Exception:
     """One of these, as LiteLLM makes them."""
     needed = [
         name
-        for name, one in inspect.signature(cls.__init__).parameters.items()
-        if name != "self" and one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+        for name, parameter in inspect.signature(cls.__init__).parameters.items()
+        if name != "self"
+        and parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     status = 403 if cls.__name__ == "PermissionDeniedError" else 422
     response = httpx.Response(status, request=httpx.Request("POST", "http://m.invalid"))
@@ -79,7 +81,7 @@ def test_every_one_of_them_is_known_here() -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_has_its_kind(name: str) -> None:
-    failure = meaning(_made(EXCEPTIONS[name]), CALL)
+    failure = meaning(_instance(EXCEPTIONS[name]), CALL)
     assert failure.kind == KINDS[name]
     assert str(failure).startswith("m: ")
 

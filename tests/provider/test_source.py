@@ -19,8 +19,8 @@ def ask(lab: Lab, server: RawServer, **params: object) -> object:
 
 
 def stream(lab: Lab, server: RawServer) -> object:
-    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
-    return "".join(made), made.reply
+    streamed = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
+    return "".join(streamed), streamed.reply
 
 
 def test_a_plain_answer_with_its_usage(lab: Lab, server: RawServer) -> None:
@@ -181,8 +181,8 @@ def test_a_stream_that_only_thinks_is_not_late(lab: Lab, server: RawServer) -> N
         STREAM, thought(), 0.4, thought(), 0.4, thought(), 0.4, chunk("Paris"), chunk(finish="stop"), DONE, END
     )
     policy = Policy(timeout=Timeout(first_token=0.9, idle=0.9), retry=None)
-    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789", policy=policy)
-    assert "".join(made) == "Paris"
+    streamed = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789", policy=policy)
+    assert "".join(streamed) == "Paris"
 
 
 @pytest.mark.parametrize(
@@ -263,10 +263,10 @@ def test_no_broken_stream_passes(lab: Lab, server: RawServer, name: str) -> None
     """What had arrived is kept: on the error, on the ledger, and in what was iterated."""
     script, kind, words, partial = NO_STREAMS[name]
     server.plays(STREAM, *script)
-    made = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
+    streamed = lab.stream("hi", model="openai/served", api_base=server.url, api_key="k-123456789")
     got = []
     with pytest.raises(kind, match=words) as failure:
-        got.extend(made)
+        got.extend(streamed)
     assert "".join(got) == failure.value.partial == partial
     assert (lab.calls()["answer"][0] or "") == partial or not partial
 

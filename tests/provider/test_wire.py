@@ -15,11 +15,11 @@ from tests.servers import END, RESET, RawServer, answer
 
 
 def _feed(raw: bytes, cuts: list[int]) -> list[str]:
-    stream, found, last = EventStream(), [], 0
+    stream, events, last = EventStream(), [], 0
     for cut in [*sorted(cut % (len(raw) + 1) for cut in cuts), len(raw)]:
-        found += stream.feed(raw[last:cut])
+        events += stream.feed(raw[last:cut])
         last = cut
-    return found
+    return events
 
 
 @given(
@@ -39,8 +39,8 @@ def test_events_are_the_same_however_they_are_cut(
         "".join(f"{beat}event: x{newline}data: {text}{newline}{newline}" for text in texts) + f"data: end{newline * 2}"
     )
     expected = [*texts, "end"]
-    found = _feed(raw.encode() + (b"\n" if newline == "\r" else b""), cuts)
-    assert found == expected
+    events = _feed(raw.encode() + (b"\n" if newline == "\r" else b""), cuts)
+    assert events == expected
 
 
 def test_several_data_lines_are_one_event_and_a_mark_at_the_start_is_skipped() -> None:
@@ -103,9 +103,9 @@ def test_a_part_of_an_answer_has_the_time_it_came_at_however_late_it_is_read(ser
         start = loop.time()
         async with wire.post(server.url, {}, b"{}", Marks(start)) as response:
             await asyncio.sleep(0.7)  # the loop goes on, the reader does not
-            found = [(chunk, response.at - start) async for chunk in response.chunks()]
+            parts = [(chunk, response.at - start) async for chunk in response.chunks()]
         await wire.close()
-        return found
+        return parts
 
     parts = asyncio.run(read())
     assert [part for part, _ in parts] == [b"ab", b"cd", b"ef"]
@@ -118,13 +118,13 @@ def test_a_part_of_an_answer_has_the_time_it_came_at_however_late_it_is_read(ser
 def test_connections_are_stamped() -> None:
     """The one thing of aiohttp's that is reached into: an upgrade that moves it is noticed here."""
 
-    async def made() -> bool:
+    async def is_stamped() -> bool:
         wire = Wire()
-        found = isinstance(wire._session.connector._factory(), _Stamped)
+        stamped = isinstance(wire._session.connector._factory(), _Stamped)
         await wire.close()
-        return found
+        return stamped
 
-    assert asyncio.run(made())
+    assert asyncio.run(is_stamped())
 
 
 def test_the_times_of_a_connection_that_is_used_again_are_the_answers_own() -> None:
@@ -143,15 +143,15 @@ def test_the_times_of_a_connection_that_is_used_again_are_the_answers_own() -> N
     async def read() -> list[list[float]]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        wire, loop, found = Wire(), asyncio.get_running_loop(), []
+        wire, loop, arrivals = Wire(), asyncio.get_running_loop(), []
         for _ in range(8):
             start = loop.time()
             async with wire.post(url, {}, b"{}", Marks(start)) as response:
-                found.append([response.at - start async for _ in response.chunks()])
+                arrivals.append([response.at - start async for _ in response.chunks()])
         await wire.close()
         await left.wait()
         server.close()
-        return found
+        return arrivals
 
     left = asyncio.Event()
     for times in asyncio.run(read()):

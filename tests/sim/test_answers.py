@@ -18,13 +18,13 @@ BOOK = book(EVALS)
 SKILLED = [name for name, model in MODELS.items() if model.skill]
 
 
-def _said(case: object) -> str:
+def _prompt(case: object) -> str:
     return "\n".join(case.needles)
 
 
 def test_every_case_is_known_by_its_input() -> None:
     for case in BOOK.cases:
-        assert BOOK.find(f"Before.\n{_said(case)}\nAfter.") is case
+        assert BOOK.find(f"Before.\n{_prompt(case)}\nAfter.") is case
     assert BOOK.find("nothing of the kind") is None
 
 
@@ -38,7 +38,7 @@ def test_it_is_right_as_often_as_it_states(name: str, difficulty: str) -> None:
         random, right, n = Random(f"{name}{difficulty}"), 0, 0
         for _ in range(60):
             for case in cases:
-                text = answered(case, skill, BOOK, f"{around} {_said(case)}", {"properties": {"l": {}}}, random)
+                text = answered(case, skill, BOOK, f"{around} {_prompt(case)}", {"properties": {"l": {}}}, random)
                 if text is not None:
                     right, n = right + (json.loads(text) == {"l": case.expected}), n + 1
         assert abs(right / n - truth) < 4 * math.sqrt(truth * (1 - truth) / n) + 1e-9
@@ -47,8 +47,8 @@ def test_it_is_right_as_often_as_it_states(name: str, difficulty: str) -> None:
 def test_form_and_refusals_are_as_stated() -> None:
     skill = Skill(accuracy=dict.fromkeys(DIFFICULTIES, 1.0), faults=0.3, refusals=0.1)
     random = Random(1)
-    case = next(one for one in BOOK.cases if one.eval_set == "triage")
-    texts = [answered(case, skill, BOOK, _said(case), None, random) for _ in range(4000)]
+    case = next(case for case in BOOK.cases if case.eval_set == "triage")
+    texts = [answered(case, skill, BOOK, _prompt(case), None, random) for _ in range(4000)]
     assert texts.count(None) / 4000 == pytest.approx(0.1, abs=0.02)
     assert texts.count(case.expected) / 4000 == pytest.approx(0.9 * 0.7, abs=0.03)
 
@@ -57,18 +57,18 @@ def test_a_refusal_is_one_on_the_wire_and_a_schema_is_kept_to(lab: Lab) -> None:
     """The careless model, over HTTP: kinds as a provider would have them."""
     cases = EvalSet.load(EVALS / "orders.jsonl").where("easy")
     shape = {"type": "object", "properties": {"items": {"type": "array"}}, "required": ["items"]}
-    found = lab.compare(
+    cells = lab.compare(
         "As JSON: {{message}}", "sim/careless", cases, schema=shape, scorers=["fields"], concurrency=36, progress=None
     ).df()
-    assert set(found["kind"].dropna()) <= {"content"}
-    assert (found["valid"].dropna() == 1).all()
+    assert set(cells["kind"].dropna()) <= {"content"}
+    assert (cells["valid"].dropna() == 1).all()
     plain = [
         plan("careless", MODELS["careless"], {"messages": [{"content": f"JSON {case.input}"}]}, 0, nth, BOOK)
         for case in cases
         for nth in range(5)
     ]
-    scores = [scorers.fields().score(one.text, None, {"x": 1}) for one in plain]
-    assert 0 < sum(one.refusal is not None for one in plain) < len(plain) / 5
+    scores = [scorers.fields().score(script.text, None, {"x": 1}) for script in plain]
+    assert 0 < sum(script.refusal is not None for script in plain) < len(plain) / 5
     assert len(scores) == 180
 
 
@@ -89,5 +89,5 @@ def test_requests_that_are_no_case_get_what_fits_their_schema() -> None:
     from lab.checks import Schema
 
     for seed in range(50):
-        made = json.dumps(instance(schema, Random(seed)))
-        assert Schema.of(schema).read(made)[1].passed, made
+        text = json.dumps(instance(schema, Random(seed)))
+        assert Schema.of(schema).read(text)[1].passed, text

@@ -60,8 +60,8 @@ QUICK = Policy(retry=None, breaker=None, timeout=Timeout(attempt=1.0, first_toke
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """One Lab for all of them."""
-    with Lab(tmp_path_factory.mktemp("faults") / "lab.db", policy=QUICK) as made:
-        yield made
+    with Lab(tmp_path_factory.mktemp("faults") / "lab.db", policy=QUICK) as shared:
+        yield shared
 
 
 def _kind(lab: Lab, model: str, streamed: bool) -> str:
@@ -105,14 +105,14 @@ def test_what_a_wait_asks_for_arrives(lab: Lab) -> None:
 def test_each_protocol_brings_the_same_answer(lab: Lab, protocol: str, way: str) -> None:
     """Text, tokens, cost and times, whole and streamed; and a failure's raw status and body."""
     model = f"sim/{protocol}twenty"
-    whole, made = lab.ask("hi", model=model), lab.stream("hi", model=model)
-    assert "".join(made) == made.reply.text
-    for reply in (whole, made.reply):
+    whole, stream = lab.ask("hi", model=model), lab.stream("hi", model=model)
+    assert "".join(stream) == stream.reply.text
+    for reply in (whole, stream.reply):
         assert (reply.usage.output, reply.finish_reason, reply.usage.estimated) == (20, "stop", False)
         assert reply.cost > 0
         row = lab.attempts(reply.call_id).iloc[0]
         assert (row["way"], row["http_status"], row["status"]) == (way, 200, "ok")
-    assert made.reply.ttft < made.reply.latency
+    assert stream.reply.ttft < stream.reply.latency
     for ask in (lab.ask, lambda *args, **more: list(lab.stream(*args, **more))):
         with pytest.raises(errors.ProviderError) as failure:
             ask("hi", model=f"{model}+http_500")
@@ -126,10 +126,10 @@ def test_each_protocol_brings_the_same_answer(lab: Lab, protocol: str, way: str)
 
 def test_a_cut_stream_keeps_what_had_come_in_every_protocol(lab: Lab) -> None:
     for protocol in ("", "anthropic/", "gemini/"):
-        made = lab.stream("hi", model=f"sim/{protocol}instant+cut")
+        stream = lab.stream("hi", model=f"sim/{protocol}instant+cut")
         got = []
         with pytest.raises(errors.TransportError) as failure:
-            got.extend(made)
+            got.extend(stream)
         assert "".join(got) == failure.value.partial
         assert failure.value.partial.startswith("This")
 
@@ -154,18 +154,18 @@ def test_faults_compose_and_hit_their_share() -> None:
 
 def test_the_same_seed_hits_the_same_requests(tmp_path: object) -> None:
     def outcomes() -> list[str]:
-        made = child.Child("lab.sim", "--seed", "5")
+        server = child.Child("lab.sim", "--seed", "5")
         with Lab(tmp_path / "lab.db", policy=QUICK) as lab:
-            where = {"api_base": made.endpoint().url, "api_key": "none"}
-            found = []
+            where = {"api_base": server.endpoint().url, "api_key": "none"}
+            ends = []
             for _ in range(40):
                 try:
                     lab.ask("hi", model="openai/instant+http_500:0.3+empty:0.2x4", **where)
-                    found.append("ok")
+                    ends.append("ok")
                 except errors.LabError as failure:
-                    found.append(failure.kind)
-        made.close()
-        return found
+                    ends.append(failure.kind)
+        server.close()
+        return ends
 
     first = outcomes()
     assert first == outcomes()

@@ -24,9 +24,9 @@ BODY = {"messages": [{"role": "user", "content": "hi"}]}
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """A simulated provider in its own process, a hundred times faster than it says."""
-    made = child.Child("lab.sim", "--speed", "100", "--seed", "7")
-    yield made.endpoint().url
-    made.close()
+    server = child.Child("lab.sim", "--speed", "100", "--seed", "7")
+    yield server.endpoint().url
+    server.close()
 
 
 def _post(url: str, body: object) -> tuple[int, dict]:
@@ -45,15 +45,15 @@ def test_the_same_seed_and_requests_give_the_same_answers_and_times() -> None:
     runs = [[plan("heavy-tail", model, BODY, seed, nth) for nth in range(50)] for seed in (1, 1, 2)]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
-    assert len({one.first for one in runs[0]}) == 50, "each repeat of a request is a new draw"
+    assert len({script.first for script in runs[0]}) == 50, "each repeat of a request is a new draw"
 
 
 def test_two_servers_with_one_seed_say_the_same() -> None:
     answers = []
     for _ in range(2):
-        made = child.Child("lab.sim", "--speed", "100", "--seed", "3")
-        answers.append([_post(made.endpoint().url, BODY | {"model": "heavy-tail"})[1] for _ in range(5)])
-        made.close()
+        server = child.Child("lab.sim", "--speed", "100", "--seed", "3")
+        answers.append([_post(server.endpoint().url, BODY | {"model": "heavy-tail"})[1] for _ in range(5)])
+        server.close()
     assert answers[0] == answers[1]
 
 
@@ -101,15 +101,15 @@ def test_the_official_client_can_talk_to_it(url: str) -> None:
     ],
 )
 def test_what_it_can_not_serve_it_refuses_as_openai_does(url: str, body: object, status: int, words: str) -> None:
-    got, said = _post(url, body)
+    got, answer = _post(url, body)
     assert got == status
-    assert words in said["error"]["message"]
+    assert words in answer["error"]["message"]
 
 
 def test_the_answer_is_cut_where_max_tokens_says(url: str) -> None:
-    _, said = _post(url, BODY | {"model": "steady", "max_tokens": 4})
-    assert said["choices"][0]["finish_reason"] == "length"
-    assert said["choices"][0]["message"]["content"] == "This is steady, a"
+    _, answer = _post(url, BODY | {"model": "steady", "max_tokens": 4})
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["choices"][0]["message"]["content"] == "This is steady, a"
 
 
 def test_the_lab_measures_what_the_simulation_planned(lab: Lab) -> None:
@@ -117,8 +117,8 @@ def test_the_lab_measures_what_the_simulation_planned(lab: Lab) -> None:
     for _ in lab.stream("what was planned?", model="sim/steady"):  # asked nowhere else: the first of its kind
         pass
     row = lab.attempts().iloc[0]
-    said = {"messages": [{"role": "user", "content": "what was planned?"}]}
-    planned = plan("steady", MODELS["steady"], said, 0, 0).first
+    request = {"messages": [{"role": "user", "content": "what was planned?"}]}
+    planned = plan("steady", MODELS["steady"], request, 0, 0).first
     assert row["ttft"] >= planned
     assert f"{planned:.3f} s" in lab.calls()["answer"][0]
     assert row["cost"] > 0
@@ -127,8 +127,8 @@ def test_the_lab_measures_what_the_simulation_planned(lab: Lab) -> None:
 def test_it_stops_with_the_process_that_started_it() -> None:
     """However that ends: its standard input closes."""
     code = (
-        "import os; from lab.provider import child; made = child.Child('lab.sim'); made.endpoint();"
-        "print(made._process.pid, flush=True); os.kill(os.getpid(), 9)"
+        "import os; from lab.provider import child; server = child.Child('lab.sim'); server.endpoint();"
+        "print(server._process.pid, flush=True); os.kill(os.getpid(), 9)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     pid = int(out.stdout)
