@@ -33,8 +33,8 @@ def _in_environment() -> frozenset[str]:
     global _environment
     now = getattr(os.environ, "_data", None)  # what the mapping stands on: compared without being decoded
     if now is None or now != _environment[0]:
-        found = frozenset(value for name, value in os.environ.items() if _is_secret(name) and len(value) >= 8)
-        _environment = (dict(now or {}), found)
+        hidden = frozenset(value for name, value in os.environ.items() if _is_secret(name) and len(value) >= 8)
+        _environment = (dict(now or {}), hidden)
     return _environment[1]
 
 
@@ -56,8 +56,8 @@ def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -
     if isinstance(value, str):
         return each(value)
     if isinstance(value, Mapping):
-        return {name: one if name in spared else deep(one, each, spared) for name, one in value.items()}
-    return [deep(one, each, spared) for one in value] if isinstance(value, list | tuple) else value
+        return {name: child if name in spared else deep(child, each, spared) for name, child in value.items()}
+    return [deep(child, each, spared) for child in value] if isinstance(value, list | tuple) else value
 
 
 def _is_secret(name: str) -> bool:

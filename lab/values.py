@@ -285,7 +285,7 @@ class Reply:
     @property
     def valid(self) -> bool:
         """Whether every check passed. An answer that did not is only returned where `Repair(then="return")` says so."""
-        return all(one.passed for one in self.checks)
+        return all(check.passed for check in self.checks)
 
     def facts(self) -> str:
         """One line for a person: model, times, tokens, cost."""

@@ -81,7 +81,7 @@ def filled_of(prompt: Any) -> Filled | None:
     if not isinstance(prompt, Prompt):
         return prompt if isinstance(prompt, Filled) else None
     if prompt.variables:
-        names = ", ".join(f"{one}=..." for one in prompt.variables)
+        names = ", ".join(f"{name}=..." for name in prompt.variables)
         raise errors.InvalidRequestError(f"prompt {prompt.name} has variables: ask with prompt.fill({names})")
     return prompt.fill()
 
@@ -103,7 +103,7 @@ def checks_of(given: Any) -> tuple[Check, ...]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise errors.InvalidRequestError(f"checks={given!r}: a list of checks or of functions of the value")
     try:
-        return tuple(as_check(one) for one in given)
+        return tuple(as_check(check) for check in given)
     except TypeError as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
 

@@ -49,22 +49,22 @@ class Prompt:
         if not isinstance(name, str) or not _NAME.match(name):
             raise ValueError(f"Prompt(name={name!r}): letters, digits, '.', '_' and '-', beginning with a letter")
         messages = _messages(name, template)
-        found: list[str] = []
+        names: list[str] = []
         for message in messages:
-            for said in _texts(message):
-                _check(name, said)
-                found += [one[2] for one in _MARK.finditer(said) if one[2]]
-        variables = tuple(dict.fromkeys(found))
-        unknown = [one for one in blank if one not in variables]
+            for text in _texts(message):
+                _check(name, text)
+                names += [mark[2] for mark in _MARK.finditer(text) if mark[2]]
+        variables = tuple(dict.fromkeys(names))
+        unknown = [variable for variable in blank if variable not in variables]
         if unknown:
             raise ValueError(f"Prompt(blank={tuple(blank)!r}): {name} has no variable {unknown[0]!r}")
-        said = json.dumps([dict(one) for one in messages], sort_keys=True, ensure_ascii=False)
+        content = json.dumps([dict(message) for message in messages], sort_keys=True, ensure_ascii=False)
         for key, value in (
             ("name", name),
             ("messages", messages),
             ("blank", tuple(blank)),
             ("variables", variables),
-            ("hash", hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]),
+            ("hash", hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]),
         ):
             object.__setattr__(self, key, value)
 
@@ -83,32 +83,32 @@ class Prompt:
             return cls(path.stem, text, blank=blank)
         if parts[0].strip():
             raise ValueError(f"{path}: text before the first of its [system], [user] and [assistant] lines")
-        said = [
+        messages = [
             {"role": role, "content": body.strip("\n")} for role, body in zip(parts[1::2], parts[2::2], strict=True)
         ]
-        return cls(path.stem, said, blank=blank)
+        return cls(path.stem, messages, blank=blank)
 
     def fill(self, /, **variables: Any) -> Filled:
         """The prompt with each variable filled in; numbers are written out, other values than texts as JSON.
 
         Raises `InvalidRequestError`, naming it, for a variable that is missing, unused, or empty.
         """
-        missing = [one for one in self.variables if one not in variables]
+        missing = [name for name in self.variables if name not in variables]
         if missing:
             raise errors.InvalidRequestError(f"prompt {self.name}: the variable {missing[0]!r} is missing: fill it in")
-        unused = [one for one in variables if one not in self.variables]
+        unused = [name for name in variables if name not in self.variables]
         if unused:
             known = ", ".join(self.variables) or "none"
             raise errors.InvalidRequestError(
                 f"prompt {self.name} has no variable {unused[0]!r}; its variables: {known}"
             )
-        said = {name: _written(self.name, name, value) for name, value in variables.items()}
-        empty = [name for name, one in said.items() if not one.strip() and name not in self.blank]
+        texts = {name: _written(self.name, name, value) for name, value in variables.items()}
+        empty = [name for name, text in texts.items() if not text.strip() and name not in self.blank]
         if empty:
             raise errors.InvalidRequestError(
                 f"prompt {self.name}: the variable {empty[0]!r} is empty; where it may be: Prompt(blank=[{empty[0]!r}])"
             )
-        messages = tuple(_filled(message, said) for message in self.messages)
+        messages = tuple(_filled(message, texts) for message in self.messages)
         return Filled(self, messages, dict(variables))
 
     def diff(self, other: Prompt) -> str:
@@ -137,11 +137,13 @@ def _messages(name: str, template: Any) -> tuple[dict[str, Any], ...]:
     if isinstance(template, str):
         template = [{"role": "user", "content": template}]
     right = isinstance(template, list | tuple) and template
-    if not right or not all(isinstance(one, Mapping) and isinstance(one.get("role"), str) for one in template):
+    if not right or not all(
+        isinstance(message, Mapping) and isinstance(message.get("role"), str) for message in template
+    ):
         raise ValueError(f"Prompt {name}: a template is a text, or a list of messages with role and content")
-    if not any(said.strip() for one in template for said in _texts(one)):
+    if not any(text.strip() for message in template for text in _texts(message)):
         raise ValueError(f"Prompt {name}: the template is empty")
-    return tuple(dict(one) for one in template)
+    return tuple(dict(message) for message in template)
 
 
 def _texts(message: Mapping[str, Any]) -> list[str]:
@@ -152,12 +154,12 @@ def _texts(message: Mapping[str, Any]) -> list[str]:
     return [part["text"] for part in parts if isinstance(part, Mapping) and isinstance(part.get("text"), str)]
 
 
-def _check(name: str, said: str) -> None:
+def _check(name: str, text: str) -> None:
     """Raise `ValueError` for opening braces that open no variable."""
-    marks = {one.start() for one in _MARK.finditer(said)}
-    for odd in _ODD.finditer(said):
+    marks = {mark.start() for mark in _MARK.finditer(text)}
+    for odd in _ODD.finditer(text):
         if odd.start() not in marks and odd.start() - 1 not in marks and odd.start() - 2 not in marks:
-            here = one_line(said[odd.start() :], 30)
+            here = one_line(text[odd.start() :], 30)
             raise ValueError(f"Prompt {name}: {here!r} is no variable such as {{{{name}}}}; a literal one is \\{{{{")
 
 
@@ -170,14 +172,16 @@ def _written(prompt: str, name: str, value: Any) -> str:
         raise errors.InvalidRequestError(f"prompt {prompt}: the variable {name!r} can't be written: {odd}") from odd
 
 
-def _filled(message: Mapping[str, Any], said: Mapping[str, str]) -> dict[str, Any]:
+def _filled(message: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:
     def fill(text: str) -> str:
-        return _MARK.sub(lambda found: found[1] or said[found[2]], text)
+        return _MARK.sub(lambda mark: mark[1] or texts[mark[2]], text)
 
     content = message.get("content")
     if isinstance(content, str):
         return {**message, "content": fill(content)}
     if isinstance(content, list):
-        parts = [{**one, "text": fill(one["text"])} if isinstance(one.get("text"), str) else one for one in content]
+        parts = [
+            {**part, "text": fill(part["text"])} if isinstance(part.get("text"), str) else part for part in content
+        ]
         return {**message, "content": parts}
     return dict(message)

@@ -25,18 +25,18 @@ def register(book: Ledger, prompt: Prompt, clean: Clean) -> Future[int]:
 
 def _registered(prompt: Prompt, clean: Clean) -> Callable[[sqlite3.Connection], int]:
     def decide(db: sqlite3.Connection) -> int:
-        found = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
-        known = found.fetchone()
+        cursor = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
+        known = cursor.fetchone()
         if known:
             return known[0]
         last = db.execute(
             "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)
         ).fetchone()
-        said = clean.deep([dict(one) for one in prompt.messages])
+        template = clean.deep([dict(message) for message in prompt.messages])
         version, changed = 1, ""
         if last:
-            version, changed = last[0] + 1, _changed(prompt.name, json.loads(last[1]), said)
-        row = (prompt.name, version, prompt.hash, json.dumps(said, ensure_ascii=False), json.dumps(prompt.blank))
+            version, changed = last[0] + 1, _changed(prompt.name, json.loads(last[1]), template)
+        row = (prompt.name, version, prompt.hash, json.dumps(template, ensure_ascii=False), json.dumps(prompt.blank))
         db.execute(
             "INSERT INTO prompts (name, version, hash, template, blank, created_at, changed)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -107,9 +107,9 @@ def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:
     pointing = book.query(
         "SELECT name, label, version FROM labels WHERE id IN (SELECT max(id) FROM labels GROUP BY name, label)"
     )
-    at = {(one["name"], one["version"]): [] for one in pointing}
-    for one in pointing:
-        at[one["name"], one["version"]].append(one["label"])
+    at = {(row["name"], row["version"]): [] for row in pointing}
+    for row in pointing:
+        at[row["name"], row["version"]].append(row["label"])
     keys = zip(frame["name"], frame["version"], strict=True)
     frame.insert(2, "labels", pd.Series([sorted(at.get(key, [])) for key in keys], dtype=object))
     return frame

@@ -83,13 +83,13 @@ def script(cells: Sequence[str]) -> str:
 
 def notebook(cells: Sequence[str], title: str) -> str:
     """The cells as a Jupyter notebook, not yet run."""
-    made: list[dict[str, Any]] = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}]
+    blocks: list[dict[str, Any]] = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": f"# {title}"}]
     for number, cell in enumerate(cells):
         empty: dict[str, Any] = {"execution_count": None, "metadata": {}, "outputs": []}
-        made.append({"cell_type": "code", "id": f"cell{number}", **empty, "source": cell})
+        blocks.append({"cell_type": "code", "id": f"cell{number}", **empty, "source": cell})
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    return json.dumps({"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1)
+    return json.dumps({"cells": blocks, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}, indent=1)
 
 
 def _value(value: Any) -> str:

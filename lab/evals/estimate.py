@@ -20,8 +20,8 @@ ASSUMED = 200
 
 def default_name(prefix: str, *parts: Any) -> str:
     """A name made of what is asked: the same again is the same experiment, and goes on where it stopped."""
-    said = json.dumps(parts, sort_keys=True, default=str)
-    return f"{prefix}-{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    content = json.dumps(parts, sort_keys=True, default=str)
+    return f"{prefix}-{hashlib.sha256(content.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
 def planned(book: Ledger, cells: Sequence[Cell], spec: Spec, prices: Mapping[str, Price | None]) -> Plan:
@@ -60,13 +60,13 @@ def _estimate(
     each, based = past["tokens"], f"{past['n']} earlier calls"
     if each is None:
         each, based = (limit, "max_tokens") if limit else (ASSUMED, f"{ASSUMED} tokens an answer, assumed")
-    made = len(mine) * float(each)
+    generated = len(mine) * float(each)
     return Estimate(
         model=model,
         cells=len(mine),
         input_tokens=sent,
-        output_tokens=made,
-        usd=None if price is None else sent * price.input + made * price.output,
+        output_tokens=generated,
+        usd=None if price is None else sent * price.input + generated * price.output,
         seconds=None if past["seconds"] is None else len(mine) * past["seconds"],
         based_on=based,
     )
@@ -74,4 +74,4 @@ def _estimate(
 
 def _size(cell: Cell) -> float:
     """Tokens of a cell's messages, at four characters each."""
-    return sum(len(str(one.get("content"))) for one in cell.prompt.messages) / 4 + 4
+    return sum(len(str(message.get("content"))) for message in cell.prompt.messages) / 4 + 4

@@ -130,15 +130,15 @@ class Experiment:
         frame = results.cells(self._book, self.name)
         for name, value in (("prompt", prompt), ("version", version), ("model", model)):
             frame = frame if value is None else frame[frame[name] == value]
-        found = frame[["prompt", "version", "model"]].drop_duplicates()
-        if len(found) != 1:
-            there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in found.itertuples())
-            raise ValueError(f"{self.name}: {len(found)} prompts and models match ({there}): name one")
-        row = found.iloc[0]
-        said = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        groups = frame[["prompt", "version", "model"]].drop_duplicates()
+        if len(groups) != 1:
+            there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in groups.itertuples())
+            raise ValueError(f"{self.name}: {len(groups)} prompts and models match ({there}): name one")
+        row = groups.iloc[0]
+        label = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
         content = store.content(self._book, self.name) or {}
         more = {key: content.get(key) for key in ("eval_set", "eval_hash", "scorers")}
-        return Group(said, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
+        return Group(label, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
 
     def by_case(self) -> Mapping[str, tuple[float, Hashable]]:
         """The mean score of each case and its cluster, of an experiment of one prompt and model."""
@@ -192,8 +192,8 @@ def opened(book: Ledger, name: str) -> Experiment:
     """An experiment, to be read. Raises `ValueError` where the ledger has none of this name."""
     if store.content(book, name) is None:
         there = [row["experiment"] for row in book.query("SELECT experiment FROM experiments ORDER BY created_at DESC")]
-        said = f": there is {', '.join(there[:10])}" if there else ""
-        raise ValueError(f"no experiment {name!r} on this ledger{said}")
+        hint = f": there is {', '.join(there[:10])}" if there else ""
+        raise ValueError(f"no experiment {name!r} on this ledger{hint}")
     return Experiment(name, book)
 
 

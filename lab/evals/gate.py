@@ -38,10 +38,10 @@ def changed(book: Ledger, baseline: str, candidate: str) -> pd.DataFrame:
         frames.append(cells[mine].set_index(["case_id", "repeat"])[["score", "call_id", "text", "tags"]])
     both = frames[0].join(frames[1].drop(columns="tags"), how="inner", lsuffix="_before", rsuffix="_after")
     both["difference"] = both["score_after"] - both["score_before"]
-    found = both[both["difference"].abs() > 1e-9].sort_values("difference", kind="stable").reset_index()
-    found = found.rename(columns={"score_before": "before", "score_after": "after"})
-    found = found.rename(columns={"call_id_before": "call_before", "call_id_after": "call_after"})
-    return found["case_id repeat before after difference tags call_before call_after text_before text_after".split()]
+    cases = both[both["difference"].abs() > 1e-9].sort_values("difference", kind="stable").reset_index()
+    cases = cases.rename(columns={"score_before": "before", "score_after": "after"})
+    cases = cases.rename(columns={"call_id_before": "call_before", "call_id_after": "call_after"})
+    return cases["case_id repeat before after difference tags call_before call_after text_before text_after".split()]
 
 
 def gated(
@@ -94,11 +94,11 @@ def _group(book: Ledger, given: Any) -> Group:
         name, rest = given, ""
     if not rest:
         return opened(book, name).group()
-    said, _, model = rest.partition("/")
-    prompt, marked, version = said.partition("@")
+    versioned, _, model = rest.partition("/")
+    prompt, marked, version = versioned.partition("@")
     if marked and not (version.isascii() and version.isdecimal() and len(version) < 10):
         raise ValueError(f"{given!r}: {version!r} is no version: write name/prompt@2/model")
-    found = opened(book, name).group(
+    group = opened(book, name).group(
         prompt=prompt or None, version=int(version) if version else None, model=model or None
     )
-    return replace(found, name=given)
+    return replace(group, name=given)

@@ -61,24 +61,24 @@ class Plan:
     @property
     def input_tokens(self) -> float:
         """Tokens to be sent."""
-        return sum(one.input_tokens for one in self.by_model)
+        return sum(estimate.input_tokens for estimate in self.by_model)
 
     @property
     def output_tokens(self) -> float:
         """Tokens to be generated."""
-        return sum(one.output_tokens for one in self.by_model)
+        return sum(estimate.output_tokens for estimate in self.by_model)
 
     @property
     def usd(self) -> float | None:
         """US dollars; None where a price is unknown."""
-        known = [one.usd for one in self.by_model]
-        return None if any(one is None for one in known) else float(sum(one or 0.0 for one in known))
+        known = [estimate.usd for estimate in self.by_model]
+        return None if None in known else float(sum(usd or 0.0 for usd in known))
 
     @property
     def seconds(self) -> float | None:
         """Until all is done, at this concurrency."""
-        known = [one.seconds for one in self.by_model]
-        return None if any(one is None for one in known) else float(sum(one or 0.0 for one in known)) / self.concurrency
+        known = [estimate.seconds for estimate in self.by_model]
+        return None if None in known else float(sum(seconds or 0.0 for seconds in known)) / self.concurrency
 
     def __str__(self) -> str:
         known = f" ({self.cells - self.left:,} are answered already)" if self.left < self.cells else ""
@@ -93,7 +93,7 @@ class Plan:
 
     def rows(self) -> list[dict[str, Any]]:
         """One row a model, for a table."""
-        return [{name: getattr(one, name) for name in Estimate.__slots__} for one in self.by_model]
+        return [{name: getattr(estimate, name) for name in Estimate.__slots__} for estimate in self.by_model]
 
 
 def _clock(seconds: float) -> str:
@@ -104,26 +104,28 @@ def _clock(seconds: float) -> str:
 
 def _called(template: Any) -> str:
     """A name for a text that has none: its first words, and enough of a hash to tell it from others like it."""
-    said = template if isinstance(template, str) else json.dumps(template, sort_keys=True, default=str)
-    begins = "-".join(re.findall(r"[a-z][a-z0-9]*", said.lower())[:4])[:28].strip("-") or "prompt"
-    return f"{begins}-{hashlib.sha256(said.encode('utf-8', 'replace')).hexdigest()[:4]}"
+    text = template if isinstance(template, str) else json.dumps(template, sort_keys=True, default=str)
+    begins = "-".join(re.findall(r"[a-z][a-z0-9]*", text.lower())[:4])[:28].strip("-") or "prompt"
+    return f"{begins}-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:4]}"
 
 
 def named(prompts: Any) -> list[Prompt]:
     """Prompts out of what `compare` takes: one or several, with names or as texts. Raises `InvalidRequestError`."""
     given = [prompts] if isinstance(prompts, str | Prompt | Filled) else list(prompts)
     try:
-        made = [one if isinstance(one, Prompt | Filled) else Prompt(_called(one), one) for one in given]
+        templates = [
+            prompt if isinstance(prompt, Prompt | Filled) else Prompt(_called(prompt), prompt) for prompt in given
+        ]
     except (ValueError, TypeError) as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
-    if any(isinstance(one, Filled) for one in made):
+    if any(isinstance(prompt, Filled) for prompt in templates):
         raise errors.InvalidRequestError(
             "prompts are filled in from the cases: hand in the prompt, not prompt.fill(...)"
         )
-    labels = [(one.name, one.hash) for one in made]
-    if not made or len(set(labels)) < len(labels):
+    labels = [(prompt.name, prompt.hash) for prompt in templates]
+    if not templates or len(set(labels)) < len(labels):
         raise errors.InvalidRequestError("prompts: one or more, each once")
-    return made
+    return templates
 
 
 def the_cases(cases: Any) -> EvalSet:
@@ -132,7 +134,7 @@ def the_cases(cases: Any) -> EvalSet:
         return cases
     if cases is None:
         return EvalSet(name="", cases=(Case(id="-", input={}, cluster="-"),))
-    rows = [{"id": str(number), "input": one} if isinstance(one, str) else one for number, one in enumerate(cases, 1)]
+    rows = [{"id": str(number), "input": row} if isinstance(row, str) else row for number, row in enumerate(cases, 1)]
     try:
         return EvalSet.of(rows)
     except ValueError as odd:
@@ -150,7 +152,7 @@ def filled(prompt: Prompt, case: Case) -> Filled:
                     f"prompt {prompt.name} has the variables {names}: the input must be an object of them"
                 )
             return prompt.fill(**{prompt.variables[0]: case.input})
-        return prompt.fill(**{name: one for name, one in case.input.items() if name in prompt.variables})
+        return prompt.fill(**{name: value for name, value in case.input.items() if name in prompt.variables})
     except errors.InvalidRequestError as odd:
         raise errors.InvalidRequestError(f"{where}: {odd}") from odd
 
@@ -173,15 +175,15 @@ def _cells(prompts: Sequence[Prompt], models: Sequence[str], cases: EvalSet, rep
     place = 0
     for prompt in prompts:
         for case in cases:
-            said = filled(prompt, case)
-            head = json.dumps([prompt.name, prompt.hash, case.id, said.messages], sort_keys=True, ensure_ascii=False)
+            asked = filled(prompt, case)
+            head = json.dumps([prompt.name, prompt.hash, case.id, asked.messages], sort_keys=True, ensure_ascii=False)
             begun = hashlib.sha256(f"{head}|{rest}".encode("utf-8", "replace"))
             for model in models:
                 for repeat in range(repeats):
                     whole = begun.copy()
                     whole.update(f"|{model}|{repeat}".encode())
                     identity = whole.hexdigest()[:24]
-                    yield Cell(id=identity, place=place, prompt=said, model=model, case=case, repeat=repeat)
+                    yield Cell(id=identity, place=place, prompt=asked, model=model, case=case, repeat=repeat)
                     place += 1
 
 

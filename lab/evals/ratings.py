@@ -58,7 +58,9 @@ def waiting(book: Ledger, experiment: str, *, seed: int = 0) -> tuple[Pair | Non
     by_case: dict[tuple, list[str]] = {}
     for case, repeat, *_who, call in rows:
         by_case.setdefault((case, repeat), []).append(call)
-    pairs = [(one, other) for calls in by_case.values() for at, one in enumerate(calls) for other in calls[at + 1 :]]
+    pairs = [
+        (first, second) for calls in by_case.values() for at, first in enumerate(calls) for second in calls[at + 1 :]
+    ]
     rated = {frozenset(row) for row in book.rows("SELECT call_a, call_b FROM ratings")}
     left = [pair for pair in pairs if frozenset(pair) not in rated]
     if not left:
@@ -70,14 +72,14 @@ def waiting(book: Ledger, experiment: str, *, seed: int = 0) -> tuple[Pair | Non
 
 
 def _pair(book: Ledger, first: str, second: str) -> Pair:
-    said = {
+    by_id = {
         row["call_id"]: row
         for row in book.query(
             "SELECT call_id, prompt, answer FROM calls JOIN texts ON texts.id = calls.id WHERE call_id IN (?, ?)",
             [first, second],
         )
     }
-    return Pair(first, second, said[first]["prompt"], (said[first]["answer"] or "", said[second]["answer"] or ""))
+    return Pair(first, second, by_id[first]["prompt"], (by_id[first]["answer"] or "", by_id[second]["answer"] or ""))
 
 
 def tally(book: Ledger, experiment: str | None = None) -> pd.DataFrame:
@@ -93,29 +95,29 @@ def tally(book: Ledger, experiment: str | None = None) -> pd.DataFrame:
         f" JOIN calls a ON a.call_id = ratings.call_a JOIN calls b ON b.call_id = ratings.call_b {where}",
         values,
     )
-    found: dict[tuple[str, str], dict[str, int]] = {}
+    counts: dict[tuple[str, str], dict[str, int]] = {}
     for row in rows:
-        one, other = (_who(row, side) for side in "ab")
-        choice, swapped = row["choice"], one > other
+        left, right = (_who(row, side) for side in "ab")
+        choice, swapped = row["choice"], left > right
         if swapped:
-            one, other, choice = other, one, {"a": "b", "b": "a"}.get(choice, choice)
-        kept = found.setdefault((one, other), dict.fromkeys(("a", "b", "both", "neither", "first"), 0))
+            left, right, choice = right, left, {"a": "b", "b": "a"}.get(choice, choice)
+        kept = counts.setdefault((left, right), dict.fromkeys(("a", "b", "both", "neither", "first"), 0))
         kept[choice] += 1
         kept["first"] += row["choice"] == row["shown_first"]
-    made = []
-    for (one, other), kept in sorted(found.items()):
+    records = []
+    for (left, right), kept in sorted(counts.items()):
         decided = kept["a"] + kept["b"]
         share = stats.wilson(kept["a"], decided)
-        made.append(
+        records.append(
             {
-                **{"one": one, "other": other, "n": decided + kept["both"] + kept["neither"]},
+                **{"one": left, "other": right, "n": decided + kept["both"] + kept["neither"]},
                 **{"one_won": kept["a"], "other_won": kept["b"], "both": kept["both"], "neither": kept["neither"]},
                 **{"share": share.estimate, "low": share.low, "high": share.high},
                 "first_won": kept["first"] / decided if decided else float("nan"),
             }
         )
     columns = "one other n one_won other_won both neither share low high first_won".split()
-    return pd.DataFrame(made, columns=columns)
+    return pd.DataFrame(records, columns=columns)
 
 
 def _who(row: dict, side: str) -> str:

@@ -32,8 +32,8 @@ def evaluation_markdown(experiment: Experiment) -> str:
 def _worst(frame: pd.DataFrame) -> pd.DataFrame:
     bad = frame[frame["score"] < 1].sort_values("score", kind="stable").head(WORST)
     shown = bad[["case_id", "prompt", "model", "score"]].copy()
-    said = bad["text"].where(bad["status"] == "ok", bad["kind"])
-    shown["answer"] = [one_line(one if isinstance(one, str) else "", 80) for one in said]
+    texts = bad["text"].where(bad["status"] == "ok", bad["kind"])
+    shown["answer"] = [one_line(text if isinstance(text, str) else "", 80) for text in texts]
     return shown
 
 
@@ -50,7 +50,7 @@ def verdict_markdown(verdict: Verdict) -> str:
     ]
     if verdict.p is not None:
         rows.append(("exact McNemar test", f"p = {verdict.p:.3g}"))
-    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {said} |" for name, said in rows)])
+    table = "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
     return f"# Gate: {verdict.verdict}\n\n{table}{needed}\n"
 
 

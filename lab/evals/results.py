@@ -71,11 +71,11 @@ def _scored(book: Ledger, name: str, frame: pd.DataFrame) -> pd.DataFrame:
     )
     failed = (frame["status"] == "failed").to_numpy()
     names = _scorers(book, name)
-    for one in names:
-        found = scores[scores["scorer"] == one].set_index("call_id")["score"]
-        values = frame["call_id"].map(found).to_numpy(dtype=float, copy=True)
+    for scorer in names:
+        by_call = scores[scores["scorer"] == scorer].set_index("call_id")["score"]
+        values = frame["call_id"].map(by_call).to_numpy(dtype=float, copy=True)
         values[failed] = 0.0
-        frame[one] = values
+        frame[scorer] = values
     frame.insert(frame.columns.get_loc("valid") + 1, "score", frame[names].mean(axis=1) if names else math.nan)
     return frame
 
@@ -95,10 +95,10 @@ def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
     """
     import pandas as pd  # slow to import, and only readers need it
 
-    found = _figures(book, name)
+    figures = _figures(book, name)
     roles, scored = _roles(book, name), bool(_scorers(book, name))
     rows = []
-    for (prompt, version, model), group in found.items():
+    for (prompt, version, model), group in figures.items():
         extra = roles.get((prompt, version, model), {})
         rows.append({"prompt": prompt, "version": version, "model": model, **_row(group, level, scored), **extra})
     columns = list(rows[0]) if rows else ["prompt", "version", "model"]
@@ -121,7 +121,7 @@ def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
     order = np.lexsort((row, place))
     order = order[np.append(np.diff(place[order]) != 0, True)]  # of a cell asked twice, the last answer
     whole = {
-        "cluster": _codes([one[-1] for one in rows]),
+        "cluster": _codes([record[-1] for record in rows]),
         "ok": ok == 1,
         "ended": (ok == 1) | (failed == 1),
         "came": (ok == 1) | (invalid == 1),
@@ -132,18 +132,18 @@ def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
         "score": np.where(failed == 1, 0.0, score) if scorers else score,
         "timed": saturated == 0,
     }
-    names = [one[_NUMBERS:-1] for one in rows]
+    names = [record[_NUMBERS:-1] for record in rows]
     codes = _codes(names)[order]
-    found = {}
+    groups = {}
     for code in dict.fromkeys(codes.tolist()):
         mine = order[codes == code]
-        found[names[mine[0]]] = {key: values[mine] for key, values in whole.items()}
-    return found
+        groups[names[mine[0]]] = {key: values[mine] for key, values in whole.items()}
+    return groups
 
 
 def _codes(values: Any) -> np.ndarray:
     places: dict[Any, int] = {}
-    return np.array([places.setdefault(one, len(places)) for one in values], dtype=np.int64)
+    return np.array([places.setdefault(value, len(places)) for value in values], dtype=np.int64)
 
 
 def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
@@ -155,33 +155,33 @@ def _roles(book: Ledger, name: str) -> dict[Any, dict[str, int]]:
         [name],
     )
     names = {"retry": "retries", "hedge": "hedges", "fallback": "fallbacks", "repair": "repairs"}
-    found: dict[Any, dict[str, int]] = {}
+    counts: dict[Any, dict[str, int]] = {}
     for row in rows:
-        of = found.setdefault((row["prompt_name"], row["prompt_version"], row["model"]), {})
+        of = counts.setdefault((row["prompt_name"], row["prompt_version"], row["model"]), {})
         of[names[row["role"]]] = row["n"]
-    return found
+    return counts
 
 
 def _row(group: Figures, level: float, scored: bool) -> dict[str, Any]:
     ended, ok = group["ended"], group["ok"]
     n, answered = int(ended.sum()), int(ok.sum())
-    found: dict[str, Any] = {"cells": len(ok), "done": n}
-    found |= _spread("success", stats.wilson(answered, n, level))
+    row: dict[str, Any] = {"cells": len(ok), "done": n}
+    row |= _spread("success", stats.wilson(answered, n, level))
     checked = group["came"] & ~np.isnan(group["valid"])
     passed = int((group["valid"][checked] == 1).sum())
     valid = stats.wilson(passed, int(checked.sum()), level) if checked.any() else _NOTHING
-    found |= _spread("valid", valid)
-    found |= _spread("score", _score(group, level))
+    row |= _spread("valid", valid)
+    row |= _spread("score", _score(group, level))
     timed = ok & group["timed"]
     for name in ("latency", "ttft"):
         values = group[name][timed]
         values = np.sort(values[~np.isnan(values)])
-        for said, share in PERCENTILES:
-            found |= _spread(f"{name}_{said}", stats.percentile(values, share, level))
+        for label, share in PERCENTILES:
+            row |= _spread(f"{name}_{label}", stats.percentile(values, share, level))
     spent = float(group["cost"][ended].sum())
     score = group["score"]
     right = int((ok & (group["valid"] != 0) & ((score >= 1 - 1e-9) if scored else True)).sum())
-    found |= {
+    row |= {
         "cost": spent,
         "cost_per_call": spent / n if n else math.nan,
         "cost_per_good": spent / right if right else math.nan,
@@ -189,14 +189,14 @@ def _row(group: Figures, level: float, scored: bool) -> dict[str, Any]:
         "left_out": answered - int(timed.sum()),
         "unscored": int((ended & np.isnan(score)).sum()) if scored else 0,
     }
-    return found
+    return row
 
 
 _NOTHING = stats.Interval(math.nan, math.nan, math.nan)
 
 
-def _spread(name: str, found: stats.Interval) -> dict[str, float]:
-    return {name: found.estimate, f"{name}_low": found.low, f"{name}_high": found.high}
+def _spread(name: str, interval: stats.Interval) -> dict[str, float]:
+    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def _score(group: Figures, level: float) -> stats.Interval:

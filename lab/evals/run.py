@@ -95,15 +95,15 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
             progress.failed += 1
             progress.first = progress.first or str(failure)
             progress.cost += failure.cost or 0.0
-            answered = failure.kind not in UNANSWERED and not any(one.broken for one in failure.checks)
+            answered = failure.kind not in UNANSWERED and not any(check.broken for check in failure.checks)
             progress.done += answered
             continue
         finally:
             progress.running -= 1
         progress.cost += reply.cost or 0.0
-        for one in scorers:
-            value, message = await scored(one, reply.text, reply.value, cell.case.expected)
-            book.submit(store.score(reply.call_id, one.name, value, message))
+        for scorer in scorers:
+            value, message = await scored(scorer, reply.text, reply.value, cell.case.expected)
+            book.submit(store.score(reply.call_id, scorer.name, value, message))
         progress.done += 1
 
 

@@ -105,7 +105,7 @@ class Label(Scorer):
         if isinstance(value, Mapping) and len(value) == 1:
             (value,) = value.values()
         right = expected if isinstance(expected, list | tuple) else [expected]
-        return any(_same(value, one) for one in right)
+        return any(_same(value, answer) for answer in right)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,9 +114,9 @@ class Contains(Scorer):
 
     def of(self, value: Any, expected: Any) -> Score:
         """0 to 1."""
-        said = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+        text = plain(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
         wanted = expected if isinstance(expected, list | tuple) else [expected]
-        return sum(plain(str(one)) in said for one in wanted) / len(wanted) if wanted else 1.0
+        return sum(plain(str(part)) in text for part in wanted) / len(wanted) if wanted else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,12 +129,12 @@ class Number(Scorer):
     def of(self, value: Any, expected: Any) -> Score:
         """1 or 0."""
         if isinstance(value, str):
-            found = numbers(value)
-            options = found[-1][1] if found else ()
+            mentions = numbers(value)
+            options = mentions[-1][1] if mentions else ()
         else:
             options = () if isinstance(value, bool) or not isinstance(value, int | float) else (float(value),)
         allowed = self.tolerance + self.relative * abs(float(expected)) + 1e-9
-        return any(abs(one - float(expected)) <= allowed for one in options)
+        return any(abs(option - float(expected)) <= allowed for option in options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +152,9 @@ class Fields(Scorer):
 
 def _leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
-        return [leaf for name, one in value.items() for leaf in _leaves(one, f"{path}.{name}")]
+        return [leaf for name, child in value.items() for leaf in _leaves(child, f"{path}.{name}")]
     if isinstance(value, list | tuple) and value:
-        return [leaf for number, one in enumerate(value) for leaf in _leaves(one, f"{path}.{number}")]
+        return [leaf for number, child in enumerate(value) for leaf in _leaves(child, f"{path}.{number}")]
     return [(path, list(value) if isinstance(value, tuple) else value)]
 
 
@@ -181,9 +181,9 @@ class Judged(Scorer):
 
     async def of(self, value: Any, expected: Any) -> Score:
         """1 or 0."""
-        said = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         wanted = expected if isinstance(expected, str) else json.dumps(expected, ensure_ascii=False)
-        return await self.judge.ask(said, expected=wanted) in self.judge.passing
+        return await self.judge.ask(text, expected=wanted) in self.judge.passing
 
 
 def exact(*, at: str | None = None, strict: bool = False) -> Exact:
@@ -272,14 +272,14 @@ def read_scorer(data: str | Mapping[str, Any]) -> Scorer:
         raise ValueError(f"scorer {kind}: {wrong}") from wrong
 
 
-async def scored(one: Scorer, text: str, value: Any, expected: Any) -> tuple[float | None, str | None]:
+async def scored(scorer: Scorer, text: str, value: Any, expected: Any) -> tuple[float | None, str | None]:
     """A score between 0 and 1, or None and why there is none: a scorer that fails says nothing about the answer."""
-    if expected is None and not isinstance(one, Function | Judged):
+    if expected is None and not isinstance(scorer, Function | Judged):
         return None, "the case says nothing of what is expected"
     try:
-        found = one.score(text, value, expected)
-        found = await found if inspect.isawaitable(found) else found
-        share = float(found)
+        score = scorer.score(text, value, expected)
+        score = await score if inspect.isawaitable(score) else score
+        share = float(score)
     except (Exception, SystemExit) as bug:  # a user's function, or a judge's call
         return None, f"{type(bug).__name__}: {bug}"[:500]
     if not 0 <= share <= 1:

@@ -70,8 +70,8 @@ def _row(name: str, cell: Cell, versions: Mapping[tuple[str, str], int]) -> tupl
 
 
 def _expected(cell: Cell) -> str:
-    said = json.dumps(cell.case.expected, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:16]
+    text = json.dumps(cell.case.expected, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def answered(book: Ledger, name: str) -> dict[str, str]:

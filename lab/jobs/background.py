@@ -199,12 +199,12 @@ class Jobs:
             left = None if progress.ended else progress.left
             values |= {"done": progress.done, "total": progress.total, "failed": progress.failed}
             values |= {"cost": progress.cost, "seconds_left": left}
-        said = ", ".join(f"{key} = ?" for key in values)
+        changes = ", ".join(f"{key} = ?" for key in values)
         more: tuple[Any, ...] = ()
         if state is not None:  # stopped, and meanwhile asked to go on
-            said += ", state = CASE WHEN again AND ? = 'stopped' THEN 'waiting' ELSE ? END, stop = 0, again = 0"
+            changes += ", state = CASE WHEN again AND ? = 'stopped' THEN 'waiting' ELSE ? END, stop = 0, again = 0"
             more = (state, state)
-        sql = f"UPDATE jobs SET {said} WHERE name = ? AND worker = ?"
+        sql = f"UPDATE jobs SET {changes} WHERE name = ? AND worker = ?"
         self._book.submit((sql, (*values.values(), *more, lease.name, lease.token)))
 
 

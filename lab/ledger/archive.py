@@ -83,11 +83,11 @@ def prune(
     mine = f"started_at < ? AND (status <> 'running' OR started_at < unixepoch() - {ABANDONED})"
     mine += "" if experiments else " AND experiment IS NULL"
     mine += f" AND {_WORDS}" if words_only else ""
-    (found,) = book.rows(f"SELECT count(*) FROM calls WHERE {mine}", [before])
+    (matching,) = book.rows(f"SELECT count(*) FROM calls WHERE {mine}", [before])
     (old,) = book.rows("SELECT count(*) FROM calls WHERE started_at < ? AND experiment IS NOT NULL", [before])
-    said = {"kept": 0 if experiments else old[0], "words_only": words_only}
+    shared = {"kept": 0 if experiments else old[0], "words_only": words_only}
     if dry_run:
-        return Pruned(calls=found[0], done=False, **said)
+        return Pruned(calls=matching[0], done=False, **shared)
     gone, last = 0, 0
     while True:
         after = last
@@ -102,7 +102,7 @@ def prune(
         book.submit(("DELETE FROM configs WHERE config NOT IN (SELECT config FROM calls WHERE config IS NOT NULL)", ()))
     if vacuum:
         _vacuum(book)
-    return Pruned(calls=gone, done=True, **said)
+    return Pruned(calls=gone, done=True, **shared)
 
 
 _WORDS = """EXISTS (SELECT 1 FROM texts WHERE texts.id = calls.id
@@ -111,10 +111,10 @@ _WORDS = """EXISTS (SELECT 1 FROM texts WHERE texts.id = calls.id
 
 def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, after: int) -> tuple[int, int]:
     """Remove one lot of calls whose ids come after `after`; how many, and the last id."""
-    found = db.execute(
+    rows = db.execute(
         f"SELECT id, call_id FROM calls WHERE {mine} AND id > ? ORDER BY id LIMIT {_BATCH}", (before, after)
     ).fetchall()
-    ids, calls = [(row[0],) for row in found], [(row[1],) for row in found]
+    ids, calls = [(row[0],) for row in rows], [(row[1],) for row in rows]
     last = ids[-1][0] if ids else after
     db.executemany("DELETE FROM keys WHERE call_id = ?", calls)  # a reply without its words is none
     if words_only:
@@ -132,14 +132,14 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
         for change in ("attempts SET body = NULL, error = NULL", "checks SET message = NULL, parts = NULL"):
             db.executemany(f"UPDATE {change} WHERE call_id = ?", calls)
         db.executemany("UPDATE scores SET message = NULL WHERE call_id = ?", calls)
-        return len(found), last
+        return len(rows), last
     for table in ("attempts", "checks", "scores"):
         db.executemany(f"DELETE FROM {table} WHERE call_id = ?", calls)
     if db.execute("SELECT 1 FROM ratings LIMIT 1").fetchone():
         db.executemany("DELETE FROM ratings WHERE call_a = ?1 OR call_b = ?1", calls)
     db.executemany("DELETE FROM texts WHERE id = ?", ids)
     db.executemany("DELETE FROM calls WHERE id = ?", ids)
-    return len(found), last
+    return len(rows), last
 
 
 def _vacuum(book: Ledger) -> None:
@@ -169,8 +169,8 @@ def export(book: Ledger, what: str, path: str | Path, *, format: Format | None =
         raise ValueError(f"{what!r}: one of {', '.join(WHAT)}")
     names, source = _OF[what]
     where, values = queries.filtered(**filters)
-    said = ", ".join(_expression(what, name) for name in names)
-    sql = f"SELECT {said} {source.format(where=where)}"
+    columns = ", ".join(_expression(what, name) for name in names)
+    sql = f"SELECT {columns} {source.format(where=where)}"
     book.flush()
     connection = connect(book.path, readonly=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -215,7 +215,7 @@ def _parquet(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ..
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for lot in lots:
             lists = zip(zip(*lot, strict=True), kinds, strict=True)
-            columns = [pa.array([_arrow(one, kind) for one in values], kind) for values, kind in lists]
+            columns = [pa.array([_arrow(value, kind) for value in values], kind) for values, kind in lists]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema))
             count += len(lot)
     return count
@@ -233,7 +233,7 @@ def _csv(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ...]]]
         writer = csv.writer(file)
         writer.writerow(names)
         for lot in lots:
-            writer.writerows([safe_cell(one) for one in row] for row in lot)
+            writer.writerows([safe_cell(cell) for cell in row] for row in lot)
             count += len(lot)
     return count
 
@@ -244,10 +244,10 @@ def _jsonl(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ...]
         for lot in lots:
             for row in lot:
                 pairs = zip(names, row, strict=True)
-                said = {name: bool(one) if name in _FLAGS and one is not None else one for name, one in pairs}
-                if "tags" in said:
-                    said["tags"] = queries.tags(said["tags"])
-                file.write(json.dumps(said, ensure_ascii=False) + "\n")
+                record = {name: bool(value) if name in _FLAGS and value is not None else value for name, value in pairs}
+                if "tags" in record:
+                    record["tags"] = queries.tags(record["tags"])
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
             count += len(lot)
     return count
 

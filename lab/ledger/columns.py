@@ -34,11 +34,11 @@ _AT_ONCE = 10
 def of(book: Ledger) -> Columns:
     """The columns of this ledger."""
     with _LOCK:
-        found = _OPEN.get(book)
-        if found is None:
-            found = _OPEN[book] = Columns(book.path)
+        columns = _OPEN.get(book)
+        if columns is None:
+            columns = _OPEN[book] = Columns(book.path)
     book.settle()  # what this process has submitted is seen
-    return found
+    return columns
 
 
 _NEEDS = {
@@ -58,7 +58,7 @@ class Columns:
         self._values: dict[tuple[int, str], np.ndarray] = {}
         self._words: dict[str, dict[str, int]] = {}
         self._eye = connect(path, readonly=True)
-        self._made: tuple[Any, Any] = (None, None)
+        self._last: tuple[Any, Any] = (None, None)
         weakref.finalize(self, self._eye.close)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
@@ -66,11 +66,11 @@ class Columns:
         Several figures of one page stand on the same columns."""
         with self._lock:
             key = (key, self._eye.execute("PRAGMA data_version").fetchone())
-            known, found = self._made
+            known, value = self._last
         if known != key:
-            found = make()
-            self._made = (key, found)
-        return found
+            value = make()
+            self._last = (key, value)
+        return value
 
     def read(
         self, *, since: float | None = None, until: float | None = None, **wanted: Iterable[str]
@@ -84,8 +84,8 @@ class Columns:
                 connection.execute("BEGIN")
                 all_ = packs.directory(connection)
                 left = packs.gaps(all_, packs.newest(connection))
-                there = [one for one in all_ if _overlaps(one, since, until)]
-                self._forget({one.pack for one in all_})
+                there = [pack for pack in all_ if _overlaps(pack, since, until)]
+                self._forget({pack.pack for pack in all_})
                 return [self._frame(connection, name, list(names), there, left) for name, names in wanted.items()]
         except sqlite3.Error as failed:
             raise errors.LedgerError(f"{self._path} can't be read: {failed}") from failed
@@ -102,13 +102,13 @@ class Columns:
     ) -> pd.DataFrame:
         import pandas as pd  # slow to import, and only readers need it
 
-        self._load(connection, [f"{table}.{name}" for name in names], [one.pack for one in there])
+        self._load(connection, [f"{table}.{name}" for name in names], [pack.pack for pack in there])
         parts: list[tuple[int, dict[str, np.ndarray]]] = [
-            (one.first, {name: self._values[one.pack, f"{table}.{name}"] for name in names}) for one in there
+            (pack.first, {name: self._values[pack.pack, f"{table}.{name}"] for name in names}) for pack in there
         ]
         for first, last in left:
-            found = packs.select(connection, table, names, first, last)
-            parts.append((first, {name: self._shared(f"{table}.{name}", one) for name, one in found.items()}))
+            unpacked = packs.select(connection, table, names, first, last)
+            parts.append((first, {name: self._shared(f"{table}.{name}", column) for name, column in unpacked.items()}))
         parts.sort(key=lambda part: part[0])
         columns = {}
         for name in names:
@@ -145,10 +145,10 @@ class Columns:
         return places[column.values]
 
 
-def _overlaps(one: packs.Pack, since: float | None, until: float | None) -> bool:
-    if one.earliest is None or one.latest is None:
+def _overlaps(pack: packs.Pack, since: float | None, until: float | None) -> bool:
+    if pack.earliest is None or pack.latest is None:
         return True
-    return (since is None or one.latest >= since) and (until is None or one.earliest < until)
+    return (since is None or pack.latest >= since) and (until is None or pack.earliest < until)
 
 
 def _pack(connection: sqlite3.Connection) -> None:
@@ -167,9 +167,9 @@ def _pack(connection: sqlite3.Connection) -> None:
 
 def calls(book: Ledger, names: Sequence[str], **filters: Any) -> pd.DataFrame:
     """Columns of the calls that match the `FILTERS`, in the order they came in."""
-    (found,) = of(book).read(calls=dict.fromkeys([*names, *_needs(filters)]), **_span(filters))
-    mask = _mask(found, **filters)
-    return found if mask is None else found[mask].reset_index(drop=True)
+    (frame,) = of(book).read(calls=dict.fromkeys([*names, *_needs(filters)]), **_span(filters))
+    mask = _mask(frame, **filters)
+    return frame if mask is None else frame[mask].reset_index(drop=True)
 
 
 def both(
@@ -181,15 +181,15 @@ def both(
     whole, tried = of(book).read(calls=wanted, attempts=dict.fromkeys(["call", *attempts]), **_span(filters))
     mask = _mask(whole, **filters)
     if mask is None:
-        found = whole
+        matching = whole
         tried["at"] = np.searchsorted(whole["id"].to_numpy(), tried["call"].to_numpy())
-        return found, tried
+        return matching, tried
     place = np.cumsum(mask) - 1
     at = np.searchsorted(whole["id"].to_numpy(), tried["call"].to_numpy())
     mine = mask[at]
-    found, tried = whole[mask].reset_index(drop=True), tried[mine].reset_index(drop=True)
+    matching, tried = whole[mask].reset_index(drop=True), tried[mine].reset_index(drop=True)
     tried["at"] = place[at[mine]]
-    return found, tried
+    return matching, tried
 
 
 def _span(filters: Mapping[str, Any]) -> dict[str, float]:
@@ -224,7 +224,7 @@ def _mask(
         if version is not None:
             terms.append((frame["prompt_version"] == version).to_numpy())
     if tag is not None:
-        has = [tag in json.loads(said) for said in frame["tags"].cat.categories]
+        has = [tag in json.loads(text) for text in frame["tags"].cat.categories]
         terms.append(np.array([*has, False], dtype=bool)[frame["tags"].cat.codes.to_numpy()])
     terms += [(frame[name] == value).to_numpy() for name, value in same.items() if value is not None]
     return np.logical_and.reduce(terms) if terms else None

@@ -194,7 +194,7 @@ def _pack(connection: sqlite3.Connection) -> None:
 def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:
     try:
         connection.execute("BEGIN IMMEDIATE")
-        found = [job.run(connection) for job in jobs]
+        results = [job.run(connection) for job in jobs]
         connection.execute("COMMIT")
     except (sqlite3.Error, OverflowError, UnicodeError) as failed:
         if connection.in_transaction:
@@ -212,7 +212,7 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: 
             for job in jobs:
                 job.done.set_exception(bug)
         return last or len(jobs) == 1
-    for job, result in zip(jobs, found, strict=True):
+    for job, result in zip(jobs, results, strict=True):
         job.done.set_result(result)
     return True
 

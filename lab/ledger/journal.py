@@ -101,7 +101,7 @@ class Journal:
         before, call = self._taken(), self._call
         update, *others = self._end_rows(outcome)
         if kept_after_all:
-            others = [rows.said(call, self._clean), *others]
+            others = [rows.put_words(call, self._clean), *others]
 
         def decide(db: sqlite3.Connection) -> bool:
             if outcome.keyed and lease is not None:

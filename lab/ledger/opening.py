@@ -112,7 +112,7 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def identity(path: Path) -> tuple[int, int] | None:
     """Which file the path names: device and inode; None where there is none."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino

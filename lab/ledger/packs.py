@@ -37,12 +37,12 @@ class Column(NamedTuple):
 def select(connection: sqlite3.Connection, of: str, names: Sequence[str], first: int, last: int) -> dict[str, Column]:
     """Columns of the calls with `first` <= id <= `last`, or of their attempts, in the calls' order."""
     if of == "calls":
-        said = ", ".join(names)
-        sql = f"SELECT {said} FROM calls WHERE id BETWEEN ? AND ? ORDER BY id"
+        expressions = ", ".join(names)
+        sql = f"SELECT {expressions} FROM calls WHERE id BETWEEN ? AND ? ORDER BY id"
     else:
-        said = ", ".join("calls.id" if name == "call" else f"attempts.{name}" for name in names)
+        expressions = ", ".join("calls.id" if name == "call" else f"attempts.{name}" for name in names)
         sql = (
-            f"SELECT {said} FROM calls CROSS JOIN attempts ON attempts.call_id = calls.call_id"
+            f"SELECT {expressions} FROM calls CROSS JOIN attempts ON attempts.call_id = calls.call_id"
             " WHERE calls.id BETWEEN ? AND ? ORDER BY calls.id, number"
         )
     rows = connection.execute(sql, (first, last)).fetchall()
@@ -54,8 +54,8 @@ def _column(kind: str, values: Sequence[Any]) -> Column:
     if kind != "text":
         return Column(np.array(values, dtype=kind))
     places: dict[str | None, int] = {None: -1}
-    codes = np.array([places.setdefault(one, len(places) - 1) for one in values], dtype="i4")
-    return Column(codes, [one for one in places if one is not None])
+    codes = np.array([places.setdefault(word, len(places) - 1) for word in values], dtype="i4")
+    return Column(codes, [word for word in places if word is not None])
 
 
 def encode(column: Column) -> bytes:
@@ -92,12 +92,12 @@ def directory(connection: sqlite3.Connection) -> list[Pack]:
 
 def gaps(packs: Sequence[Pack], newest: int) -> list[tuple[int, int]]:
     """The ranges of ids that no pack covers, in order."""
-    found, at = [], 1
-    for one in packs:
-        if one.first > at:
-            found.append((at, one.first - 1))
-        at = one.last + 1
-    return [*found, (at, newest)] if newest >= at else found
+    ranges, at = [], 1
+    for pack in packs:
+        if pack.first > at:
+            ranges.append((at, pack.first - 1))
+        at = pack.last + 1
+    return [*ranges, (at, newest)] if newest >= at else ranges
 
 
 def newest(connection: sqlite3.Connection) -> int:
@@ -107,11 +107,11 @@ def newest(connection: sqlite3.Connection) -> int:
 
 def pack(connection: sqlite3.Connection, most: int | None = None) -> int:
     """Pack what has settled, at most so many packs; returns how many were made. Within a transaction of its own."""
-    made = 0
-    while (most is None or made < most) and (found := _next(connection)):
-        _put(connection, *found)
-        made += 1
-    return made
+    count = 0
+    while (most is None or count < most) and (span := _next(connection)):
+        _put(connection, *span)
+        count += 1
+    return count
 
 
 def due(connection: sqlite3.Connection) -> bool:

@@ -63,25 +63,25 @@ class Clean:
         """A text as it may leave the lab."""
         return redact.text(text, self.secrets)
 
-    def text(self, said: str) -> str:
+    def text(self, text: str) -> str:
         """One text, as it may be written."""
-        if said[:1] in ("{", "[") and "\\" in said:
-            said = self._unescaped(said)
-        found = redact.text(said, self.secrets)
-        if self.own is None or not found:
-            return found
+        if text[:1] in ("{", "[") and "\\" in text:
+            text = self._unescaped(text)
+        masked = redact.text(text, self.secrets)
+        if self.own is None or not masked:
+            return masked
         try:
-            mine = self.own(found)
+            mine = self.own(masked)
         except Exception as failed:  # a user's function: what it could not look at must not be written
             return f"[not kept: the redaction failed with {type(failed).__name__}]"
         return mine if isinstance(mine, str) else f"[not kept: the redaction returned {type(mine).__name__}]"
 
-    def _unescaped(self, said: str) -> str:
+    def _unescaped(self, text: str) -> str:
         """JSON in a text, cleaned inside: what is to be removed may be written in escapes there."""
         try:
-            return json.dumps(self.deep(json.loads(said)), ensure_ascii=False)
+            return json.dumps(self.deep(json.loads(text)), ensure_ascii=False)
         except (ValueError, RecursionError):
-            return said
+            return text
 
     def deep(self, value: Any) -> Any:
         """A JSON value with each text in it cleaned."""
@@ -99,10 +99,10 @@ class Clean:
 
 def digest(call: Call, text: str, tools: Sequence[Any]) -> str:
     """In the place of words: SHA-256 and size (in characters) of each message, of the answer and of its tool calls."""
-    said = [{"role": one.get("role"), **_digest(one.get("content"))} for one in call.messages]
-    return json.dumps({"messages": said, "answer": _digest(text), "tools": [_digest(one) for one in tools]})
+    messages = [{"role": message.get("role"), **_digest(message.get("content"))} for message in call.messages]
+    return json.dumps({"messages": messages, "answer": _digest(text), "tools": [_digest(tool) for tool in tools]})
 
 
 def _digest(content: Any) -> dict[str, Any]:
-    said = content if isinstance(content, str) else json.dumps(content, sort_keys=True, default=str)
-    return {"sha256": hashlib.sha256(said.encode("utf-8", "replace")).hexdigest(), "characters": len(said)}
+    text = content if isinstance(content, str) else json.dumps(content, sort_keys=True, default=str)
+    return {"sha256": hashlib.sha256(text.encode("utf-8", "replace")).hexdigest(), "characters": len(text)}

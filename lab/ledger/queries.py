@@ -49,7 +49,7 @@ def _listing(limit: int | None, offset: int, filters: dict[str, Any]) -> tuple[s
     return f"SELECT {_SELECT}, texts.prompt, texts.answer FROM {source}{where} {order}", values
 
 
-def one(ledger: Ledger, call_id: str) -> dict[str, Any]:
+def call(ledger: Ledger, call_id: str) -> dict[str, Any]:
     """One call's row: the columns `CALLS`, None where there is nothing; `started_at` in Unix seconds."""
     rows = ledger.query(f"SELECT {_SELECT} FROM calls WHERE call_id = ?", [call_id])
     if not rows:
@@ -72,7 +72,7 @@ def models(ledger: Ledger) -> list[str]:
 def names(ledger: Ledger, most: int = 200) -> dict[str, list[str]]:
     """What calls can be narrowed to: the first so many models, prompts, experiments, users and tags, by name."""
     versions = ledger.rows("SELECT name, version FROM prompts ORDER BY name, version DESC LIMIT ?", [most])
-    prompts = dict.fromkeys(one for name, version in versions for one in (name, f"{name}@{version}"))
+    prompts = dict.fromkeys(prompt for name, version in versions for prompt in (name, f"{name}@{version}"))
     listed = ledger.rows("SELECT experiment FROM experiments ORDER BY created_at DESC LIMIT ?", [most])
     return {
         "model": _distinct(ledger, "calls", "model", most),
@@ -86,9 +86,9 @@ def names(ledger: Ledger, most: int = 200) -> dict[str, list[str]]:
 def _distinct(ledger: Ledger, table: str, column: str, most: int) -> list[str]:
     """The values of a column that an index begins with: one step of it a value, however many rows there are."""
     rows = ledger.rows(
-        f"WITH RECURSIVE seen(one) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL"
-        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > seen.one) FROM seen WHERE seen.one IS NOT NULL"
-        " LIMIT ?) SELECT one FROM seen WHERE one IS NOT NULL",
+        f"WITH RECURSIVE seen(value) AS (SELECT min({column}) FROM {table} WHERE {column} IS NOT NULL UNION ALL"
+        f" SELECT (SELECT min({column}) FROM {table} WHERE {column} > seen.value) FROM seen WHERE seen.value"
+        " IS NOT NULL LIMIT ?) SELECT value FROM seen WHERE value IS NOT NULL",
         [most],
     )
     return [row[0] for row in rows]
@@ -111,7 +111,7 @@ def checks(ledger: Ledger, call_id: str) -> pd.DataFrame:
         " WHERE call_id = ? ORDER BY attempt, place",
         [call_id],
     )
-    frame["parts"] = frame["parts"].map(lambda said: json.loads(said) if isinstance(said, str) else [])
+    frame["parts"] = frame["parts"].map(lambda text: json.loads(text) if isinstance(text, str) else [])
     return frame.astype({"passed": bool, "broken": bool})
 
 
@@ -133,8 +133,8 @@ def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
 
 def match(words: str) -> str:
     """What a person types, as a full-text query that can't be a syntax error: all words, the last as a prefix."""
-    found = re.findall(r"\w+", words, re.UNICODE)
-    return " ".join(f'"{word}"' for word in found[:-1]) + (f' "{found[-1]}"*' if found else "")
+    terms = re.findall(r"\w+", words, re.UNICODE)
+    return " ".join(f'"{word}"' for word in terms[:-1]) + (f' "{terms[-1]}"*' if terms else "")
 
 
 def filtered(
@@ -165,7 +165,7 @@ def filtered(
         if value is not None
     ]
     others = (search, model, kind, prompt, user, tag, experiment)
-    if status == "ok" and any(one is not None for one in others):  # most calls are: its index finds nothing quickly
+    if status == "ok" and any(other is not None for other in others):  # most calls are: its index finds nothing quickly
         terms = [("+calls.status = ?" if term == "calls.status = ?" else term, value) for term, value in terms]
     if tag is not None:
         terms.append(("calls.id IN (SELECT id FROM call_tags WHERE tag = ?)", tag))
@@ -201,9 +201,9 @@ def _typed(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def tags(said: str) -> list[str]:
+def tags(text: str) -> list[str]:
     """Tags as the ledger has them; a lone surrogate, which JSON can hold and nothing else, becomes a question mark."""
-    return [tag.encode("utf-8", "replace").decode() for tag in json.loads(said)]
+    return [tag.encode("utf-8", "replace").decode() for tag in json.loads(text)]
 
 
 def spent(ledger: Ledger, per: str, scope: str) -> float:

@@ -80,10 +80,10 @@ def write(
     _prompts(db, end - days * DAY)
     for start in range(0, calls, 20_000):
         lots = list(_calls(lot, range(start, min(calls, start + 20_000)), calls, days, end, incident))
-        _put(db, "calls", [one["row"] for one in lots])
-        _put(db, "attempts", [row for one in lots for row in one["attempts"]])
-        _put(db, "texts", [one["text"] for one in lots])
-        _put(db, "scores", [one["score"] for one in lots if one["score"]])
+        _put(db, "calls", [call["row"] for call in lots])
+        _put(db, "attempts", [row for call in lots for row in call["attempts"]])
+        _put(db, "texts", [call["text"] for call in lots])
+        _put(db, "scores", [call["score"] for call in lots if call["score"]])
         db.commit()
     db.execute("INSERT INTO texts_fts (texts_fts) VALUES ('rebuild')")
     _experiments(db, end)
@@ -95,10 +95,10 @@ def pack(path: Path) -> int:
     """Make all packs of columns at once, as a Lab makes them one by one while it writes; how many."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
-    made = packs.pack(db)
+    count = packs.pack(db)
     db.execute("COMMIT")
     db.close()
-    return made
+    return count
 
 
 def _put(db: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None:
@@ -147,10 +147,10 @@ def _call(lot: random.Random, number: int, started: float, incident: Incident | 
     if incident is not None and lot.random() < incident.share:
         model, user, tags, prompt = incident.model, incident.user, [incident.tag], ("orders", 2)
     call_id = f"{int(started * 1000):013x}{number:09x}"
-    sent, made, queue = lot.randint(40, 900), lot.randint(10, 300), lot.expovariate(200)
+    sent, received, queue = lot.randint(40, 900), lot.randint(10, 300), lot.expovariate(200)
     cached = lot.random() < 0.01
-    tries = [] if cached else list(_attempts(lot, call_id, started + queue, model, sent, made, incident))
-    winner = next((one for one in tries if one["won"]), None)
+    tries = [] if cached else list(_attempts(lot, call_id, started + queue, model, sent, received, incident))
+    winner = next((attempt for attempt in tries if attempt["won"]), None)
     last = tries[-1] if tries and winner is None else None
     ended = winner or last
     texts = f"{' '.join(lot.choices(_WORDS, k=12))} {number}", " ".join(lot.choices(_WORDS, k=30))
@@ -161,11 +161,12 @@ def _call(lot: random.Random, number: int, started: float, incident: Incident | 
         **{"reason": "refused" if last and last["kind"] == "content" else None, "error": last and last["error"]},
         **{"model": model, "answered_by": winner and winner["model"].split("/")[1], "streamed": 1},
         **{"n_attempts": len(tries), "latency": winner and winner["latency"], "ttft": winner and winner["ttft"]},
-        **{"queue": queue, "cost": sum(one["cost"] for one in tries), "input_tokens": sent, "output_tokens": made},
+        **{"queue": queue, "cost": sum(attempt["cost"] for attempt in tries)},
+        **{"input_tokens": sent, "output_tokens": received},
         **{"finish_reason": "stop" if winner else None, "prompt_name": prompt[0], "prompt_version": prompt[1]},
         **{"config": "c1", "user": user, "tags": json.dumps(tags), "lane": "batch" if scored else "interactive"},
-        **{"cached": int(cached), "hedged": int(any(one["role"] == "hedge" for one in tries))},
-        "fell_back": int(any(one["role"] == "fallback" for one in tries)),
+        **{"cached": int(cached), "hedged": int(any(attempt["role"] == "hedge" for attempt in tries))},
+        "fell_back": int(any(attempt["role"] == "fallback" for attempt in tries)),
         "experiment": f"nightly-{number % 20}" if scored else None,
         "cell": f"cell{number}" if scored else None,
         "valid": 1 if prompt[0] and winner else None,
@@ -182,7 +183,7 @@ def _call(lot: random.Random, number: int, started: float, incident: Incident | 
 
 
 def _attempts(
-    lot: random.Random, call_id: str, at: float, model: str, sent: int, made: int, incident: Incident | None
+    lot: random.Random, call_id: str, at: float, model: str, sent: int, received: int, incident: Incident | None
 ) -> Iterator[dict[str, Any]]:
     """The requests of one call, in their order: retried after failures, hedged now and then, fallen back at last."""
     kinds, weights = list(FAILURES), list(FAILURES.values())
@@ -192,11 +193,12 @@ def _attempts(
         kind = "rate_limit" if refused else lot.choices(kinds, weights)[0] if lot.random() < 0.13 else None
         median, spread, speed, price_in, price_out = MODELS[model]
         ttft = lot.lognormvariate(math.log(median), spread) * (lot.uniform(3, 30) if lot.random() < 0.02 else 1)
-        latency = ttft + made / speed
+        latency = ttft + received / speed
         if kind is not None:
             latency = 10.0 if kind == "timeout" else lot.uniform(0.05, 0.4)
         loses = kind is None and number == 1 and hedged
-        cost = 0.0 if kind in ("rate_limit", "transport") else sent * price_in + made * price_out * (0.3 if kind else 1)
+        free = kind in ("rate_limit", "transport")
+        cost = 0.0 if free else sent * price_in + received * price_out * (0.3 if kind else 1)
         yield {
             **{"call_id": call_id, "number": number, "role": role, "model": model, "way": "wire", "started_at": at},
             "status": "cancelled" if loses else "failed" if kind else "ok",
@@ -205,7 +207,7 @@ def _attempts(
             "http_status": None if kind in ("timeout", "transport") else _STATUS.get(kind or "", 200),
             "retry_after": 2.0 if kind == "rate_limit" else None,
             **{"wait": wait, "connect": 0.02, "ttft": None if kind else ttft, "latency": latency},
-            **{"won": int(kind is None and not loses), "cost": cost, "input_tokens": sent, "output_tokens": made},
+            **{"won": int(kind is None and not loses), "cost": cost, "input_tokens": sent, "output_tokens": received},
             **{"loop_lag": 0.001, "saturated": int(lot.random() < 0.003)},
         }
         if kind is None and not loses:

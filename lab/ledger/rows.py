@@ -30,7 +30,7 @@ bug, not an answer."""
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
     config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
-_SAID_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
+_LATE_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
 _END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
     WHERE id = (SELECT id FROM calls WHERE call_id = ?)"""
 _CHECK = """INSERT OR REPLACE INTO checks (call_id, attempt, place, name, passed, score, threshold, step, broken,
@@ -79,9 +79,9 @@ def configuration(call: Call, policy: str, clean: Clean) -> tuple[str, str]:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12], text
 
 
-def said(call: Call, clean: Clean) -> Statement:
+def put_words(call: Call, clean: Clean) -> Statement:
     """The words of a call whose beginning was written without them."""
-    return (_SAID_TEXT, (*clean.messages(call), call.call_id))
+    return (_LATE_TEXT, (*clean.messages(call), call.call_id))
 
 
 def end_call(
@@ -124,18 +124,19 @@ def put_attempt(attempt: Attempt, clean: Clean, *, whole: bool = True) -> list[S
     ]
 
 
-def put_checks(call_id: str, attempt: int, found: Sequence[Checked], clean: Clean, *, whole: bool) -> list[Statement]:
+def put_checks(call_id: str, attempt: int, checked: Sequence[Checked], clean: Clean, *, whole: bool) -> list[Statement]:
     """What the checks found in the answer of one attempt; in words only if `whole`."""
     return [
         (
             _CHECK,
             (
-                *(call_id, attempt, place, one.name, one.passed, one.score, one.threshold, one.step, one.broken),
-                clean.text(one.message) if whole and one.message else None,
-                json.dumps(clean.deep([asdict(part) for part in one.parts])) if whole and one.parts else None,
+                *(call_id, attempt, place, check.name, check.passed, check.score),
+                *(check.threshold, check.step, check.broken),
+                clean.text(check.message) if whole and check.message else None,
+                json.dumps(clean.deep([asdict(part) for part in check.parts])) if whole and check.parts else None,
             ),
         )
-        for place, one in enumerate(found)
+        for place, check in enumerate(checked)
     ]
 
 

@@ -24,12 +24,12 @@ def refused(book: Ledger, eval_set: str, call: Call, model: str) -> str | None:
     """Why `model` may not answer in this call's place: it has not passed the gate on `eval_set` with the call's version
     of its prompt. None where it has. The last verdict counts."""
     which = f"{call.prompt_name} version {call.prompt_version}" if call.prompt_name else "a prompt without a name"
-    found = book.query(
+    rows = book.query(
         "SELECT verdict FROM verdicts WHERE eval_set = ? AND model = ? AND prompt_name IS ? AND prompt_version IS ?"
         " ORDER BY id DESC LIMIT 1",
         [eval_set, model, call.prompt_name, call.prompt_version],
     )
-    if not found:
+    if not rows:
         return f"it has not been through the gate on {eval_set} with {which}"
-    verdict = found[0]["verdict"]
+    verdict = rows[0]["verdict"]
     return None if verdict == "pass" else f"the gate on {eval_set} with {which} said {verdict}"

@@ -74,7 +74,7 @@ def trace(book: Ledger, call_id: str) -> Trace:
         many = "no call" if not rows else "more than one call"
         raise ValueError(f"{many} {one_line(given, 80)!r} on this ledger: see lab.calls()")
     identity = rows[0][0]
-    row = queries.one(book, identity)
+    row = queries.call(book, identity)
     attempts, checks = queries.attempts(book, identity), queries.checks(book, identity)
     texts = queries.texts(book, identity) or {}
     return Trace(row, attempts, checks, texts, _bars(row, attempts, checks))

@@ -51,10 +51,10 @@ class Fallback:
 
 async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed, refused: Refused | None = None) -> Events:
     """`proceed`, then with each further model in turn, until a piece was handed up or no model is left."""
-    one, left = attempt, list(fallback.models)
+    current, left = attempt, list(fallback.models)
     while True:
         handed = False
-        events = proceed(one)
+        events = proceed(current)
         try:
             async for event in events:
                 handed = handed or event.kind == "piece"
@@ -68,7 +68,7 @@ async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed, refuse
                 raise
         finally:
             await events.aclose()
-        one = replace(attempt, model=model, role="fallback")
+        current = replace(attempt, model=model, role="fallback")
 
 
 async def _next(

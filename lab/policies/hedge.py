@@ -101,7 +101,7 @@ class Hedging:
         """An answer became usable after so long."""
         self._seen[streamed].add(seconds)
 
-    def keep(self, task: asyncio.Task[None]) -> None:
+    def hold(self, task: asyncio.Task[None]) -> None:
         """Hold on to a loser that runs on."""
         self._running.add(task)
         task.add_done_callback(self._running.discard)
@@ -193,11 +193,11 @@ class _Race:
 
     async def winner(self) -> _Branch:
         """The first usable branch; where all failed, the first of them."""
-        while (found := self._decided()) is None:
+        while (decided := self._decided()) is None:
             if not self.any_running():
                 return self._branches[0]
             await self._wait()
-        return found
+        return decided
 
     async def follow(self, winner: _Branch) -> Events:
         while (event := await winner.queue.get()) is not None:
@@ -211,7 +211,7 @@ class _Race:
             if branch.task.done():
                 continue
             if winner is not None and branch is not winner and callable(runs_on) and runs_on():
-                state.keep(branch.task)
+                state.hold(branch.task)
                 continue
             branch.task.cancel()
             cancelled.append(branch.task)

@@ -198,10 +198,10 @@ class Limiting:
 
 def estimated_tokens(attempt: Try) -> int:
     """What an attempt may use: four characters a token (OpenAI's rule of thumb), and the answer it may have."""
-    said = sum(len(str(message.get("content") or "")) for message in attempt.call.messages)
+    characters = sum(len(str(message.get("content") or "")) for message in attempt.call.messages)
     params = attempt.call.params
     answer = params.get("max_completion_tokens") or params.get("max_tokens") or 256
-    return said // 4 + (answer if isinstance(answer, int) else 256)
+    return characters // 4 + (answer if isinstance(answer, int) else 256)
 
 
 async def limited(

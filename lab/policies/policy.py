@@ -51,7 +51,7 @@ class Policy:
                 raise TypeError(f"Policy({name}={value!r}): a {kind.__name__}(...), or None to turn it off")
 
     def __repr__(self) -> str:
-        return f"Policy({', '.join(f'{name}={_said(value)}' for name, value in _changed(self))})"
+        return f"Policy({', '.join(f'{name}={_written(value)}' for name, value in _changed(self))})"
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Policy:
@@ -113,8 +113,8 @@ class Policy:
         if usd is not None:
             worst.append(units.dollars(usd))
         settings = self.settings(checked)
-        told = [(layer.name, line) for layer in LAYERS if (line := layer.says(settings)) is not None]
-        return Explanation(", ".join(worst), tuple(told))
+        lines = [(layer.name, line) for layer in LAYERS if (line := layer.says(settings)) is not None]
+        return Explanation(", ".join(worst), tuple(lines))
 
     def settings(self, checked: bool = False) -> Settings:
         """The parts that are on, as the layers find them."""
@@ -128,20 +128,20 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _changed(one: Any) -> list[tuple[str, Any]]:
+def _changed(holder: Any) -> list[tuple[str, Any]]:
     """The fields that are not as they are by default."""
-    found = []
-    for part in fields(one):
+    pairs = []
+    for part in fields(holder):
         usual = part.default if part.default_factory is MISSING else part.default_factory()
-        if getattr(one, part.name) != usual:
-            found.append((part.name, getattr(one, part.name)))
-    return found
+        if getattr(holder, part.name) != usual:
+            pairs.append((part.name, getattr(holder, part.name)))
+    return pairs
 
 
-def _said(value: Any) -> str:
+def _written(value: Any) -> str:
     if not is_dataclass(value):
         return repr(value)
-    return f"{type(value).__name__}({', '.join(f'{name}={one!r}' for name, one in _changed(value))})"
+    return f"{type(value).__name__}({', '.join(f'{name}={setting!r}' for name, setting in _changed(value))})"
 
 
 class Explanation(str):
@@ -151,11 +151,11 @@ class Explanation(str):
 
     def __new__(cls, worst: str, parts: tuple[tuple[str, str], ...]) -> Explanation:
         """`worst` in a few words; `parts` are names and what they do, outermost first."""
-        made = super().__new__(
-            cls, "\n".join([f"at worst: {worst}", *(f"{name.ljust(10)}{said}" for name, said in parts)])
+        explanation = super().__new__(
+            cls, "\n".join([f"at worst: {worst}", *(f"{name.ljust(10)}{line}" for name, line in parts)])
         )
-        made._worst, made._parts = worst, parts
-        return made
+        explanation._worst, explanation._parts = worst, parts
+        return explanation
 
     def _repr_html_(self) -> str:
         return layers_html(f"at worst: {self._worst}", self._parts)

@@ -78,18 +78,18 @@ async def repaired(repair: Repair, examine: Examine, attempt: Try, proceed: Proc
 def failure(model: str, findings: Findings, text: str, asked: int) -> errors.ValidationError:
     """The failure that an answer ends in which did not pass."""
     often = "" if asked == 1 else f", asked {asked} times"
-    said = f"{model}: the answer fails its checks{often}: {'; '.join(findings.wrong())}"
-    return errors.ValidationError(shortened(said, 2000), checks=findings.checks, partial=text)
+    message = f"{model}: the answer fails its checks{often}: {'; '.join(findings.wrong())}"
+    return errors.ValidationError(shortened(message, 2000), checks=findings.checks, partial=text)
 
 
 def again(messages: Sequence[Any], text: str, wrong: Sequence[str]) -> tuple[Any, ...]:
     """The conversation that asks for a better answer: what was asked, the last answer, and what is wrong with it."""
-    problems = shortened("\n".join(f"- {one}" for one in wrong), COMPLAINT)
-    said = (
+    problems = shortened("\n".join(f"- {problem}" for problem in wrong), COMPLAINT)
+    complaint = (
         f"That answer can't be used:\n{problems}\nGive the whole answer again, with this put right, and nothing else."
     )
     shown = text[:QUOTED] if text.strip() else "(nothing)"
-    return (*messages, {"role": "assistant", "content": shown}, {"role": "user", "content": said})
+    return (*messages, {"role": "assistant", "content": shown}, {"role": "user", "content": complaint})
 
 
 def _around(world: World, below: Proceed) -> Proceed:

@@ -30,7 +30,7 @@ def among(holder: Any, name: str, valid: tuple[str, ...], *, several: bool = Fal
     value = getattr(holder, name)
     if several and isinstance(value, list | set | frozenset):
         object.__setattr__(holder, name, value := tuple(value))
-    right = all(one in valid for one in value) if several and isinstance(value, tuple) else value in valid
+    right = all(choice in valid for choice in value) if several and isinstance(value, tuple) else value in valid
     if not right or (several and not isinstance(value, tuple)):
         _refuse(holder, name, f"{'a tuple of these' if several else 'one of these'}: {', '.join(valid)}")
 

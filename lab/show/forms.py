@@ -33,10 +33,10 @@ def problems(form: type[Form], data: Mapping[str, Any]) -> Iterator[tuple[str, s
     try:
         form.model_validate(data)
     except ValidationError as wrong:
-        told = {}
+        reasons = {}
         for error in wrong.errors(include_url=False, include_input=False):
             field = str(error["loc"][0]) if error["loc"] else ""
-            told.setdefault(field, "unknown" if error["type"] == "extra_forbidden" else error["msg"])
+            reasons.setdefault(field, "unknown" if error["type"] == "extra_forbidden" else error["msg"])
         names = [field.alias or name for name, field in form.model_fields.items()]
-        yield from ((field, why) for field, why in told.items() if field not in names)
-        yield from ((field, told[field]) for field in names if field in told)
+        yield from ((field, why) for field, why in reasons.items() if field not in names)
+        yield from ((field, reasons[field]) for field in names if field in reasons)

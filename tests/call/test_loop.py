@@ -74,12 +74,12 @@ def test_the_turnstile_lets_one_through_between_two_looks_at_the_sockets() -> No
         late = loop.create_future()
         loop.call_later(0.02, lambda: late.set_result(len(order)))
 
-        async def one(number: int) -> None:
+        async def enter(number: int) -> None:
             await gate.enter()
             time.sleep(0.004)  # noqa: ASYNC251 - work that holds up the loop
             order.append(number)
 
-        await asyncio.gather(*(one(number) for number in range(20)))
+        await asyncio.gather(*(enter(number) for number in range(20)))
         return order, await late
 
     order, seen = asyncio.run(play())
@@ -91,11 +91,11 @@ def test_one_that_gives_up_at_the_turnstile_holds_nobody_up() -> None:
     async def play() -> list[int]:
         gate, passed = Turnstile(), []
 
-        async def one(number: int) -> None:
+        async def enter(number: int) -> None:
             await gate.enter()
             passed.append(number)
 
-        tasks = [asyncio.create_task(one(number)) for number in range(5)]
+        tasks = [asyncio.create_task(enter(number)) for number in range(5)]
         await asyncio.sleep(0)
         tasks[2].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

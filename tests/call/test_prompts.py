@@ -13,12 +13,12 @@ from lab import Lab, Prompt, errors
 def test_variables_are_filled_in_and_never_read_again() -> None:
     """What a user writes is not a template, whatever it looks like."""
     prompt = Prompt("p", "{{ a }} and {{b}}; literally \\{{a}}, {a} and }}")
-    said = prompt.fill(a="{{b}} \\{{c}} \\1", b=[1, "ü"]).messages[0]["content"]
-    assert said == '{{b}} \\{{c}} \\1 and [1, "ü"]; literally {{a}}, {a} and }}'
+    text = prompt.fill(a="{{b}} \\{{c}} \\1", b=[1, "ü"]).messages[0]["content"]
+    assert text == '{{b}} \\{{c}} \\1 and [1, "ü"]; literally {{a}}, {a} and }}'
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"a": "x"}, "prompt p: the variable 'b' is missing: fill it in"),
         ({"a": "x", "b": "y", "c": "z"}, "prompt p has no variable 'c'; its variables: a, b"),
@@ -26,8 +26,8 @@ def test_variables_are_filled_in_and_never_read_again() -> None:
         ({"a": "x", "b": object()}, "prompt p: the variable 'b' can't be written"),
     ],
 )
-def test_what_is_wrong_with_the_variables_is_said_before_anything_is_spent(variables: dict, said: str) -> None:
-    with pytest.raises(errors.InvalidRequestError, match=said):
+def test_what_is_wrong_with_the_variables_is_said_before_anything_is_spent(variables: dict, message: str) -> None:
+    with pytest.raises(errors.InvalidRequestError, match=message):
         Prompt("p", "{{a}} {{b}}").fill(**variables)
 
 
@@ -36,7 +36,7 @@ def test_a_variable_may_be_empty_where_that_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "template", "said"),
+    ("name", "template", "message"),
     [
         ("a b", "x", "letters, digits"),
         ("", "x", "letters, digits"),
@@ -47,8 +47,8 @@ def test_a_variable_may_be_empty_where_that_is_said() -> None:
         ("p", "{{a", "is no variable such as"),
     ],
 )
-def test_a_template_that_can_not_be_used_is_refused_when_it_is_made(name: str, template: object, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_template_that_can_not_be_used_is_refused_when_it_is_made(name: str, template: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Prompt(name, template)
 
 
@@ -70,25 +70,25 @@ def test_a_prompt_can_live_in_a_file(tmp_path: Path) -> None:
 
 def test_versions_are_numbered_as_they_are_used(lab: Lab) -> None:
     """A template edited in place is a new version; the old one again is the old one."""
-    one, two = Prompt("p", "Say {{word}}."), Prompt("p", "Say {{word}}!")
-    for prompt in (one, two, one):
+    first, second = Prompt("p", "Say {{word}}."), Prompt("p", "Say {{word}}!")
+    for prompt in (first, second, first):
         lab.ask(prompt.fill(word="hi"), model="sim/instant")
     lab.ask("no name", model="sim/instant")
     assert lab.calls()["prompt_version"].tolist()[1:] == [1.0, 2.0, 1.0]
-    found = lab.prompts("p")
-    assert found[["version", "calls"]].values.tolist() == [[2, 1], [1, 2]]
-    assert found["changed"].tolist()[0].endswith("-Say {{word}}.\n+Say {{word}}!")
-    assert one.diff(one) == ""
-    assert lab.prompt("p", version=1) == one
+    versions = lab.prompts("p")
+    assert versions[["version", "calls"]].values.tolist() == [[2, 1], [1, 2]]
+    assert versions["changed"].tolist()[0].endswith("-Say {{word}}.\n+Say {{word}}!")
+    assert first.diff(first) == ""
+    assert lab.prompt("p", version=1) == first
 
 
 def test_labels_move(lab: Lab) -> None:
-    one, two = Prompt("p", "one"), Prompt("p", "two")
-    assert (lab.save(one, label="production"), lab.save(two)) == (1, 2)
-    assert lab.prompt("p", label="production") == one
-    assert lab.prompt("p") == two
+    first, second = Prompt("p", "one"), Prompt("p", "two")
+    assert (lab.save(first, label="production"), lab.save(second)) == (1, 2)
+    assert lab.prompt("p", label="production") == first
+    assert lab.prompt("p") == second
     lab.label("p", "production", version=2)
-    assert lab.prompt("p", label="production") == two
+    assert lab.prompt("p", label="production") == second
     assert lab.prompts("p")["labels"].tolist() == [["production"], []]
     for wrong in (
         lambda: lab.label("p", "production", version=9),

@@ -58,7 +58,7 @@ def test_a_fallback_is_on_the_reply_and_on_the_ledger(lab: Lab, server: RawServe
     policy = Policy(retry=None, fallback=Fallback("openai/other"))
     reply = lab.ask("hi", policy=policy, **where(server))
     assert (reply.fell_back, reply.model, reply.answered_by) == (True, "gpt-4o-mini", "served-model")
-    assert [one.body["model"] for one in server.received] == ["gpt-4o-mini", "other"]
+    assert [request.body["model"] for request in server.received] == ["gpt-4o-mini", "other"]
     assert lab.calls()["fell_back"][0]
     assert lab.attempts(reply.call_id)["role"].tolist() == ["first", "fallback"]
     assert reply.cost is None, "the fallback's price is not known"

@@ -30,25 +30,25 @@ def run(text: str, folder: Path) -> str:
 
 
 def test_an_experiment_as_a_script_is_the_same_experiment(tmp_path: Path) -> None:
-    said = run(code.script(code.comparing(spec(), str(tmp_path / "lab.db"))), tmp_path)
-    assert "3 of 3 cells" in said
+    output = run(code.script(code.comparing(spec(), str(tmp_path / "lab.db"))), tmp_path)
+    assert "3 of 3 cells" in output
     with Lab(tmp_path / "lab.db") as lab:
         assert lab.planned(spec()).plan.left == 0, "all of it is answered already"
 
 
 def test_asking_as_a_script(tmp_path: Path) -> None:
     cells = code.asking(["hello", [{"role": "user", "content": "you"}]], ["sim/steady"], {"max_tokens": 300})
-    said = run(code.script(cells), tmp_path)
-    assert said.count("<Reply 'This is steady, a simulation.") == 2
-    assert "sim/steady" in said
+    output = run(code.script(cells), tmp_path)
+    assert output.count("<Reply 'This is steady, a simulation.") == 2
+    assert "sim/steady" in output
 
 
 def test_a_notebook_is_valid_and_a_hostile_prompt_is_only_a_text() -> None:
     cells = code.comparing(spec(prompts=[["sort", HOSTILE]], name="<b>"))
     nbformat.validate(nbformat.reads(code.notebook(cells, "<b>"), as_version=4))
-    found: dict = {}
-    exec(compile(cells[0].replace("lab = Lab()", ""), "cell", "exec"), found)
-    assert found["prompts"][0].messages[0]["content"] == HOSTILE
+    namespace: dict = {}
+    exec(compile(cells[0].replace("lab = Lab()", ""), "cell", "exec"), namespace)
+    assert namespace["prompts"][0].messages[0]["content"] == HOSTILE
     asked: dict = {}
     exec(compile(code.asking([HOSTILE], ["m"], {})[0].replace("lab = Lab()", ""), "cell", "exec"), asked)
     assert asked["prompts"] == [HOSTILE]

@@ -35,10 +35,10 @@ class Provider:
         self.first = lambda call: None
 
     def __call__(self, call: Call) -> str:
-        said = call.messages[0]["content"]
-        self.asked.append((call.model, said))
+        prompt = call.messages[0]["content"]
+        self.asked.append((call.model, prompt))
         self.first(call)
-        return str(int(said.split()[-1]) % 3)
+        return str(int(prompt.split()[-1]) % 3)
 
 
 @pytest.fixture
@@ -48,8 +48,8 @@ def provider() -> Provider:
 
 @pytest.fixture
 def lab(tmp_path: Path, provider: Provider):
-    with Lab(tmp_path / "lab.db", provider=provider, policy=Policy(retry=None)) as made:
-        yield made
+    with Lab(tmp_path / "lab.db", provider=provider, policy=Policy(retry=None)) as lab:
+        yield lab
 
 
 def _compare(lab: Lab, **more: object):
@@ -57,11 +57,11 @@ def _compare(lab: Lab, **more: object):
 
 
 def test_every_cell_is_asked_once(lab: Lab, provider: Provider) -> None:
-    found = _compare(lab, repeats=2)
+    experiment = _compare(lab, repeats=2)
     assert Counter(provider.asked) == {
         (m, f"{p}: {n}"): 2 for m in ("m1", "m2") for p in ("One", "Two") for n in range(12)
     }
-    frame = found.df()
+    frame = experiment.df()
     assert len(frame) == 96
     assert (frame["status"] == "ok").all()
     assert frame["score"].tolist() == [1.0] * 96
@@ -83,10 +83,10 @@ def test_the_order_is_drawn_and_favours_nobody(lab: Lab, provider: Provider) -> 
 
 def test_the_same_again_asks_nothing(lab: Lab, provider: Provider) -> None:
     """Under its name, or without one: the name is made of what is asked."""
-    one = lab.compare(PROMPTS, ["m1"], CASES, progress=None)
+    first = lab.compare(PROMPTS, ["m1"], CASES, progress=None)
     asked = len(provider.asked)
     again = lab.compare(PROMPTS, ["m1"], CASES, progress=None)
-    assert (again.name, len(provider.asked)) == (one.name, asked)
+    assert (again.name, len(provider.asked)) == (first.name, asked)
     assert again.plan.left == 0
 
 
@@ -94,9 +94,9 @@ def test_what_is_changed_is_asked_anew_and_the_rest_is_kept(lab: Lab, provider: 
     _compare(lab)
     provider.asked.clear()
     cases = [{**CASES[0], "input": "99"}, *CASES[1:], {"id": "new", "input": "100"}]
-    found = lab.compare(PROMPTS, ["m1", "m2"], cases, name="x", scorers=["exact"], progress=None)
-    assert sorted({said for _, said in provider.asked}) == ["One: 100", "One: 99", "Two: 100", "Two: 99"]
-    assert len(found.df()) == 52
+    experiment = lab.compare(PROMPTS, ["m1", "m2"], cases, name="x", scorers=["exact"], progress=None)
+    assert sorted({prompt for _, prompt in provider.asked}) == ["One: 100", "One: 99", "Two: 100", "Two: 99"]
+    assert len(experiment.df()) == 52
     provider.asked.clear()
     more = {"name": "x", "progress": None}
     lab.compare(PROMPTS, ["m1", "m2"], cases, temperature=0.5, **more)
@@ -144,9 +144,9 @@ def test_a_run_that_breaks_is_resumed(lab: Lab, provider: Provider) -> None:
         _compare(lab, concurrency=2)
     before = len(provider.asked)
     provider.first = lambda call: None
-    found = _compare(lab, concurrency=2)
-    assert len(found.df()) == 48
-    assert (found.df()["status"] == "ok").all()
+    experiment = _compare(lab, concurrency=2)
+    assert len(experiment.df()) == 48
+    assert (experiment.df()["status"] == "ok").all()
     assert len(provider.asked) <= 48 + 2 + 1
     assert before < 48
 
@@ -281,7 +281,7 @@ def test_a_held_out_set_says_how_often_it_was_looked_at(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ({"repeats": 0}, "repeats=0"),
         ({"concurrency": 1.5}, "concurrency=1.5"),
@@ -297,26 +297,26 @@ def test_a_held_out_set_says_how_often_it_was_looked_at(lab: Lab) -> None:
         ({"schema": {"type": "banana"}}, "schema"),
     ],
 )
-def test_what_can_not_be_asked_is_said_before_anything_is_spent(tmp_path: Path, more: dict, said: str) -> None:
+def test_what_can_not_be_asked_is_said_before_anything_is_spent(tmp_path: Path, more: dict, message: str) -> None:
     given = {"prompts": ["x {{n}}"], "models": ["sim/instant"], "cases": CASES, **more}
     with Lab(tmp_path / "r.db") as lab:
-        with pytest.raises(errors.InvalidRequestError, match=said):
+        with pytest.raises(errors.InvalidRequestError, match=message):
             lab.compare(given.pop("prompts"), given.pop("models"), given.pop("cases"), progress=None, **given)
         assert lab.count(status="ok") == 0
 
 
 def test_the_summary_says_how_sure_it_is(lab: Lab, provider: Provider) -> None:
     """Shares with intervals, "too few" where there are, and the cost of what went wrong."""
-    found = _compare(lab, repeats=2, scorers=["exact"])
-    summary = found.summary().set_index(["prompt", "model"])
+    experiment = _compare(lab, repeats=2, scorers=["exact"])
+    summary = experiment.summary().set_index(["prompt", "model"])
     row = summary.loc[("one", "m1")]
     assert (row["cells"], row["done"], row["success"]) == (24, 24, 1.0)
     assert 0.8 < row["success_low"] < row["success"]
     assert not math.isnan(row["latency_p50"])
     assert math.isnan(row["latency_p95"])
     assert math.isnan(row["valid"]), "nothing was checked"
-    assert found.table()["p95"].tolist() == ["too few"] * 4
-    assert "too few" in found._repr_html_()
+    assert experiment.table()["p95"].tolist() == ["too few"] * 4
+    assert "too few" in experiment._repr_html_()
 
 
 def test_validity_counts_answers_that_failed_their_checks(tmp_path: Path) -> None:
@@ -327,8 +327,8 @@ def test_validity_counts_answers_that_failed_their_checks(tmp_path: Path) -> Non
         return "even" if number % 2 == 0 else "odd"
 
     with Lab(tmp_path / "v.db", provider=answer, policy=Policy(retry=None, repair=Repair(attempts=2))) as lab:
-        found = lab.compare("x {{n}}", "m", CASES, checks=[checks.one_of("even")], progress=None)
-        row = found.summary().iloc[0]
+        experiment = lab.compare("x {{n}}", "m", CASES, checks=[checks.one_of("even")], progress=None)
+        row = experiment.summary().iloc[0]
     assert row["success"] == pytest.approx(5 / 12)
     assert row["valid"] == pytest.approx(5 / 11)
     assert row["repairs"] == 6
@@ -338,16 +338,16 @@ def test_schemas_and_retries_are_counted(tmp_path: Path) -> None:
     seen: Counter[str] = Counter()
 
     def answer(call: Call) -> str:
-        said = call.messages[0]["content"]
-        seen[said] += 1
-        if seen[said] == 1 and said.endswith(("1", "2")):
+        prompt = call.messages[0]["content"]
+        seen[prompt] += 1
+        if seen[prompt] == 1 and prompt.endswith(("1", "2")):
             raise errors.ProviderError("once")
         return '{"n": 1}'
 
     with Lab(tmp_path / "s.db", provider=answer, policy=Policy(retry=Retry(initial=0.0))) as lab:
         shape = {"type": "object", "properties": {"n": {"type": "integer"}}}
-        found = lab.compare("x {{n}}", "m", CASES[:4], schema=shape, scorers=[lambda v, e: v["n"]], progress=None)
-        row = found.summary().iloc[0]
+        experiment = lab.compare("x {{n}}", "m", CASES[:4], schema=shape, scorers=[lambda v, e: v["n"]], progress=None)
+        row = experiment.summary().iloc[0]
     assert (row["success"], row["valid"], row["score"], row["retries"]) == (1.0, 1.0, 1.0, 2)
 
 
@@ -365,9 +365,9 @@ def test_the_bar_says_rate_cost_and_time_left() -> None:
 
 def test_names_are_whatever_people_write(lab: Lab) -> None:
     """Nothing of a name or an answer is markup in the table."""
-    found = lab.compare(PROMPTS, ["<script>alert(1)</script>"], CASES, progress=None, name="<b>x</b>")
-    assert "<script>" not in found._repr_html_()
-    assert "<b>x</b>" not in found._repr_html_()
+    experiment = lab.compare(PROMPTS, ["<script>alert(1)</script>"], CASES, progress=None, name="<b>x</b>")
+    assert "<script>" not in experiment._repr_html_()
+    assert "<b>x</b>" not in experiment._repr_html_()
     with pytest.raises(ValueError, match="there is <b>x</b>"):
         lab.experiment("y")
     assert lab.experiments()["experiment"].tolist() == ["<b>x</b>"]
@@ -385,8 +385,8 @@ def test_another_expectation_is_another_score(lab: Lab, provider: Provider) -> N
     assert _compare(lab).df()["score"].mean() == 1.0
     asked = len(provider.asked)
     cases = [{**CASES[0], "expected": "9"}, *CASES[1:]]
-    found = lab.compare(PROMPTS, ["m1", "m2"], cases, scorers=["exact"], progress=None, name="x")
-    assert found.df()["score"].sum() == 44
+    experiment = lab.compare(PROMPTS, ["m1", "m2"], cases, scorers=["exact"], progress=None, name="x")
+    assert experiment.df()["score"].sum() == 44
     assert len(provider.asked) == asked
 
 
@@ -425,8 +425,8 @@ def test_a_scorer_may_not_be_called_like_a_column(lab: Lab, name: str) -> None:
 
 def test_two_versions_that_say_the_same_are_two(lab: Lab) -> None:
     prompts = [Prompt("p", "Say {{n}}"), Prompt("p", "Say {{ n }}")]
-    found = lab.compare(prompts, "m", CASES, progress=None)
-    assert found.df()["version"].value_counts().to_dict() == {1: 12, 2: 12}
+    experiment = lab.compare(prompts, "m", CASES, progress=None)
+    assert experiment.df()["version"].value_counts().to_dict() == {1: 12, 2: 12}
 
 
 def test_what_is_set_aside_is_not_spent(tmp_path: Path) -> None:
@@ -435,12 +435,12 @@ def test_what_is_set_aside_is_not_spent(tmp_path: Path) -> None:
     with Lab(tmp_path / "b.db", policy=Policy(retry=None)) as lab:
         for n in range(20):
             lab.ask(f"warm {n}", model="sim/instant")
-        found = lab.compare(
+        experiment = lab.compare(
             "Say {{n}}!", "sim/instant", cases, budget=0.003, max_tokens=400, concurrency=30, progress=None
         )
-        assert found.progress.stopped is None
-        assert (found.df()["status"] == "ok").all()
-        assert found.summary()["cost"][0] <= 0.003
+        assert experiment.progress.stopped is None
+        assert (experiment.df()["status"] == "ok").all()
+        assert experiment.summary()["cost"][0] <= 0.003
 
 
 def test_an_expectation_that_is_no_json_is_refused_and_nothing_hangs(lab: Lab) -> None:

@@ -41,9 +41,9 @@ def test_the_three_verdicts() -> None:
 @pytest.mark.parametrize("n", [60, 300])
 def test_it_is_wrong_as_rarely_as_it_says(n: int) -> None:
     """At exactly the margin both verdicts are wrong, each in at most 2.5 % of all runs, but for chance."""
-    said = Counter(_verdict(0.9, 0.9 - 0.05, n, seed, margin=0.05).verdict for seed in range(600))
-    assert said["pass"] / 600 < 0.05
-    assert said["fail"] / 600 < 0.05
+    verdicts = Counter(_verdict(0.9, 0.9 - 0.05, n, seed, margin=0.05).verdict for seed in range(600))
+    assert verdicts["pass"] / 600 < 0.05
+    assert verdicts["fail"] / 600 < 0.05
 
 
 def test_with_the_simulations_known_accuracies() -> None:
@@ -52,18 +52,18 @@ def test_with_the_simulations_known_accuracies() -> None:
     cases, answers = EvalSet.load(EVALS / "triage.jsonl"), book(EVALS)
 
     def scores(name: str, seed: int, first: int, repeats: int) -> dict[str, float]:
-        found = {}
+        shares = {}
         for case in cases:
             body = {"messages": [{"role": "user", "content": case.input}], "schema": None}
             texts = [plan(name, MODELS[name], body, seed, first + nth, answers).text for nth in range(repeats)]
-            found[case.id] = sum(text == case.expected for text in texts) / repeats
-        return found
+            shares[case.id] = sum(text == case.expected for text in texts) / repeats
+        return shares
 
     same = Counter(stats.gate(scores("large", s, 0, 2), scores("large", s, 2, 2)).verdict for s in range(25))
     worse = [stats.gate(scores("large", s, 0, 40), scores("large-update", s, 40, 40)) for s in range(3)]
     assert same["fail"] == 0
-    assert [one.verdict for one in worse] == ["fail"] * 3
-    assert all(one.low < -0.05 < one.high + 0.02 for one in worse)
+    assert [verdict.verdict for verdict in worse] == ["fail"] * 3
+    assert all(verdict.low < -0.05 < verdict.high + 0.02 for verdict in worse)
 
 
 def test_adding_as_many_cases_as_it_asks_for_usually_decides_it() -> None:
@@ -90,8 +90,8 @@ def test_adding_as_many_cases_as_it_asks_for_usually_decides_it() -> None:
     ],
 )
 def test_cases_that_only_one_has_are_left_out_and_counted(baseline, candidate, n: int, left_out: int) -> None:
-    found = stats.gate(baseline, candidate)
-    assert (found.n, found.left_out, found.verdict) == (n, left_out, "inconclusive")
+    verdict = stats.gate(baseline, candidate)
+    assert (verdict.n, verdict.left_out, verdict.verdict) == (n, left_out, "inconclusive")
 
 
 def test_what_can_not_be_compared_is_refused() -> None:
@@ -109,9 +109,9 @@ def test_what_can_not_be_compared_is_refused() -> None:
 def test_answers_of_one_cluster_count_less() -> None:
     """The same scores, once as 80 customers and once as 8: less is known."""
     random = np.random.default_rng(5)
-    one, other = random.binomial(1, 0.9, 80), random.binomial(1, 0.8, 80)
-    alone = stats.gate(one, other)
-    together = stats.gate(np.sort(one), np.sort(other), clusters=[n // 10 for n in range(80)])
+    baseline, candidate = random.binomial(1, 0.9, 80), random.binomial(1, 0.8, 80)
+    alone = stats.gate(baseline, candidate)
+    together = stats.gate(np.sort(baseline), np.sort(candidate), clusters=[n // 10 for n in range(80)])
     assert (alone.clusters, together.clusters) == (80, 8)
     assert together.high - together.low > alone.high - alone.low
     assert "over 8 clusters" in together.method
@@ -131,12 +131,12 @@ def test_losses_that_come_together_do_not_slip_through(groups: int) -> None:
 
 def test_nothing_that_differs_is_no_certainty() -> None:
     """Four cases, six cases: too few to pass or to fail anything by, however alike they are."""
-    for one, other, clusters in (
+    for baseline, candidate, clusters in (
         ([1] * 4, [1] * 4, "aabb"),
         ([0.5] * 2, [0.5] * 2, "ab"),
         ([1] * 6, [0] * 6, "aabbcc"),
     ):
-        assert stats.gate(one, other, 0.02, clusters=list(clusters)).verdict == "inconclusive"
+        assert stats.gate(baseline, candidate, 0.02, clusters=list(clusters)).verdict == "inconclusive"
     assert stats.gate([1] * 20, [1] * 20).needed == 189
     assert stats.gate([1] * 189, [1] * 189).verdict == "pass"
     assert stats.gate([1] * 100, [1] * 100, 0).needed is None
@@ -150,8 +150,8 @@ def lab(tmp_path: Path):
         number = int(call.messages[0]["content"].split()[-1])
         return "right" if call.model.startswith("good") or number % 4 else "<wrong> \x1b[31m|"
 
-    with Lab(tmp_path / "g.db", provider=answer, policy=Policy(retry=None)) as made:
-        yield made
+    with Lab(tmp_path / "g.db", provider=answer, policy=Policy(retry=None)) as lab:
+        yield lab
 
 
 def _evaluate(lab: Lab, model: str, cases: object = None, **more: object):
@@ -179,11 +179,12 @@ def test_evaluations_of_different_cases_are_not_compared(lab: Lab) -> None:
 
 def test_one_group_of_a_larger_experiment_can_be_named(lab: Lab) -> None:
     prompts = [Prompt("p", "Say {{n}}"), Prompt("q", "Tell {{n}}")]
-    found = lab.compare(
+    experiment = lab.compare(
         prompts, ["good", "bad"], EvalSet.of(CASES, "numbers"), scorers=["exact"], name="all", progress=None
     )
     assert lab.gate("all/p@1/good", "all/q/bad").names == ("all/p@1/good", "all/q/bad")
-    assert lab.gate(found.group(prompt="p", model="good"), found.group(prompt="q", model="good"), 0.2).verdict == "pass"
+    groups = experiment.group(prompt="p", model="good"), experiment.group(prompt="q", model="good")
+    assert lab.gate(*groups, 0.2).verdict == "pass"
     with pytest.raises(ValueError, match=r"4 prompts and models match .*name one"):
         lab.gate("all", "all")
     with pytest.raises(ValueError, match="0 prompts and models match"):
@@ -193,9 +194,9 @@ def test_one_group_of_a_larger_experiment_can_be_named(lab: Lab) -> None:
 def test_reports_hold_whatever_models_say(lab: Lab) -> None:
     """Markup and control characters of an answer are text in Markdown and in XML."""
     bad = _evaluate(lab, "bad")
-    said = report.evaluation_markdown(bad)
-    assert "# bad" in said
-    assert "<wrong>" not in said
+    markdown = report.evaluation_markdown(bad)
+    assert "# bad" in markdown
+    assert "<wrong>" not in markdown
     root = ElementTree.fromstring(report.evaluation_junit(bad))
     suite = root.find("testsuite")
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("80", "20", "0")

@@ -14,11 +14,11 @@ from lab.evals import ratings
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     """Two models over 20 cases."""
-    with Lab(tmp_path / "lab.db", provider=lambda call: f"{call.model}") as made:
-        made.compare(
+    with Lab(tmp_path / "lab.db", provider=lambda call: f"{call.model}") as lab:
+        lab.compare(
             "say {{n}}", ["good", "bad"], [{"id": str(n), "input": str(n)} for n in range(20)], name="e", progress=None
         )
-        yield made
+        yield lab
 
 
 def test_every_pair_comes_once_and_the_order_is_drawn(lab: Lab) -> None:
@@ -40,11 +40,11 @@ def test_every_pair_comes_once_and_the_order_is_drawn(lab: Lab) -> None:
 
 
 def test_both_neither_and_what_can_not_be_rated(lab: Lab) -> None:
-    one, other, third, fourth = lab.calls()["call_id"][:4]
-    lab.rate(one, other, "both", user="ann")
+    first, second, third, fourth = lab.calls()["call_id"][:4]
+    lab.rate(first, second, "both", user="ann")
     lab.rate(third, fourth, "neither")
     assert lab.ratings()[["both", "neither"]].sum().tolist() == [1, 1]
     assert lab.ratings("another").empty
-    for bad in ((one, one, "a"), (one, "unknown", "a"), (one, other, "left")):
+    for bad in ((first, first, "a"), (first, "unknown", "a"), (first, second, "left")):
         with pytest.raises(ValueError, match=r"two calls of this ledger|one of a, b, both, neither"):
             lab.rate(*bad)

@@ -19,7 +19,7 @@ from lab.sim.answers import DIFFICULTIES, EVALS
 
 def _file(tmp_path: Path, *lines: object, name: str = "set.jsonl") -> Path:
     path = tmp_path / name
-    path.write_text("\n".join(one if isinstance(one, str) else json.dumps(one) for one in lines), encoding="utf-8")
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), encoding="utf-8")
     return path
 
 
@@ -27,18 +27,21 @@ def test_a_set_is_loaded_with_its_marks(tmp_path: Path) -> None:
     head = {"set": "mine", "about": "x", "held_out": True}
     case = {"id": "a", "input": "x", "expected": 1, "cluster": "c", "tags": ["hard"]}
     path = _file(tmp_path, head, case, "", {"id": "b", "input": {"q": "y"}})
-    found = EvalSet.load(path)
-    assert (found.name, found.held_out, len(found)) == ("mine", True, 2)
-    assert [(one.id, one.cluster, one.tags, one.line) for one in found] == [("a", "c", ("hard",), 2), ("b", "b", (), 4)]
-    assert [one.id for one in found.where("hard")] == ["a"]
-    assert "held out" in repr(found)
+    eval_set = EvalSet.load(path)
+    assert (eval_set.name, eval_set.held_out, len(eval_set)) == ("mine", True, 2)
+    assert [(case.id, case.cluster, case.tags, case.line) for case in eval_set] == [
+        ("a", "c", ("hard",), 2),
+        ("b", "b", (), 4),
+    ]
+    assert [case.id for case in eval_set.where("hard")] == ["a"]
+    assert "held out" in repr(eval_set)
 
 
 def test_a_changed_case_is_another_set(tmp_path: Path) -> None:
-    one = EvalSet.load(_file(tmp_path, {"id": "a", "input": "x"}))
+    original = EvalSet.load(_file(tmp_path, {"id": "a", "input": "x"}))
     same = EvalSet.load(_file(tmp_path, "", {"input": "x", "id": "a"}, name="other.jsonl"))
     changed = EvalSet.load(_file(tmp_path, {"id": "a", "input": "x "}))
-    assert one.hash == same.hash != changed.hash
+    assert original.hash == same.hash != changed.hash
 
 
 def test_what_is_wrong_is_said_by_its_line(tmp_path: Path) -> None:
@@ -56,7 +59,7 @@ def test_what_is_wrong_is_said_by_its_line(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match=r"\w") as caught:
         EvalSet.load(path)
-    said = str(caught.value)
+    message = str(caught.value)
     for part in (
         "line 2: not JSON",
         "line 3: the id 'a' is that of line 1",
@@ -67,7 +70,7 @@ def test_what_is_wrong_is_said_by_its_line(tmp_path: Path) -> None:
         "line 8: 'tags' must be a list",
         "line 9: a JSON object is wanted",
     ):
-        assert part in said
+        assert part in message
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", None])
@@ -82,22 +85,22 @@ def test_a_file_that_is_no_set_is_refused(tmp_path: Path, content: bytes | None)
 def test_windows_line_ends_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -> None:
     path = tmp_path / "w.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"id": "a", "input": "x"}\r\n{"id": "b", "input": "y"}\r\n')
-    assert [one.id for one in EvalSet.load(path)] == ["a", "b"]
+    assert [case.id for case in EvalSet.load(path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("path", sorted(EVALS.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_the_sets_that_come_along_are_whole(path: Path) -> None:
     """60 to 150 cases, each with a difficulty first among its tags, an expectation, and a README beside the set."""
-    found = EvalSet.load(path)
-    assert found.name == path.stem
-    assert 60 <= len(found) <= 150
-    assert all(one.tags[0] in DIFFICULTIES and one.expected is not None for one in found)
-    assert {"negation", "injection", "language", "long", "empty"} <= {tag for one in found for tag in one.tags}
-    said = path.with_suffix(".md").read_text(encoding="utf-8")
-    assert str(len(found)) in said
+    eval_set = EvalSet.load(path)
+    assert eval_set.name == path.stem
+    assert 60 <= len(eval_set) <= 150
+    assert all(case.tags[0] in DIFFICULTIES and case.expected is not None for case in eval_set)
+    assert {"negation", "injection", "language", "long", "empty"} <= {tag for case in eval_set for tag in case.tags}
+    readme = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert str(len(eval_set)) in readme
     if path.stem == "passages":
-        assert found.held_out
-        assert all(one.expected["quote"] in one.input["passage"] for one in found)
+        assert eval_set.held_out
+        assert all(case.expected["quote"] in case.input["passage"] for case in eval_set)
 
 
 class Order(BaseModel):
@@ -143,7 +146,7 @@ def test_each_scorer_gives_a_share(scorer: object, answer: object, expected: obj
 
 
 @pytest.mark.parametrize(
-    ("function", "said"),
+    ("function", "reason"),
     [
         (lambda value, expected: 1 / 0, "ZeroDivisionError"),
         (lambda value, expected: 7, "a share from 0 to 1"),
@@ -151,10 +154,10 @@ def test_each_scorer_gives_a_share(scorer: object, answer: object, expected: obj
         (lambda value, expected: float("nan"), "a share from 0 to 1"),
     ],
 )
-def test_a_scorer_that_fails_says_nothing_about_the_answer(function, said: str) -> None:
-    found, message = asyncio.run(scored(as_scorer(function), "x", None, "x"))
-    assert found is None
-    assert said in message
+def test_a_scorer_that_fails_says_nothing_about_the_answer(function, reason: str) -> None:
+    score, message = asyncio.run(scored(as_scorer(function), "x", None, "x"))
+    assert score is None
+    assert reason in message
 
 
 def test_what_is_no_scorer_is_refused() -> None:
@@ -166,17 +169,17 @@ def test_what_is_no_scorer_is_refused() -> None:
 
 def test_a_csv_is_read_as_its_jsonl_would_be(tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text('input,expected,cluster,tags\n"a ""quoted"", cell",x,k,"hard, long"\nb,y,,\n')
-    found = EvalSet.load(tmp_path / "s.csv")
-    assert [case.input for case in found] == ['a "quoted", cell', "b"]
-    assert found.cases[0].tags == ("hard", "long")
-    assert [case.id for case in found] == ["1", "2"]
+    eval_set = EvalSet.load(tmp_path / "s.csv")
+    assert [case.input for case in eval_set] == ['a "quoted", cell', "b"]
+    assert eval_set.cases[0].tags == ("hard", "long")
+    assert [case.id for case in eval_set] == ["1", "2"]
     variables = EvalSet.parse(b"id,question,context\nq1,why,because\n", "v.csv")
     assert variables.cases[0].input == {"question": "why", "context": "because"}
     EvalSet.parse(b"input\n" + b"x" * 300_000 + b"\n", "long.csv")
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("a,a\n1,2\n", "line 1: two columns are called 'a'"),
         ("input,x\na\n", "line 2: as many cells"),
@@ -186,6 +189,6 @@ def test_a_csv_is_read_as_its_jsonl_would_be(tmp_path: Path) -> None:
         ("", "it has no case"),
     ],
 )
-def test_what_is_wrong_with_a_csv_is_said(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(said)):
+def test_what_is_wrong_with_a_csv_is_said(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
         EvalSet.parse(text.encode(), "bad.csv")

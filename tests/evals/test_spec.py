@@ -144,7 +144,7 @@ PLAIN = {"prompts": [["p", "Say {{n}}"]], "models": ["m"], "rows": [{"id": "a", 
 
 
 @pytest.mark.parametrize(
-    ("odd", "told"),
+    ("odd", "message"),
     [
         ({"colour": 1}, "colour: one of prompts, models, set, rows"),
         ({"prompts": [["bad name!", "x"]]}, "Prompt\\(name='bad name!'\\)"),
@@ -169,8 +169,8 @@ PLAIN = {"prompts": [["p", "Say {{n}}"]], "models": ["m"], "rows": [{"id": "a", 
         ({"params": {"api_key": "x"}}, "put keys into the environment"),
     ],
 )
-def test_what_is_wrong_is_said(odd: dict, told: str) -> None:
-    with pytest.raises(errors.InvalidRequestError, match=told):
+def test_what_is_wrong_is_said(odd: dict, message: str) -> None:
+    with pytest.raises(errors.InvalidRequestError, match=message):
         Spec.read({**PLAIN, **odd})
 
 

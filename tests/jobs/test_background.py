@@ -43,14 +43,14 @@ def gate() -> Gate:
 
 @pytest.fixture
 def lab(tmp_path: Path, gate: Gate) -> Iterator[Lab]:
-    with Lab(tmp_path / "lab.db", provider=gate) as made:
-        yield made
+    with Lab(tmp_path / "lab.db", provider=gate) as lab:
+        yield lab
         gate.open.set()
 
 
-def until(found: Callable[[], bool]) -> None:
+def until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + WAIT
-    while not found():
+    while not condition():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.01)
 

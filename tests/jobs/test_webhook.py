@@ -52,10 +52,10 @@ class Receiver:
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    made = Receiver()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    receiver = Receiver()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
 
 
 def test_it_is_signed_as_the_specification_says(receiver: Receiver) -> None:
@@ -69,13 +69,13 @@ def test_it_is_signed_as_the_specification_says(receiver: Receiver) -> None:
 
 
 def test_the_vector_that_the_reference_libraries_are_tested_with() -> None:
-    said = signature(
+    signed = signature(
         "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "msg_p5jXN8AQM9LWM0D4loKWxJek",
         "1614265330",
         b'{"test": 2432232314}',
     )
-    assert said == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
 def test_it_is_tried_again_with_the_same_identifier(receiver: Receiver) -> None:

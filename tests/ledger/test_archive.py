@@ -25,8 +25,8 @@ DAY = 86_400
 def month(tmp_path: Path) -> Lab:
     """2,600 calls of 30 days: a pack, and calls beside it."""
     ledgers.make(tmp_path / "month.db", 2600)
-    with Lab(tmp_path / "month.db", provider=lambda call: "yes") as made:
-        yield made
+    with Lab(tmp_path / "month.db", provider=lambda call: "yes") as lab:
+        yield lab
 
 
 def rows(lab: Lab, table: str) -> int:
@@ -37,19 +37,19 @@ def test_old_calls_go_with_all_that_hangs_on_them(month: Lab) -> None:
     before = time.time() - 10 * DAY
     old = month.count(until=before)
     young = month.metrics(since=before)
-    said = month.prune(before, dry_run=True)
-    assert (said.calls + said.kept, said.done) == (old, False)
+    planned = month.prune(before, dry_run=True)
+    assert (planned.calls + planned.kept, planned.done) == (old, False)
     assert rows(month, "calls") == 2600
     gone = month.prune(before)
-    assert str(gone) == f"{said.calls:,} calls removed; {said.kept:,} of experiments stay"
-    assert rows(month, "calls") == 2600 - said.calls == rows(month, "texts")
+    assert str(gone) == f"{planned.calls:,} calls removed; {planned.kept:,} of experiments stay"
+    assert rows(month, "calls") == 2600 - planned.calls == rows(month, "texts")
     for table in ("attempts", "scores", "checks"):
         assert not month.ledger.rows(f"SELECT 1 FROM {table} WHERE call_id NOT IN (SELECT call_id FROM calls)")
     assert not month.ledger.rows("SELECT 1 FROM call_tags WHERE id NOT IN (SELECT id FROM calls)")
-    found = month.ledger.rows("SELECT rowid FROM texts_fts WHERE texts_fts MATCH 'order'")
-    assert {row[0] for row in found} <= {row[0] for row in month.ledger.rows("SELECT id FROM calls")}
+    indexed = month.ledger.rows("SELECT rowid FROM texts_fts WHERE texts_fts MATCH 'order'")
+    assert {row[0] for row in indexed} <= {row[0] for row in month.ledger.rows("SELECT id FROM calls")}
     pd.testing.assert_frame_equal(month.metrics(since=before), young)
-    assert month.prune(before, experiments=True).calls == said.kept
+    assert month.prune(before, experiments=True).calls == planned.kept
     assert month.count(until=before) == 0
     pd.testing.assert_frame_equal(month.metrics(), young)
     month.ask("still writable?", model="m")
@@ -61,8 +61,8 @@ def test_words_alone_can_go_and_the_figures_stay(month: Lab) -> None:
     assert str(gone) == "the words of 2,600 calls removed"
     assert month.count(search="order") == 0
     call = month.calls(limit=1)["call_id"][0]
-    said = month.texts(call)
-    assert (said["answer"], said["messages"], said["kept"]) == (None, [], False)
+    texts = month.texts(call)
+    assert (texts["answer"], texts["messages"], texts["kept"]) == (None, [], False)
     pd.testing.assert_frame_equal(month.metrics(), figures)
     assert month.prune(time.time(), words_only=True, experiments=True).calls == 0
 
@@ -95,9 +95,9 @@ def test_a_file_that_an_export_writes_can_be_read_by_others(month: Lab, tmp_path
     (tmp_path / "plain").touch()
     month.export("calls", tmp_path / "out.parquet")
     assert (tmp_path / "out.parquet").stat().st_mode == (tmp_path / "plain").stat().st_mode
-    found = pd.read_parquet(tmp_path / "out.parquet")
-    assert set(found["valid"].dropna()) <= {True, False}
-    assert sorted({tag for tags in found["tags"] for tag in tags}) == ["de", "en", "nightly", "web"]
+    frame = pd.read_parquet(tmp_path / "out.parquet")
+    assert set(frame["valid"].dropna()) <= {True, False}
+    assert sorted({tag for tags in frame["tags"] for tag in tags}) == ["de", "en", "nightly", "web"]
 
 
 @pytest.mark.parametrize("ending", archive.FORMATS)
@@ -107,15 +107,15 @@ def test_an_export_is_read_back(month: Lab, tmp_path: Path, ending: str, what: s
     count = month.export(what, file)
     read = {"parquet": pd.read_parquet, "csv": pd.read_csv, "jsonl": lambda path: pd.read_json(path, lines=True)}
     assert count == rows(month, what)
-    found = read[ending](file) if count else pd.DataFrame()
-    assert len(found) == count
+    frame = read[ending](file) if count else pd.DataFrame()
+    assert len(frame) == count
     if what == "calls":
-        assert found["cost"].sum() == pytest.approx(month.metrics()["cost"].sum())
-        assert found["started_at"].is_monotonic_increasing
-        assert found["cached"].sum() == month.metrics()["cached"].sum()
+        assert frame["cost"].sum() == pytest.approx(month.metrics()["cost"].sum())
+        assert frame["started_at"].is_monotonic_increasing
+        assert frame["cached"].sum() == month.metrics()["cached"].sum()
         first = month.calls(limit=1, offset=2599).iloc[0]
-        assert found.iloc[0]["answer"] == first["answer"]
-        assert found.iloc[0]["elapsed"] == pytest.approx(first["elapsed"])
+        assert frame.iloc[0]["answer"] == first["answer"]
+        assert frame.iloc[0]["elapsed"] == pytest.approx(first["elapsed"])
 
 
 def test_an_export_is_narrowed_and_appears_whole(month: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_an_export_is_narrowed_and_appears_whole(month: Lab, tmp_path: Path, mon
     with pytest.raises(ZeroDivisionError):
         month.export("calls", file)
     assert file.read_bytes() == was
-    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".out")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".out")] == []
 
 
 def test_what_can_not_be_exported_is_said(lab: Lab, tmp_path: Path) -> None:
@@ -171,5 +171,5 @@ def test_nothing_in_a_csv_is_a_formula(text: str, tmp_path: Path) -> None:
 def test_numbers_and_plain_texts_stay_as_they_are() -> None:
     frame = pd.DataFrame({"a": [-1.5, math.nan], "b": ["plain", None], "c": [["x"], []], "d": [True, False]})
     assert archive.to_csv(frame).decode() == "a,b,c,d\r\n-1.5,plain,['x'],True\r\n,,[],False\r\n"
-    assert [safe_cell(one) for one in (-3, 2.5, None, "", "a=b")] == [-3, 2.5, None, "", "a=b"]
+    assert [safe_cell(value) for value in (-3, 2.5, None, "", "a=b")] == [-3, 2.5, None, "", "a=b"]
     assert json.loads(json.dumps(safe_cell("x"))) == "x"

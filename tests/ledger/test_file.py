@@ -25,8 +25,8 @@ def echo(call: object) -> str:
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     """A Lab whose provider is a function."""
-    with Lab(tmp_path / "lab.db", provider=echo) as made:
-        yield made
+    with Lab(tmp_path / "lab.db", provider=echo) as lab:
+        yield lab
 
 
 def test_a_call_and_its_attempt_are_rows(lab: Lab) -> None:
@@ -35,10 +35,10 @@ def test_a_call_and_its_attempt_are_rows(lab: Lab) -> None:
     assert (call["call_id"], call["status"], call["model"]) == (reply.call_id, "ok", "any/model")
     assert (call["user"], call["tags"], call["n_attempts"]) == ("u1", ["a", "b"], 1)
     assert (attempt["call_id"], attempt["number"], attempt["role"], attempt["won"]) == (reply.call_id, 1, "first", True)
-    said = lab.texts(reply.call_id)
-    assert (said["prompt"], said["answer"]) == ("hello", "echo: hello")
-    assert said["config"]["params"] == {"temperature": 0.1}
-    assert said["config"]["policy"]["timeout"]["total"] == 300
+    texts = lab.texts(reply.call_id)
+    assert (texts["prompt"], texts["answer"]) == ("hello", "echo: hello")
+    assert texts["config"]["params"] == {"temperature": 0.1}
+    assert texts["config"]["policy"]["timeout"]["total"] == 300
 
 
 def test_the_same_configuration_is_kept_once(lab: Lab) -> None:
@@ -55,7 +55,7 @@ def test_any_sqlite_tool_can_read_it(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "found"),
+    ("words", "count"),
     [
         ("zürich", 1),
         ("ZURICH", 1),
@@ -67,11 +67,11 @@ def test_any_sqlite_tool_can_read_it(lab: Lab) -> None:
         ("", 2),
     ],
 )
-def test_search_takes_what_people_type(lab: Lab, words: str, found: int) -> None:
+def test_search_takes_what_people_type(lab: Lab, words: str, count: int) -> None:
     """Words in prompt or answer, the last one begun; never a syntax error."""
     lab.ask("the weather in Zürich", model="m")
     lab.ask("something else", model="m")
-    assert len(lab.calls(search=words)) == lab.count(search=words) == found
+    assert len(lab.calls(search=words)) == lab.count(search=words) == count
 
 
 def test_filters_and_pages(lab: Lab) -> None:
@@ -206,11 +206,11 @@ def test_many_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
         openers = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(5)
         ]
-        for one in openers:
-            one.stdout.readline()
-        for one in openers:
-            one.communicate("go\n", timeout=60)
-        assert [one.returncode for one in openers] == [0] * 5
+        for opener in openers:
+            opener.stdout.readline()
+        for opener in openers:
+            opener.communicate("go\n", timeout=60)
+        assert [opener.returncode for opener in openers] == [0] * 5
 
 
 WRITER = """
@@ -235,7 +235,9 @@ def test_two_processes_open_and_write_at_once(tmp_path: Path) -> None:
     assert [writer.returncode for writer in writers] == [0, 0, 0]
     with Lab(path, provider=echo) as lab:
         assert lab.count(status="ok") == 180
-        assert set(lab.calls(limit=None)["call_id"]) == {one for output in outputs for one in output if one != "up"}
+        assert set(lab.calls(limit=None)["call_id"]) == {
+            call_id for output in outputs for call_id in output if call_id != "up"
+        }
 
 
 def test_a_killed_process_loses_no_returned_reply(tmp_path: Path) -> None:

@@ -86,15 +86,15 @@ def test_who_lives_who_is_dead_and_who_can_not_be_told() -> None:
 
 
 def test_a_fork_is_another_owner() -> None:
-    mine, told = me(), os.pipe()
+    mine, pipe = me(), os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of newer Pythons, of forks beside threads
         child = os.fork()
     if child == 0:
-        os.write(told[1], json.dumps([me().pid, me().began]).encode())
+        os.write(pipe[1], json.dumps([me().pid, me().began]).encode())
         os._exit(0)
     os.waitpid(child, 0)
-    pid, began = json.loads(os.read(told[0], 200))
+    pid, began = json.loads(os.read(pipe[0], 200))
     assert (pid, mine.pid) == (child, os.getpid())
     assert Owner(mine.host, mine.boot, pid, began).is_dead()
 

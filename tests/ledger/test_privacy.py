@@ -18,8 +18,8 @@ SECRET = "planted-secret-5f1cd2c3b4a59687"
 EMAIL = re.compile(r"[\w.]+@[\w.]+")
 
 
-def _mask(said: str) -> str:
-    return EMAIL.sub("[mail]", said)
+def _mask(text: str) -> str:
+    return EMAIL.sub("[mail]", text)
 
 
 def _bytes(lab: Lab) -> bytes:
@@ -50,20 +50,20 @@ def test_no_secret_reaches_the_disk_a_log_or_a_repr(
         "api_key": SECRET,
         "extra_headers": {"authorization-2": f"Bearer {in_header}"},
     }
-    said, told = f"my keys are {SECRET}, {in_env}", []
-    assert SECRET in lab.ask(said, **where).text, "the caller gets the answer as it came"
-    assert SECRET in "".join(lab.stream(said, **where))
-    for made in (
-        lambda: list(lab.stream(said, **where)),
-        lambda: lab.ask(said, **where),
-        lambda: lab.ask(said, **where),
+    prompt, shown = f"my keys are {SECRET}, {in_env}", []
+    assert SECRET in lab.ask(prompt, **where).text, "the caller gets the answer as it came"
+    assert SECRET in "".join(lab.stream(prompt, **where))
+    for ask in (
+        lambda: list(lab.stream(prompt, **where)),
+        lambda: lab.ask(prompt, **where),
+        lambda: lab.ask(prompt, **where),
     ):
         with pytest.raises(errors.LabError) as failure:
-            made()
-        told.append(f"{failure.value}{failure.value!r}{failure.value.body}")
-    told += [repr(lab), lab.calls().to_csv(), lab.attempts().to_csv(), caplog.text]
+            ask()
+        shown.append(f"{failure.value}{failure.value!r}{failure.value.body}")
+    shown += [repr(lab), lab.calls().to_csv(), lab.attempts().to_csv(), caplog.text]
     assert SECRET.encode() not in _bytes(lab)
-    assert SECRET not in "".join(told)
+    assert SECRET not in "".join(shown)
     assert len(lab.calls()) == 5
     assert "[redacted]" in lab.calls()["prompt"][0]
 
@@ -95,7 +95,7 @@ def test_a_budget_per_user_counts_what_was_written(tmp_path: Path) -> None:
         assert lab.ask("hi", model="sim/instant", max_tokens=100, user="bob").text
 
 
-@pytest.mark.parametrize("broken", [lambda said: 1 / 0, lambda said: None])
+@pytest.mark.parametrize("broken", [lambda text: 1 / 0, lambda text: None])
 def test_what_a_redaction_fails_on_is_not_written(tmp_path: Path, broken: object) -> None:
     with Lab(tmp_path / "lab.db", provider=lambda call: "the answer", redact=broken) as lab:
         assert lab.ask("the question", model="m").text == "the answer"
@@ -117,10 +117,10 @@ def test_hashes_and_sizes_only_and_failures_always(tmp_path: Path) -> None:
             lab.ask("please fail", model="m")
         assert b"the question" not in _bytes(lab)
         assert b"the long answer" not in _bytes(lab)
-        found = lab.texts(kept)
-        assert (found["kept"], found["messages"], found["answer"]) == (False, [], None)
-        assert [one["characters"] for one in found["digest"]["messages"]] == [12]
-        assert found["digest"]["answer"]["characters"] == 15
+        texts = lab.texts(kept)
+        assert (texts["kept"], texts["messages"], texts["answer"]) == (False, [], None)
+        assert [message["characters"] for message in texts["digest"]["messages"]] == [12]
+        assert texts["digest"]["answer"]["characters"] == 15
         assert lab.texts(failure.value.call_id)["prompt"] == "please fail"
         assert [call for call in lab.calls(search="please")["call_id"]] == [failure.value.call_id]
 
@@ -192,7 +192,7 @@ def test_what_json_hides_in_escapes_is_redacted(tmp_path: Path, server: RawServe
     server.plays(answer({"error": {"message": "no Müller here"}}))
     where = {"model": "openai/m", "api_base": server.url, "api_key": "k-123456789"}
     with Lab(
-        tmp_path / "lab.db", redact=lambda said: said.replace("Müller", "[name]"), policy=Policy(retry=None)
+        tmp_path / "lab.db", redact=lambda text: text.replace("Müller", "[name]"), policy=Policy(retry=None)
     ) as lab:
         lab.ask("hi", **where)
         with pytest.raises(errors.ProviderError):

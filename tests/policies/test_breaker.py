@@ -30,7 +30,7 @@ def test_it_opens_refuses_at_once_probes_and_closes() -> None:
         assert (await player.call()).failure.kind == "provider", "the probe fails, and it opens again"
         assert player.breakers() == {"m": "open"}
         await asyncio.sleep(10)
-        player.stage.script = lambda _one, _n: Step()
+        player.stage.script = lambda _attempt, _n: Step()
         assert (await player.call()).text == "m"
         assert player.breakers() == {"m": "closed"}
 
@@ -44,7 +44,7 @@ def test_only_one_probe_at_a_time() -> None:
         for _ in range(4):
             await player.call()
         await asyncio.sleep(10)
-        player.stage.script = lambda _one, _n: Step(5)
+        player.stage.script = lambda _attempt, _n: Step(5)
         outs = await asyncio.gather(*(player.call() for _ in range(3)))
         return [out.failure.kind if out.failure else "ok" for out in outs]
 
@@ -58,7 +58,7 @@ def test_a_probe_that_is_cancelled_leaves_room_for_another() -> None:
         for _ in range(4):
             await player.call()
         await asyncio.sleep(10)
-        player.stage.script = lambda _one, _n: Step(5)
+        player.stage.script = lambda _attempt, _n: Step(5)
         probe = asyncio.create_task(player.call())
         await asyncio.sleep(1)
         probe.cancel()
@@ -95,7 +95,7 @@ def test_too_few_calls_and_old_ones_do_not_open_it() -> None:
 
 
 def test_each_model_has_its_own() -> None:
-    player = Player(only(breaker=FOUR), rule=lambda one, _n: fail("provider") if one.model == "bad" else Step())
+    player = Player(only(breaker=FOUR), rule=lambda attempt, _n: fail("provider") if attempt.model == "bad" else Step())
 
     async def play() -> str:
         for _ in range(4):

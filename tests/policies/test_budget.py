@@ -76,7 +76,7 @@ def test_it_is_never_exceeded(worst: list[float], shares: list[float], usd: floa
 
         spending, spent = Spending(Budget(usd=usd, per="user"), nothing), 0.0
 
-        async def one(most: float, share: float) -> None:
+        async def call(most: float, share: float) -> None:
             nonlocal spent
             try:
                 await spending.reserve("u", most, "m")
@@ -86,7 +86,7 @@ def test_it_is_never_exceeded(worst: list[float], shares: list[float], usd: floa
             spent += most * share
             spending.settle("u", most, most * share)
 
-        await asyncio.gather(*(one(most, share) for most, share in zip(worst, shares, strict=False)))
+        await asyncio.gather(*(call(most, share) for most, share in zip(worst, shares, strict=False)))
         return spent
 
     assert clock.run(play()) <= usd + 1e-9

@@ -57,9 +57,9 @@ def test_a_new_layer_is_a_file_and_a_line() -> None:
     outcome = clock.run(player.call())
     assert outcome.pieces == ["M0 !"], "around retry: it sees one answer, not two attempts"
     assert len(player.stage.tries) == 2
-    told = {layer.name: layer.says(settings) for layer in layers}
-    assert told["shout"] == "answers in capitals, with !"
-    assert list(told).index("shout") == list(told).index("retry") - 1
+    lines = {layer.name: layer.says(settings) for layer in layers}
+    assert lines["shout"] == "answers in capitals, with !"
+    assert list(lines).index("shout") == list(lines).index("retry") - 1
 
 
 def test_the_first_is_outermost() -> None:

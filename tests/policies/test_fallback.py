@@ -16,7 +16,7 @@ def play(player: Player, **more: object) -> object:
 def test_the_models_are_asked_in_order() -> None:
     player = Player(only(fallback=Fallback("b", "c")), fail("provider"), fail("quota"), Step())
     assert play(player).text == "c"
-    assert [(one.model, one.role) for one in player.stage.tries] == [
+    assert [(attempt.model, attempt.role) for attempt in player.stage.tries] == [
         ("m", "first"),
         ("b", "fallback"),
         ("c", "fallback"),

@@ -28,9 +28,11 @@ def after_one(player: Player, **more: object) -> object:
 
 
 def test_the_second_request_goes_out_when_the_first_is_late_and_wins() -> None:
-    player = Player(only(hedge=Hedge(after=2, **NOW)), rule=lambda one, _n: Step(1 if one.role == "hedge" else 10))
+    player = Player(
+        only(hedge=Hedge(after=2, **NOW)), rule=lambda attempt, _n: Step(1 if attempt.role == "hedge" else 10)
+    )
     out = after_one(player)
-    assert [one.role for one in player.stage.tries] == ["first", "hedge"]
+    assert [attempt.role for attempt in player.stage.tries] == ["first", "hedge"]
     assert out.took == pytest.approx(3)
     assert player.stage.running == 0, "the loser is closed"
 
@@ -38,11 +40,13 @@ def test_the_second_request_goes_out_when_the_first_is_late_and_wins() -> None:
 def test_a_first_request_that_is_in_time_stays_alone() -> None:
     player = Player(only(hedge=Hedge(after=2, **NOW)), Step(1))
     after_one(player)
-    assert [one.role for one in player.stage.tries] == ["first"]
+    assert [attempt.role for attempt in player.stage.tries] == ["first"]
 
 
 def test_the_first_may_still_win() -> None:
-    player = Player(only(hedge=Hedge(after=2, **NOW)), rule=lambda one, _n: Step(9 if one.role == "hedge" else 4))
+    player = Player(
+        only(hedge=Hedge(after=2, **NOW)), rule=lambda attempt, _n: Step(9 if attempt.role == "hedge" else 4)
+    )
     out = after_one(player)
     assert out.took == pytest.approx(4)
     assert len(player.stage.tries) == 2
@@ -52,7 +56,7 @@ def test_a_failed_request_never_beats_one_that_still_runs() -> None:
     for failing in ("first", "hedge"):
         player = Player(
             only(hedge=Hedge(after=2, **NOW)),
-            rule=lambda one, _n, failing=failing: fail("provider", 3) if one.role == failing else Step(6),
+            rule=lambda attempt, _n, failing=failing: fail("provider", 3) if attempt.role == failing else Step(6),
         )
 
         async def play(player: Player = player) -> object:
@@ -66,7 +70,7 @@ def test_a_failed_request_never_beats_one_that_still_runs() -> None:
 def test_where_both_fail_the_first_failure_is_told() -> None:
     player = Player(
         only(hedge=Hedge(after=2, **NOW)),
-        rule=lambda one, _n: fail("provider", 3) if one.role == "first" else fail("transport", 3),
+        rule=lambda attempt, _n: fail("provider", 3) if attempt.role == "first" else fail("transport", 3),
     )
     assert after_one(player).failure.kind == "provider"
 
@@ -75,7 +79,7 @@ def test_a_stream_is_decided_by_its_first_piece() -> None:
     """The hedge's first piece comes first; the first request's pieces are not mixed in."""
     player = Player(
         only(hedge=Hedge(after=1, **NOW)),
-        rule=lambda one, _n: Step(1, pieces=3, gap=5) if one.role == "hedge" else Step(4, pieces=3, gap=0.1),
+        rule=lambda attempt, _n: Step(1, pieces=3, gap=5) if attempt.role == "hedge" else Step(4, pieces=3, gap=0.1),
     )
     out = after_one(player, streamed=True)
     assert out.pieces == ["m0 ", "m1 ", "m2 "]
@@ -84,19 +88,20 @@ def test_a_stream_is_decided_by_its_first_piece() -> None:
 
 def test_it_may_go_to_another_model() -> None:
     player = Player(
-        only(hedge=Hedge(after=1, model="other", **NOW)), rule=lambda one, _n: Step(9 if one.model == "m" else 1)
+        only(hedge=Hedge(after=1, model="other", **NOW)),
+        rule=lambda attempt, _n: Step(9 if attempt.model == "m" else 1),
     )
     assert after_one(player).text == "other"
 
 
 def test_a_quantile_is_learnt_before_it_is_used() -> None:
-    player = Player(only(hedge=Hedge(after="p90", learn=20, **NOW)), rule=lambda one, n: Step(n % 10 or 10))
+    player = Player(only(hedge=Hedge(after="p90", learn=20, **NOW)), rule=lambda attempt, n: Step(n % 10 or 10))
 
     async def play() -> int:
         for _ in range(20):
             await player.call()
         before = len(player.stage.tries)
-        player.stage.script = lambda one, _n: Step(1 if one.role == "hedge" else 50)
+        player.stage.script = lambda attempt, _n: Step(1 if attempt.role == "hedge" else 50)
         out = await player.call()
         assert out.took == pytest.approx(10 + 1), "the 90th percentile of 1 to 10 s, then the hedge's answer"
         return before
@@ -113,7 +118,7 @@ def test_its_share_holds_from_the_start_and_in_an_outage() -> None:
                 await player.call()
 
         clock.run(many())
-        hedges = [one for one in player.stage.tries if one.role == "hedge"]
+        hedges = [attempt for attempt in player.stage.tries if attempt.role == "hedge"]
         assert 15 <= len(hedges) <= 20
 
 
@@ -133,7 +138,7 @@ def test_a_share_of_losers_runs_on_so_that_its_true_latency_is_known() -> None:
     async def play(follow: float) -> int:
         player = Player(
             only(hedge=Hedge(after=1, follow=follow, **NOW)),
-            rule=lambda one, _n: Step(1 if one.role == "hedge" else 10),
+            rule=lambda attempt, _n: Step(1 if attempt.role == "hedge" else 10),
         )
         for _ in range(5):
             await player.call()
@@ -183,7 +188,7 @@ def test_it_learns_what_callers_waited_not_what_winners_took() -> None:
 
     random = Random(0)
 
-    def rule(one: object, _number: int) -> Step:
+    def rule(attempt: object, _number: int) -> Step:
         return Step(10.0 if random.random() < 0.04 else random.uniform(1.0, 1.2))
 
     player = Player(only(hedge=Hedge(after="p95", follow=0.0)), rule=rule)
@@ -192,7 +197,7 @@ def test_it_learns_what_callers_waited_not_what_winners_took() -> None:
         return [(await player.call()).took for _ in range(3000)]
 
     took = clock.run(many())
-    hedges = sum(one.role == "hedge" for one in player.stage.tries)
+    hedges = sum(attempt.role == "hedge" for attempt in player.stage.tries)
     assert hedges <= 0.05 * 3000
     late = sorted(took[500:])
     assert late[int(0.99 * len(late))] < 4, "once it has learnt, nearly all stragglers are beaten"

@@ -78,13 +78,13 @@ def test_calls_in_flight_are_joined_not_repeated(tmp_path: Path) -> None:
         await asyncio.to_thread(go.wait)
         return "once"
 
-    with Lab(tmp_path / "lab.db", provider=slow) as one, Lab(tmp_path / "lab.db", provider=slow) as two:
+    with Lab(tmp_path / "lab.db", provider=slow) as first, Lab(tmp_path / "lab.db", provider=slow) as second:
         with ThreadPoolExecutor(8) as pool:
-            waiting = [pool.submit(lab.ask, "hi", model="m", key="k") for lab in (one, two) * 4]
+            waiting = [pool.submit(lab.ask, "hi", model="m", key="k") for lab in (first, second) * 4]
             while not asked:
                 time.sleep(0.01)
             go.set()
-            replies = [one.result() for one in waiting]
+            replies = [future.result() for future in waiting]
     assert len(asked) == 1
     assert {reply.text for reply in replies} == {"once"}
     assert sum(not reply.cached for reply in replies) == 1
@@ -120,12 +120,13 @@ def test_a_claim_is_renewed_while_its_call_runs(tmp_path: Path, monkeypatch: pyt
         await asyncio.sleep(1.2)
         return "once"
 
-    with Lab(tmp_path / "lab.db", provider=slow) as one, Lab(tmp_path / "lab.db", provider=slow) as two:
+    with Lab(tmp_path / "lab.db", provider=slow) as first, Lab(tmp_path / "lab.db", provider=slow) as second:
         with ThreadPoolExecutor(2) as pool:
-            found = [
-                one_.result().text for one_ in [pool.submit(lab.ask, "hi", model="m", key="k") for lab in (one, two)]
+            texts = [
+                future.result().text
+                for future in [pool.submit(lab.ask, "hi", model="m", key="k") for lab in (first, second)]
             ]
-    assert (found, len(asked)) == (["once", "once"], 1)
+    assert (texts, len(asked)) == (["once", "once"], 1)
 
 
 def test_waiting_for_another_ends_at_the_deadline(lab: Lab, server: RawServer) -> None:

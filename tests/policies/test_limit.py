@@ -79,8 +79,8 @@ def test_a_full_queue_answers_busy_with_how_long_to_wait() -> None:
     player = Player(only(limit=Limit(concurrency=1, queue=2)), Step(1))
     outs = clock.run(burst(player, 5))
     refused = [out.failure for out in outs if out.failure]
-    assert [one.kind for one in refused] == ["busy", "busy"]
-    assert all(one.retry_after > 0 and "waiting already: ask again in" in str(one) for one in refused)
+    assert [failure.kind for failure in refused] == ["busy", "busy"]
+    assert all(failure.retry_after > 0 and "waiting already: ask again in" in str(failure) for failure in refused)
 
 
 def test_one_user_does_not_take_all() -> None:
@@ -103,14 +103,14 @@ def test_interactive_goes_first_and_batch_does_not_starve() -> None:
         await asyncio.gather(batch, burst(player, 10, lane="interactive"))
 
     clock.run(play())
-    lanes = "".join(one.call.lane[0] for one in player.stage.tries)
+    lanes = "".join(attempt.call.lane[0] for attempt in player.stage.tries)
     assert lanes == "biiiibiiiibii"
 
 
 def test_a_429_slows_the_model_down_for_everyone_and_it_speeds_up_again() -> None:
     player = Player(
         only(limit=Limit(concurrency=8)),
-        rule=lambda _one, n: fail("rate_limit", 1, retry_after=5.0) if n == 1 else Step(1),
+        rule=lambda _attempt, n: fail("rate_limit", 1, retry_after=5.0) if n == 1 else Step(1),
     )
 
     async def play() -> None:

@@ -23,14 +23,14 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("one", PAIRS)
-@pytest.mark.parametrize("other", PAIRS)
+@pytest.mark.parametrize("first", PAIRS)
+@pytest.mark.parametrize("second", PAIRS)
 @pytest.mark.parametrize("streamed", [False, True])
-def test_any_two_answer_and_leave_nothing_running(one: str, other: str, streamed: bool) -> None:
+def test_any_two_answer_and_leave_nothing_running(first: str, second: str, streamed: bool) -> None:
     """One failure, then answers; twenty calls at once, some of them slow."""
     player = Player(
-        only(**{name: PAIRS[name] for name in (one, other)}),
-        rule=lambda _one, n: fail("provider") if n == 1 else Step(3 if n % 4 == 0 else 1, pieces=2),
+        only(**{name: PAIRS[name] for name in (first, second)}),
+        rule=lambda _attempt, n: fail("provider") if n == 1 else Step(3 if n % 4 == 0 else 1, pieces=2),
     )
 
     async def play() -> list:
@@ -40,9 +40,9 @@ def test_any_two_answer_and_leave_nothing_running(one: str, other: str, streamed
     assert player.stage.running == 0
     assert player.stage.closed == len(player.stage.tries)
     failed = [out for out in outs if out.failure]
-    rescued = {"retry", "fallback"} & {one, other}
+    rescued = {"retry", "fallback"} & {first, second}
     timed = [out for out in failed if out.failure.kind == "timeout"]
-    assert len(failed) - len(timed) <= (0 if rescued else 1) or "breaker" in (one, other)
+    assert len(failed) - len(timed) <= (0 if rescued else 1) or "breaker" in (first, second)
 
 
 def test_retry_and_breaker_a_model_that_is_left_alone_is_not_asked_again() -> None:
@@ -59,7 +59,7 @@ def test_retry_and_breaker_a_model_that_is_left_alone_is_not_asked_again() -> No
 def test_fallback_and_breaker_another_model_takes_over_at_once() -> None:
     player = Player(
         only(fallback=Fallback("b"), breaker=Breaker(min_calls=3, cooldown=60)),
-        rule=lambda one, _n: fail("provider") if one.model == "m" else Step(),
+        rule=lambda attempt, _n: fail("provider") if attempt.model == "m" else Step(),
     )
 
     async def play() -> list:
@@ -85,7 +85,7 @@ def test_hedge_and_limit_a_hedge_takes_a_place_of_its_own() -> None:
 def test_retry_and_fallback_each_model_gets_its_retries() -> None:
     player = Player(only(retry=RETRY, fallback=Fallback("b")), fail("provider"))
     clock.run(player.call())
-    assert [one.model for one in player.stage.tries] == ["m"] * 3 + ["b"] * 3
+    assert [attempt.model for attempt in player.stage.tries] == ["m"] * 3 + ["b"] * 3
 
 
 def test_retry_and_timeout_an_attempt_that_hangs_is_tried_again_within_the_total() -> None:

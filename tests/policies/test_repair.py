@@ -50,7 +50,7 @@ def _play(policy: Policy, *steps: Step, right: list[bool], broken: bool = False,
 
 
 def _roles(player: Player) -> list[str]:
-    return [one.role for one in player.stage.tries]
+    return [attempt.role for attempt in player.stage.tries]
 
 
 def test_a_wrong_answer_is_asked_for_again_with_what_was_wrong() -> None:
@@ -105,7 +105,7 @@ def test_repair_with_retry_each_answer_may_be_retried() -> None:
 
 def test_repair_with_fallback_another_model_is_asked_what_the_first_was() -> None:
     player = _play(only(repair=Repair(), fallback=Fallback("other")), Step(), right=[False, False, True])
-    assert [(one.role, one.model) for one in player.stage.tries] == [
+    assert [(attempt.role, attempt.model) for attempt in player.stage.tries] == [
         ("first", "m"),
         ("repair", "m"),
         ("fallback", "other"),
@@ -149,9 +149,9 @@ def test_each_answer_is_a_row_with_its_role_its_cost_and_what_was_wrong(lab: Lab
     call = lab.calls().iloc[0]
     assert (call["kind"], call["valid"], call["n_attempts"]) == ("validation", 0, 2)
     assert call["answer"].startswith("This is instant")
-    found = lab.checks(failure.call_id)
-    assert found[["attempt", "name", "passed"]].values.tolist() == [[1, "contains", False], [2, "contains", False]]
-    assert "must contain 'never said'" in found["message"][0]
+    findings = lab.checks(failure.call_id)
+    assert findings[["attempt", "name", "passed"]].values.tolist() == [[1, "contains", False], [2, "contains", False]]
+    assert "must contain 'never said'" in findings["message"][0]
     assert failure.checks[0].name == "contains"
 
 
@@ -160,7 +160,7 @@ def test_a_marked_reply_says_so_everywhere(tmp_path: Path) -> None:
     with Lab(tmp_path / "m.db", provider=lambda _: "wrong", policy=policy) as lab:
         reply = lab.ask("x", model="m", checks=[checks.one_of("right")])
         assert (reply.text, reply.valid, reply.attempts) == ("wrong", False, 2)
-        assert [one.name for one in reply.checks] == ["one_of"]
+        assert [check.name for check in reply.checks] == ["one_of"]
         assert lab.calls()[["status", "valid"]].values.tolist() == [["ok", 0]]
         assert lab.attempts(reply.call_id)[["status", "won"]].values.tolist() == [["failed", False], ["ok", True]]
 
@@ -195,17 +195,17 @@ def test_a_fallback_must_have_passed_its_gate(tmp_path: Path) -> None:
     policy = Policy(retry=None, fallback=Fallback("small", gate="triage-set"))
     with Lab(tmp_path / "g.db", provider=answer, policy=policy) as lab:
 
-        def said() -> str:
+        def refusal() -> str:
             with pytest.raises(errors.ProviderError) as caught:
                 lab.ask(prompt.fill(ticket="x"), model="big")
             return str(caught.value)
 
-        assert said() == (
+        assert refusal() == (
             "big is down; no fallback to small: it has not been through the gate on triage-set with triage version 1"
         )
         row = {"eval_set": "triage-set", "prompt_name": "triage", "model": "small", "baseline": "a", "candidate": "b"}
         verdicts.put(lab._ledger, **row, prompt_version=1, verdict="inconclusive", margin=0.02, n=9)
-        assert said().endswith("the gate on triage-set with triage version 1 said inconclusive")
+        assert refusal().endswith("the gate on triage-set with triage version 1 said inconclusive")
         verdicts.put(lab._ledger, **row, prompt_version=1, verdict="pass", margin=0.02, n=900)
         reply = lab.ask(prompt.fill(ticket="x"), model="big")
         assert (reply.text, reply.fell_back) == ("small's answer", True)

@@ -23,8 +23,8 @@ def test_a_failure_is_tried_again_with_growing_waits() -> None:
     player = Player(only(retry=Retry(attempts=4, **NONE)), fail("provider"), fail("transport"), fail("timeout"), Step())
     out = play(player)
     assert (out.text, out.winner) == ("m", 4)
-    assert [one.role for one in player.stage.tries] == ["first", "retry", "retry", "retry"]
-    assert [one.wait for one in player.stage.tries] == [0, 0.5, 1, 2]
+    assert [attempt.role for attempt in player.stage.tries] == ["first", "retry", "retry", "retry"]
+    assert [attempt.wait for attempt in player.stage.tries] == [0, 0.5, 1, 2]
     assert out.took == pytest.approx(4 * 1 + 0.5 + 1 + 2)
     assert player.stage.closed == 4
 
