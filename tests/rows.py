@@ -24,7 +24,7 @@ def put(lab: Lab, call_id: str, *attempts: dict[str, Any], ago: float = 60.0, to
         statements.append(_insert("attempts", {**base, "model": row["model"], **attempt}))
     if row["status"] == "running" and not attempts:
         statements.pop()
-    lab.ledger.submit(*statements).result()
+    lab.ledger.submit(*statements)  # whoever reads waits for what was submitted
 
 
 def many(lab: Lab, name: str, count: int, **more: Any) -> None:

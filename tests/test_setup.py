@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_streamlits_settings_are_ones_it_knows_and_keep_it_quiet_and_local() -> None:
-    told = tomllib.loads((ROOT / "playground" / "front" / ".streamlit" / "config.toml").read_text())
-    flat = {f"{section}.{name}": value for section, values in told.items() for name, value in values.items()}
+    settings = tomllib.loads((ROOT / "playground" / "front" / ".streamlit" / "config.toml").read_text())
+    flat = {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
     known = set(config.get_config_options())
     assert {name for name in flat if not name.startswith("theme.")} <= known
     assert flat["server.address"] == "127.0.0.1"
@@ -23,4 +23,4 @@ def test_streamlits_settings_are_ones_it_knows_and_keep_it_quiet_and_local() -> 
 def test_ci_runs_the_whole_suite_and_nothing_less() -> None:
     assert "exec make test" in (ROOT / ".ci" / "run").read_text()
     makefile = (ROOT / "Makefile").read_text()
-    assert "-m pytest -n 2 --dist loadfile\n" in makefile
+    assert "-m pytest -n 2 --dist loadfile --durations=20\n" in makefile

@@ -62,7 +62,7 @@ class Environment:
     def variables(self, **more: str) -> dict[str, str]:
         """The environment variables of what runs there."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        return {**kept, "PYTHONDONTWRITEBYTECODE": "1", **more}
+        return {**kept, **more}
 
 
 def _closure(lines: list[str], extras: tuple[str, ...]) -> set[str]:
@@ -123,12 +123,12 @@ def test_the_command_line_runs_without_an_extra(plain: Environment) -> None:
 
 
 def test_the_playground_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -> None:
-    made = Environment(tmp_path, wheel, "playground")
+    installed = Environment(tmp_path, wheel, "playground")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [made.python, "-m", "lab.cli", "playground", "--port", str(port), "--headless"]
+    command = [installed.python, "-m", "lab.cli", "playground", "--port", str(port), "--headless"]
     with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=made.home, env=made.variables(), stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=installed.home, env=installed.variables(), stdout=log, stderr=log)
     try:
         for _ in range(600):
             try:
@@ -142,10 +142,10 @@ def test_the_playground_runs_from_an_empty_folder(wheel: Path, tmp_path: Path) -
     finally:
         server.terminate()
         server.wait()
-    said = (tmp_path / "log").read_text()
-    assert said.startswith(f"playground: http://127.0.0.1:{port}   ledger: {made.home / 'data' / 'lab.db'}")
-    assert "gatherUsageStats" not in said
-    assert "Traceback" not in said
+    output = (tmp_path / "log").read_text()
+    assert output.startswith(f"playground: http://127.0.0.1:{port}   ledger: {installed.home / 'data' / 'lab.db'}")
+    assert "gatherUsageStats" not in output
+    assert "Traceback" not in output
 
 
 def test_the_wheel_holds_what_is_imported_and_nothing_of_the_tests(wheel: Path) -> None:

@@ -139,7 +139,7 @@ class Recorder:
         if row.latency is None:
             row.latency = asyncio.get_running_loop().time() - seen.sent
         row.loop_lag = self.lag.worst(seen.sent)
-        row.saturated = row.loop_lag > SATURATED * (row.ttft or row.latency or 0.0)
+        row.saturated = saturated(row.loop_lag, row.ttft, row.latency)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(row, seen), True
         self.journal.attempt_ended(row, self.cost(), self.cost_estimated())
@@ -210,6 +210,11 @@ class Recorder:
     def cost_estimated(self) -> bool:
         """Whether a part of that is an estimate."""
         return any(row.cost_estimated or row.status == "running" for row in self.sent())
+
+
+def saturated(lag: float, ttft: float | None, latency: float | None) -> bool:
+    """Whether the client's own lag is too large a part of what was measured; all in seconds."""
+    return lag > SATURATED * (ttft or latency or 0.0)
 
 
 @dataclass(slots=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from lab import Lab
 from lab.call.lag import LagMeter
 from lab.call.loop import Loop, Turnstile
+from lab.call.record import saturated
 from lab.values import Call
+from tests import clock
 
 
 def test_a_wait_that_is_interrupted_cancels_the_work() -> None:
@@ -33,37 +36,45 @@ def test_a_wait_that_is_interrupted_cancels_the_work() -> None:
 
 
 def test_the_lag_of_a_busy_loop_is_seen() -> None:
+    """On a made-up clock, where a calm loop is never late."""
+
     async def measure() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, clock.VirtualLoop)
         with LagMeter() as meter:
-            since = asyncio.get_running_loop().time()
+            since = loop.time()
             await asyncio.sleep(0.03)
             calm = meter.worst(since)
-            since = asyncio.get_running_loop().time()
-            time.sleep(0.2)  # noqa: ASYNC251 - the very thing that is measured
+            since = loop.time()
+            loop.now += 0.2  # as if something had held it up
             return calm, meter.worst(since)
 
-    calm, busy = asyncio.run(measure())
-    assert 0.15 < busy < calm + 0.5
+    calm, busy = clock.run(measure())
+    assert calm == 0.0
+    assert busy == pytest.approx(0.2, abs=LagMeter.EVERY)
 
 
-def test_an_attempt_measured_by_a_busy_client_is_marked(tmp_path: object) -> None:
-    """A provider's time that is the client's own fault must not pass for the provider's."""
+@pytest.mark.parametrize(
+    ("lag", "ttft", "latency", "marked"),
+    [(0.02, None, 0.3, False), (0.04, None, 0.3, True), (0.02, 0.1, 3.0, True), (0.0, None, None, False)],
+)
+def test_an_attempt_measured_by_a_busy_client_is_marked(
+    lag: float, ttft: float | None, latency: float | None, marked: bool
+) -> None:
+    """A provider's time that is the client's own fault must not pass for the provider's: a tenth of it is too much."""
+    assert saturated(lag, ttft, latency) is marked
 
+
+def test_what_holds_the_loop_up_is_on_the_attempt(tmp_path: Path) -> None:
     def busy(call: Call) -> str:
-        if "busy" in call.messages[0]["content"]:
-            time.sleep(0.2)
+        time.sleep(0.2)
         return "ok"
 
-    async def calm(call: Call) -> str:
-        await asyncio.sleep(0.3)
-        return busy(call)
-
-    with Lab(tmp_path / "lab.db", provider=calm) as lab:
-        lab.ask("calm", model="m")
+    with Lab(tmp_path / "lab.db", provider=busy) as lab:
         lab.ask("busy", model="m")
-        marked = lab.attempts()[["saturated", "loop_lag"]]
-    assert marked["saturated"].tolist() == [True, False], "newest first"
-    assert marked["loop_lag"][0] > 0.15
+        row = lab.attempts().iloc[0]
+    assert row["saturated"]
+    assert row["loop_lag"] > 0.15
 
 
 def test_the_turnstile_lets_one_through_between_two_looks_at_the_sockets() -> None:

@@ -55,10 +55,14 @@ def test_ask_reads_standard_input_and_takes_a_system_message() -> None:
     ],
 )
 def test_a_failure_is_one_sentence(words: tuple[str, ...], sentence: str) -> None:
-    code, out, err = run(*words)
+    code, out, err = here(*words)
     assert (code, out) == (1, "")
     assert err.startswith(sentence)
     assert err.count("\n") == 1
+
+
+def test_a_failure_ends_the_process_with_its_sentence() -> None:
+    assert run("calls", "--status", "bad") == (1, "", "usage: status='bad': one of running, ok, failed, cancelled\n")
 
 
 def test_an_answer_can_not_drive_the_terminal(server: RawServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,8 +76,8 @@ def test_an_answer_can_not_drive_the_terminal(server: RawServer, capsys: pytest.
 
 
 def test_an_empty_ledger_says_what_to_do() -> None:
-    assert "no calls yet: lab ask 'Hello' -m local/smollm2" in run("calls")[1]
-    assert "no call matches" in run("calls", "nothing")[1]
+    assert "no calls yet: lab ask 'Hello' -m local/smollm2" in here("calls")[1]
+    assert "no call matches" in here("calls", "nothing")[1]
 
 
 def test_a_port_in_use_is_said_in_one_sentence() -> None:

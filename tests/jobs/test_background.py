@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -27,11 +28,11 @@ class Gate:
         self.running = 0
         self.most = 0
 
-    def __call__(self, call: object) -> str:
+    async def __call__(self, call: object) -> str:
         self.asked += 1
         self.running += 1
         self.most = max(self.most, self.running)
-        self.open.wait(WAIT)
+        await asyncio.to_thread(self.open.wait, WAIT)
         self.running -= 1
         return "billing"
 
