@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,15 @@ def _circle(graph: dict[str, set[str]]) -> list[str] | None:
         return None
 
     return next((circle for module in sorted(graph) if (circle := visit(module, []))), None)
+
+
+def test_one_place_makes_the_rows_of_a_call() -> None:
+    """The journal alone writes them, and takes out what may not be kept; nobody else redacts on the way to the file."""
+    for path in FILES:
+        if path.name != "journal.py":
+            assert "lab.ledger.rows" not in _imports(path), path
+    writers = [path.stem for path in FILES if re.search(r"INSERT INTO (calls|attempts)\b", path.read_text())]
+    assert sorted(writers) == ["rows"]
 
 
 def test_there_are_few_rooms_and_fewer_loose_files() -> None:

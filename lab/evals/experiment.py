@@ -17,7 +17,7 @@ from lab.evals.scorers import scored
 from lab.evals.spec import Spec
 from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease
-from lab.ledger.rows import ANSWERED
+from lab.ledger.outcomes import ANSWERED
 from lab.show import tables
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 from lab import stats
 from lab.evals import store
 from lab.ledger.file import Ledger
-from lab.ledger.rows import ANSWERED
+from lab.ledger.outcomes import ANSWERED
 
 if TYPE_CHECKING:
     import pandas as pd

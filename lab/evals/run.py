@@ -14,7 +14,7 @@ from lab.evals.plan import Cell
 from lab.evals.scorers import Scorer, scored
 from lab.ledger.file import Ledger
 from lab.ledger.lease import SECONDS, Lease
-from lab.ledger.rows import UNANSWERED
+from lab.ledger.outcomes import UNANSWERED
 from lab.values import Reply
 
 Ask = Callable[[Cell], Awaitable[Reply]]

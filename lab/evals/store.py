@@ -12,8 +12,8 @@ from typing import Any
 from lab.evals.plan import Cell
 from lab.evals.sets import EvalSet
 from lab.evals.spec import SECRET, Spec
-from lab.ledger.file import Ledger
-from lab.ledger.rows import ANSWERED, Statement
+from lab.ledger.file import Ledger, Statement
+from lab.ledger.outcomes import ANSWERED
 
 
 def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple[str, str], int]) -> None:

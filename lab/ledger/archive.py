@@ -17,7 +17,7 @@ from lab.ledger import queries
 from lab.ledger.fields import ATTEMPTS, CALLS, FLAGS, shown, sql
 from lab.ledger.file import Ledger
 from lab.ledger.opening import BUSY, connect
-from lab.ledger.rows import ABANDONED
+from lab.ledger.outcomes import ABANDONED
 from lab.show.spreadsheet import safe_cell
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import errors
 from lab.ledger.opening import connect, identity, prepare
-from lab.ledger.rows import Statement
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +32,8 @@ _LINGER = 0.02
 FORKED = "this Lab was made in another process, before a fork: make a new one here"
 
 T = TypeVar("T")
+Statement = tuple[str, Sequence[Any]]
+"""SQL, and the values of its question marks."""
 
 
 @dataclass(slots=True)

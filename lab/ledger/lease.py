@@ -89,10 +89,3 @@ def held_for(db: sqlite3.Connection, space: Space, name: str) -> float | None:
     expires_at, *process = row
     left = expires_at - time.time()
     return None if left <= 0 or Owner(*process).is_dead() else left
-
-
-def owner_of(db: sqlite3.Connection, space: Space, name: str) -> str | None:
-    """The token of the lease that holds; None where none does."""
-    if held_for(db, space, name) is None:
-        return None
-    return db.execute("SELECT token FROM leases WHERE space = ? AND name = ?", (space, name)).fetchone()[0]

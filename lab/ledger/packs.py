@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lab.ledger.fields import ATTEMPTS, CALLS, Kind, packed
-from lab.ledger.rows import ABANDONED
+from lab.ledger.outcomes import ABANDONED
 
 CHUNK = 5000
 """Calls in a pack."""

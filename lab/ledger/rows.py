@@ -10,22 +10,9 @@ from typing import Any
 
 from lab import redact
 from lab.ledger.fields import ATTEMPTS
+from lab.ledger.file import Statement
 from lab.ledger.privacy import Clean
 from lab.values import Attempt, Call, Checked, Usage
-
-ABANDONED = 900.0
-"""Seconds after which a call that never ended is taken for one that never will."""
-
-Statement = tuple[str, Sequence[Any]]
-UNANSWERED = ("budget", "busy", "auth", "quota")
-"""Kinds of failure that say nothing of the question: such a cell is asked again."""
-_KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
-ANSWERED = (
-    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
-    " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
-)
-"""What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
-bug, not an answer."""
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
     config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""

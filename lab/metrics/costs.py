@@ -10,7 +10,7 @@ import numpy as np
 from lab import stats
 from lab.ledger import columns
 from lab.ledger.file import Ledger
-from lab.ledger.rows import ANSWERED
+from lab.ledger.outcomes import ANSWERED
 from lab.metrics.figures import LOST, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned

@@ -18,7 +18,7 @@ import numpy as np
 from lab import stats
 from lab.ledger import columns
 from lab.ledger.file import Ledger
-from lab.ledger.rows import ABANDONED
+from lab.ledger.outcomes import ABANDONED
 from lab.metrics.groups import BY as BY
 from lab.metrics.groups import Groups, grouped, needed
 from lab.stats.quantiles import of_sorted

@@ -31,7 +31,6 @@ class Marks:
 
     start: float
     connected: float | None = None
-    reused: bool = False
 
 
 class _Stamped(ResponseHandler):
@@ -204,7 +203,7 @@ async def _connected(_session: object, context: SimpleNamespace, _params: object
 
 async def _reused(_session: object, context: SimpleNamespace, _params: object) -> None:
     marks = context.trace_request_ctx.marks
-    marks.connected, marks.reused = asyncio.get_running_loop().time(), True
+    marks.connected = asyncio.get_running_loop().time()
 
 
 def _proxy(url: str) -> str | None:
