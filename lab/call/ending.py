@@ -50,7 +50,7 @@ class Ending:
             attempts=len(sent),
             answered_by=answer.answered_by,
             tool_calls=answer.tool_calls,
-            value=done.value,
+            value=None if self._call.schema is None else done.value,  # checks alone make no value of a text
             checks=done.checks,
             hedged=any(attempt.role == "hedge" for attempt in sent),
             fell_back=winner.model != self._call.model and winner.role != "hedge",
