@@ -135,7 +135,8 @@ class Experiment:
             there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in found.itertuples())
             raise ValueError(f"{self.name}: {len(found)} prompts and models match ({there}): name one")
         row = found.iloc[0]
-        said = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        whole = prompt is None and version is None and model is None
+        said = self.name if whole else f"{row.prompt} v{row.version:.0f}, {row.model}"
         content = store.content(self._book, self.name) or {}
         more = {key: content.get(key) for key in ("eval_set", "eval_hash", "scorers")}
         return Group(said, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
@@ -178,7 +179,8 @@ def _wait(future: Future[Any], look: Callable[[], object]) -> None:
     try:
         while True:
             try:
-                return future.result(EVERY)
+                future.result(EVERY)
+                return
             except NotYet:
                 if future.done():
                     raise

@@ -116,14 +116,15 @@ def named(prompts: Any) -> list[Prompt]:
         made = [one if isinstance(one, Prompt | Filled) else Prompt(_called(one), one) for one in given]
     except (ValueError, TypeError) as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
-    if any(isinstance(one, Filled) for one in made):
+    right = [one for one in made if isinstance(one, Prompt)]
+    if len(right) < len(made):
         raise errors.InvalidRequestError(
             "prompts are filled in from the cases: hand in the prompt, not prompt.fill(...)"
         )
-    labels = [(one.name, one.hash) for one in made]
-    if not made or len(set(labels)) < len(labels):
+    labels = [(one.name, one.hash) for one in right]
+    if not right or len(set(labels)) < len(labels):
         raise errors.InvalidRequestError("prompts: one or more, each once")
-    return made
+    return right
 
 
 def the_cases(cases: Any) -> EvalSet:

@@ -95,4 +95,4 @@ def owner_of(db: sqlite3.Connection, space: Space, name: str) -> str | None:
     """The token of the lease that holds; None where none does."""
     if held_for(db, space, name) is None:
         return None
-    return db.execute("SELECT token FROM leases WHERE space = ? AND name = ?", (space, name)).fetchone()[0]
+    return str(db.execute("SELECT token FROM leases WHERE space = ? AND name = ?", (space, name)).fetchone()[0])

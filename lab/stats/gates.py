@@ -94,9 +94,7 @@ def gate(
     if not 0 <= margin < 1:
         raise ValueError(f"margin={margin!r}: a share of at least 0 and below 1, such as 0.02 for two points")
     first, second, groups, left_out = _paired(baseline, candidate, clusters)
-    names = tuple(
-        getattr(one, "name", None) or said for one, said in ((baseline, "baseline"), (candidate, "candidate"))
-    )
+    names = (getattr(baseline, "name", None) or "baseline", getattr(candidate, "name", None) or "candidate")
     n, many = len(first), len(set(groups))
     differences = second - first
     found, method, p = _interval(first, second, groups, level)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -164,7 +165,8 @@ def _sums(
 ) -> tuple[NDArray[np.float64], int]:
     """The deviations from the mean, summed by cluster."""
     off = found - found.mean() if len(found) else found
-    return (off if clusters is None else np.bincount(codes(clusters, len(found)), weights=off)), len(found)
+    sums: Any = off if clusters is None else np.bincount(codes(clusters, len(found)), weights=off)
+    return sums, len(found)
 
 
 def _portions(resamples: int, groups: int) -> list[int]:

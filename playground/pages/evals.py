@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -12,7 +13,7 @@ from lab.show import charts
 from playground.parts import backend, drawing, escape, filters
 
 SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
-COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
+COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 
 def page() -> None:
