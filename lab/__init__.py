@@ -11,11 +11,20 @@ from typing import TYPE_CHECKING
 from lab.lazy import names
 
 if TYPE_CHECKING:
-    from lab import checks, errors, scorers, stats
+    from lab import checks, errors, stats
     from lab.call.prompts import Prompt
     from lab.client import Lab
+    from lab.evals import code as code
+    from lab.evals import ratings as ratings
+    from lab.evals import scorers
     from lab.evals.sets import EvalSet
+    from lab.ledger import archive as archive
+    from lab.ledger import rehearsal as rehearsal
+    from lab.metrics import alerts as alerts
+    from lab.metrics import trace as trace
     from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Repair, Retry, Timeout
+    from lab.provider import catalogue as catalogue
+    from lab.show import charts as charts
     from lab.values import Reply
 
 __all__ = [

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lab import errors, evals, metrics
 from lab.call import intake, versions
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from lab.metrics.trace import Trace
     from lab.stats import Verdict
 
+T = TypeVar("T")
 Asked = str | Sequence[dict[str, Any]] | Prompt | Filled
 """What can be asked: a text, messages, or a prompt, filled in where it has variables."""
 
@@ -95,6 +96,21 @@ class Lab:
         payload = self._engine.payload
         return payload.keep == "all" and payload.redact is None
 
+    # the signatures that type checkers see: the schema says what the reply's `value` is
+    # fmt: off
+    @overload
+    def ask(self, prompt: Asked, *, model: str, schema: None = None, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[None]: ...
+    @overload
+    def ask(self, prompt: Asked, *, model: str, schema: type[T], checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[T]: ...
+    @overload
+    def ask(self, prompt: Asked, *, model: str, schema: Any, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[Any]: ...
+    # fmt: on
     def ask(
         self,
         prompt: Asked,
@@ -108,7 +124,7 @@ class Lab:
         tags: Sequence[str] = (),
         lane: str = "interactive",
         **params: Any,
-    ) -> Reply:
+    ) -> Reply[Any]:
         """Ask `model` and wait for the whole answer. Raises a `LabError` of the failure's kind.
 
         `prompt`: a string, a list of messages, or a `Prompt` filled in. `schema`: a pydantic model, a type, or a JSON
@@ -132,6 +148,20 @@ class Lab:
         )
         return self._loop.run(self._engine.run(call, self._policy(policy)))
 
+    # fmt: off
+    @overload
+    async def aask(self, prompt: Asked, *, model: str, schema: None = None, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[None]: ...
+    @overload
+    async def aask(self, prompt: Asked, *, model: str, schema: type[T], checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[T]: ...
+    @overload
+    async def aask(self, prompt: Asked, *, model: str, schema: Any, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Reply[Any]: ...
+    # fmt: on
     async def aask(
         self,
         prompt: Asked,
@@ -145,7 +175,7 @@ class Lab:
         tags: Sequence[str] = (),
         lane: str = "interactive",
         **params: Any,
-    ) -> Reply:
+    ) -> Reply[Any]:
         """`ask`, to be awaited, on any event loop."""
         call = intake.call_of(
             prompt,
@@ -161,6 +191,20 @@ class Lab:
         )
         return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, self._policy(policy))))
 
+    # fmt: off
+    @overload
+    def stream(self, prompt: Asked, *, model: str, schema: None = None, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Stream[None]: ...
+    @overload
+    def stream(self, prompt: Asked, *, model: str, schema: type[T], checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Stream[T]: ...
+    @overload
+    def stream(self, prompt: Asked, *, model: str, schema: Any, checks: Sequence[Any] = (),
+        policy: Policy | None = None, key: str | None = None, user: str | None = None, tags: Sequence[str] = (),
+        lane: str = "interactive", **params: Any) -> Stream[Any]: ...
+    # fmt: on
     def stream(
         self,
         prompt: Asked,
@@ -174,7 +218,7 @@ class Lab:
         tags: Sequence[str] = (),
         lane: str = "interactive",
         **params: Any,
-    ) -> Stream:
+    ) -> Stream[Any]:
         """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
         call = intake.call_of(
             prompt,
@@ -190,7 +234,7 @@ class Lab:
         )
         chosen = self._policy(policy)
 
-        def start(deliver: Callable[[str], None]) -> Future[Reply]:
+        def start(deliver: Callable[[str], None]) -> Future[Reply[Any]]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
 
         return Stream(start, owner=self)

@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
-    from lab.values import Reply
+    from lab.values import Checked, Reply
 
 Kind = Literal[
     "invalid_request",
@@ -65,7 +65,7 @@ class LabError(Exception):
         reason: Reason | None = None,
         retry_after: float | None = None,
         partial: str = "",
-        checks: tuple = (),
+        checks: tuple[Checked, ...] = (),
     ):
         super().__init__(message)
         self.status = status
@@ -167,7 +167,7 @@ class BusyError(LabError):
 class LedgerError(Exception):
     """The ledger can't be opened, read or written. `reply` holds an answer that had been paid for, if any."""
 
-    def __init__(self, message: str, *, reply: Reply | None = None):
+    def __init__(self, message: str, *, reply: Reply[Any] | None = None):
         super().__init__(message)
         self.reply = reply
 

@@ -25,7 +25,7 @@ def secrets(params: Mapping[str, Any]) -> set[str]:
     return {value for value in _secret_values(params) if len(value) >= 8} | _in_environment()
 
 
-_environment: tuple[dict, frozenset[str]] = ({}, frozenset())
+_environment: tuple[dict[Any, Any], frozenset[str]] = ({}, frozenset())
 
 
 def _in_environment() -> frozenset[str]:

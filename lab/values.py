@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from lab.show import units
 from lab.show.html import reply_html
 from lab.show.text import one_line
 
+T = TypeVar("T", covariant=True)
 Lane = Literal["interactive", "batch"]
 Role = Literal["first", "retry", "hedge", "fallback", "repair"]
+_NONE: Any = None
+"""Of whatever type a value would be."""
 
 
 class Template(Protocol):
@@ -219,7 +222,7 @@ class Event:
     form: str | None = None
     value: Any = None
     checks: tuple[Checked, ...] = ()
-    reply: Reply | None = None
+    reply: Reply[Any] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -255,13 +258,14 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Generic[T]):
     """What a call returns when it succeeds.
 
     `latency` and `ttft` (time to first token; None unless streamed) are those of the winning attempt, in
     seconds, measured at the socket. `queue` is the time spent waiting inside the lab. `cost` is US dollars
-    for all attempts, None when a price is unknown. `value` is what the schema made of the text; `checks` is what each
-    check found, and `valid` whether all of them passed.
+    for all attempts, None when a price is unknown. `value` is what the schema made of the text: an
+    `Order` in a `Reply[Order]`, and None without a schema. `checks` is what each check found, and `valid` whether all
+    of them passed.
     """
 
     text: str
@@ -276,7 +280,7 @@ class Reply:
     attempts: int = 1
     answered_by: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
-    value: Any = None
+    value: T = _NONE
     checks: tuple[Checked, ...] = ()
     cached: bool = False
     hedged: bool = False

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Fallback, Lab, Policy, Retry, Timeout, errors
+from lab import Fallback, Lab, Policy, Retry, Timeout, checks, errors
 from lab.values import Answer, Usage
 from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
 
@@ -51,6 +51,17 @@ def test_awaited_from_several_loops_and_asked_from_threads(echo: Lab) -> None:
         assert [loop.result() for loop in loops] == [[f"echo: {name} {n}" for n in range(20)] for name in "ab"]
         assert [future.result().text for future in plain] == [f"echo: t {number}" for number in range(20)]
     assert echo.count(status="ok") == 60
+
+
+def test_without_a_schema_a_reply_has_no_value(echo: Lab) -> None:
+    """Whether it was checked or not, streamed or not, asked just now or out of the store."""
+    same = {"model": "m", "checks": [checks.contains("hi")]}
+    stream = echo.stream("hi", **same)
+    assert list(stream) == ["echo: hi"]
+    replies = [echo.ask("hi", model="m"), echo.ask("hi", **same), stream.reply]
+    replies += [echo.ask("hi", **same, key="k"), echo.ask("hi", **same, key="k")]
+    assert [reply.cached for reply in replies] == [False, False, False, False, True]
+    assert [reply.value for reply in replies] == [None] * 5
 
 
 def test_a_function_can_stand_in_and_fail(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class Ending:
             raise LostLease
         return replace(done, reply=reply)
 
-    def _reply(self, done: Event, winner: Attempt) -> Reply:
+    def _reply(self, done: Event, winner: Attempt) -> Reply[Any]:
         answer, sent = done.answer, self._recorder.sent()
         assert answer is not None
         return Reply(
@@ -50,13 +50,13 @@ class Ending:
             attempts=len(sent),
             answered_by=answer.answered_by,
             tool_calls=answer.tool_calls,
-            value=done.value,
+            value=None if self._call.schema is None else done.value,  # checks alone make no value of a text
             checks=done.checks,
             hedged=any(attempt.role == "hedge" for attempt in sent),
             fell_back=winner.model != self._call.model and winner.role != "hedge",
         )
 
-    async def known(self, reply: Reply) -> None:
+    async def known(self, reply: Reply[Any]) -> None:
         """The reply was stored under the call's key: this call's own row says so, and what it has cost itself."""
         columns = {
             "ended_at": time.time(),
@@ -130,7 +130,7 @@ class Ending:
         sent = self._recorder.first_sent
         return None if sent is None else max(0.0, sent - self._began)
 
-    async def _written(self, on_disk: Future[bool], reply: Reply | None, failure: errors.LabError | None) -> bool:
+    async def _written(self, on_disk: Future[bool], reply: Reply[Any] | None, failure: errors.LabError | None) -> bool:
         """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
         try:
             return await asyncio.wrap_future(on_disk)

@@ -42,7 +42,7 @@ class Engine:
         self._turns = Turnstile()
         self._versions: dict[tuple[str, str], int] = {}
 
-    async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply:
+    async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply[Any]:
         """One call, whole: its rows are on disk before this returns or raises.
 
         `deliver` is called with each piece of text as it arrives.
@@ -82,9 +82,9 @@ class Engine:
             ending.broken(bug)
             raise
 
-    async def _reply(self, events: Events, deliver: Deliver | None) -> Reply:
+    async def _reply(self, events: Events, deliver: Deliver | None) -> Reply[Any]:
         """What comes of the call; each piece is delivered on its way."""
-        reply: Reply | None = None
+        reply: Reply[Any] | None = None
         try:
             with self._lag:
                 async for event in events:

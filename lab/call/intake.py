@@ -24,7 +24,7 @@ def call_of(
     streamed: bool,
     user: str | None = None,
     tags: Any = (),
-    lane: str = "interactive",
+    lane: Any = "interactive",
     key: str | None = None,
     schema: Any = None,
     checks: Any = (),

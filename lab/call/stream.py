@@ -8,24 +8,28 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from typing import Generic, TypeVar
 
 from lab.values import Reply
 
+T = TypeVar("T", covariant=True)
 
-class Stream:
-    """Text pieces of one call, by `for` or by `async for`; then `reply`.
+
+class Stream(Generic[T]):
+    """Text pieces of one call, by `for` or by `async for`; then `reply`, a `Reply[Order]` of a `Stream[Order]`.
 
     The request starts when the stream is made. A failure is raised by the iteration, after the pieces that had
     come; its `partial` holds them. A stream that is left early is closed: the request is cancelled, and the
     ledger says so. Use it as a context manager, or call `close()`, to close it at a known moment.
     """
 
-    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply]], *, owner: object = None):
+    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply[T]]], *, owner: object = None):
         self._owner = owner  # what must not be forgotten while this is read
         self._inbox = _Inbox()
         self._parts: list[str] = []
         self._future = start(self._inbox.put)
-        self._future.add_done_callback(lambda _future, inbox=self._inbox: inbox.end())
+        inbox = self._inbox
+        self._future.add_done_callback(lambda _future: inbox.end())
         release = weakref.finalize(self, self._future.cancel)
         # an ended call has nothing to cancel, and its failure's traceback leads back to this stream: it would never go
         self._future.add_done_callback(lambda _future: release.detach())
@@ -51,7 +55,7 @@ class Stream:
         return None if not self.done or self.closed else self._future.exception()
 
     @property
-    def reply(self) -> Reply:
+    def reply(self) -> Reply[T]:
         """The whole reply, once the stream has been read to its end. Raises what the call raised."""
         if not self._future.done():
             raise RuntimeError("the stream is still running: read it to its end first")
@@ -79,7 +83,7 @@ class Stream:
         """Stop the request if it still runs. What has arrived stays in `text`."""
         self._future.cancel()
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> Stream[T]:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -89,7 +93,7 @@ class Stream:
         state = "running" if not self.done else "failed" if self.error else "done"
         return f"<Stream {state}, {len(self.text)} characters>"
 
-    def _outcome(self) -> Reply:
+    def _outcome(self) -> Reply[T]:
         try:
             return self._future.result()
         except CancelledError:

@@ -7,28 +7,29 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.call.prompts import Prompt
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Clean
+from lab.values import Template
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def register(book: Ledger, prompt: Prompt, clean: Clean) -> Future[int]:
+def register(book: Ledger, prompt: Template, clean: Clean) -> Future[int]:
     """The prompt's version number, given now if the ledger has not seen this template under this name. Its words are
     written as `clean` has them."""
     return book.transact(_registered(prompt, clean))
 
 
-def _registered(prompt: Prompt, clean: Clean) -> Callable[[sqlite3.Connection], int]:
+def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection], int]:
     def decide(db: sqlite3.Connection) -> int:
         cursor = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
         known = cursor.fetchone()
         if known:
-            return known[0]
+            return int(known[0])
         last = db.execute(
             "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)
         ).fetchone()
@@ -47,7 +48,7 @@ def _registered(prompt: Prompt, clean: Clean) -> Callable[[sqlite3.Connection], 
     return decide
 
 
-def _changed(name: str, before: list, after: list) -> str:
+def _changed(name: str, before: list[Any], after: list[Any]) -> str:
     try:
         return Prompt(name, before).diff(Prompt(name, after))
     except ValueError:  # a redaction may leave what is no template
@@ -107,7 +108,7 @@ def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:
     pointing = book.query(
         "SELECT name, label, version FROM labels WHERE id IN (SELECT max(id) FROM labels GROUP BY name, label)"
     )
-    at = {(row["name"], row["version"]): [] for row in pointing}
+    at: dict[tuple[str, int], list[str]] = {(row["name"], row["version"]): [] for row in pointing}
     for row in pointing:
         at[row["name"], row["version"]].append(row["label"])
     keys = zip(frame["name"], frame["version"], strict=True)

@@ -107,7 +107,7 @@ class Length(Constraint):
         if not isinstance(value, str | list | tuple | dict | set | frozenset):
             return "be a text or a list"
         unit = self.unit if isinstance(value, str) else "entries"
-        many = len(value.split()) if unit == "words" else len(value)
+        many = len(value.split()) if isinstance(value, str) and unit == "words" else len(value)
         if many < self.least:
             return f"have at least {self.least} {unit}, not {many}"
         return f"have at most {self.most} {unit}, not {many}" if self.most is not None and many > self.most else None

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from typing import Any
 
 from lab.checks import words
 from lab.checks.kernel import Check, Output
@@ -189,7 +190,7 @@ class Grounded(Grounding):
 
     def units(self, text: str, source: str) -> Iterator[tuple[Span, str | None]]:
         """Those of `quotes`, `figures` and `overlap`."""
-        same = {"source": source, "threshold": self.threshold}
+        same: dict[str, Any] = {"source": source, "threshold": self.threshold}
         yield from Quotes(**same, fuzzy=self.fuzzy).units(text, source)
         yield from Figures(**same).units(text, source)
         yield from Overlap(**same, each=self.each).units(text, source)

@@ -60,7 +60,8 @@ class Judge(Check):
             tags=("judge",),
             **self.params,
         )
-        return reply.value["verdict"]
+        verdict: str = reply.value["verdict"]
+        return verdict
 
 
 def judge(

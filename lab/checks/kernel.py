@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab import values
 from lab.checks.fingerprint import fingerprint
 from lab.show.text import shortened
 from lab.values import Checked
@@ -166,10 +167,10 @@ class Examined:
 
 
 async def examined(
-    text: str, schema: Any, checks: Sequence[Check], variables: Mapping[str, Any] | None = None
+    text: str, schema: values.Schema | None, checks: Sequence[values.Check], variables: Mapping[str, Any] | None = None
 ) -> Examined:
     """`text` read by the schema, if there is one, then looked at by each check. Without a value no check is asked."""
-    if not checks and len(text) <= INLINE:
+    if schema is not None and not checks and len(text) <= INLINE:
         value, read = _read(schema, text)
         return Examined(value, (read,))
     value, checked, left = await asyncio.to_thread(_in_thread, text, schema, checks, variables or {})
@@ -180,7 +181,7 @@ async def examined(
 
 
 def _in_thread(
-    text: str, schema: Any, checks: Sequence[Check], variables: Mapping[str, Any]
+    text: str, schema: values.Schema | None, checks: Sequence[values.Check], variables: Mapping[str, Any]
 ) -> tuple[Any, dict[int, Checked], list[tuple[int, Awaitable[Checked]]]]:
     """The value, what the checks found by their place (-1 is the schema), and what is still to be awaited."""
     value: Any = text
@@ -205,7 +206,7 @@ def _in_thread(
     return value, checked, left
 
 
-def _read(schema: Any, text: str) -> tuple[Any, Checked]:
+def _read(schema: values.Schema, text: str) -> tuple[Any, Checked]:
     """The schema's value; one that fails by itself (a validator of the user's, a schema that leads to itself) is a
     check that is broken."""
     try:
@@ -215,20 +216,20 @@ def _read(schema: Any, text: str) -> tuple[Any, Checked]:
         return None, Checked(name="schema", passed=False, message=message, broken=True)
 
 
-async def _guarded(check: Check, later: Awaitable[Checked]) -> Checked:
+async def _guarded(check: values.Check, later: Awaitable[Checked]) -> Checked:
     try:
         return await later
     except (Exception, SystemExit) as bug:  # a judge's call, or a user's function
         return _broken(check, bug)
 
 
-def _missing(check: Check, missing: LookupError) -> Checked:
+def _missing(check: values.Check, missing: LookupError) -> Checked:
     if isinstance(missing, KeyError | IndexError):  # a function's own, not a path's
         return _broken(check, missing)
     return Checked(name=check.name, passed=False, message=str(missing))
 
 
-def _broken(check: Check, bug: Exception) -> Checked:
+def _broken(check: values.Check, bug: Exception | SystemExit) -> Checked:
     message = f"the check `{check.name}` itself failed with {type(bug).__name__}: {shortened(str(bug), 200)}"
     return Checked(name=check.name, passed=False, message=message, broken=True)
 

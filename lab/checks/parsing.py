@@ -295,7 +295,7 @@ def _unescaped(inner: str) -> str:
 
     kept = _ESCAPE.sub(known, inner)
     try:
-        return json.loads(f'"{_bare_quotes(kept)}"', strict=False)
+        return str(json.loads(f'"{_bare_quotes(kept)}"', strict=False))
     except ValueError:
         raise Unreadable("a string has an escape that can't be read") from None
 

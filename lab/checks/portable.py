@@ -34,7 +34,8 @@ def written(check: Check) -> dict[str, Any]:
     name = next((name for name, kind in KINDS.items() if type(check) is kind), None)
     if name is None:
         raise ValueError(f"the check {check.name!r} is no data, and can't be written down: run it where it is defined")
-    settings = {field.name: getattr(check, field.name) for field in fields(check) if field.init}  # type: ignore[arg-type]
+    data: Any = check  # each of them is a dataclass
+    settings = {field.name: getattr(check, field.name) for field in fields(data) if field.init}
     if any(callable(setting) for setting in settings.values()):
         raise ValueError(f"the check {check.name!r} holds a function, which can't be written down")
     return {"check": name} | {setting: _plain(value) for setting, value in settings.items()}
@@ -44,19 +45,20 @@ def read(data: Mapping[str, Any]) -> Check:
     """The check that `written` has written. Raises `ValueError` for what is none."""
     settings = dict(data) if isinstance(data, Mapping) else {}
     name = settings.pop("check", None)
-    kind = KINDS.get(name) if isinstance(name, str) else None
+    kind: Any = KINDS.get(name) if isinstance(name, str) else None
     if kind is None:
         raise ValueError(f"check {name!r}: one of {', '.join(KINDS)}")
-    known = {field.name for field in fields(kind) if field.init}  # type: ignore[arg-type]
+    known = {field.name for field in fields(kind) if field.init}
     unknown = sorted(set(settings) - known)
     if unknown:
         raise ValueError(f"check {name}: no setting {unknown[0]!r}: one of {', '.join(sorted(known))}")
     if kind is Files and isinstance(settings.get("root"), str):
         settings["root"] = Path(settings["root"])
     try:
-        return kind(**{setting: _made(value) for setting, value in settings.items()})
+        check: Check = kind(**{setting: _made(value) for setting, value in settings.items()})
     except TypeError as wrong:
         raise ValueError(f"check {name}: {wrong}") from wrong
+    return check
 
 
 _VARIABLE = "$variable"

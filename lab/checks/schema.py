@@ -123,7 +123,7 @@ def _wrapped(inner: dict[str, Any]) -> dict[str, Any]:
         target = part.get("$ref")
         if isinstance(target, str) and not target.startswith(("#/$defs/", "#/definitions/")):
             part["$ref"] = f"#/properties/value{target[1:]}"
-    definitions = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
+    definitions: dict[str, Any] = {name: inner.pop(name) for name in ("$defs", "definitions") if name in inner}
     outer = {"type": "object", "properties": {"value": inner}, "required": ["value"], "additionalProperties": False}
     return {**outer, **definitions}
 
@@ -156,5 +156,6 @@ def _is_strict(part: dict[str, Any]) -> bool:
     if part.get("type") != "object":
         return not part.keys() & {"patternProperties", "allOf", "not", "if", "oneOf", "dependentRequired"}
     named = part.get("properties")
-    closed = part.get("additionalProperties") is False and isinstance(named, dict)
-    return closed and set(part.get("required") or ()) == set(named)
+    if part.get("additionalProperties") is not False or not isinstance(named, dict):
+        return False
+    return set(part.get("required") or ()) == set(named)

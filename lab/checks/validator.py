@@ -165,7 +165,8 @@ def _contains(error: ValidationError, schema: dict[str, Any]) -> str:
 
 def _listed(values: Iterable[Any]) -> str:
     """The values, as JSON: as many as a sentence has room for."""
-    listed, left = [], list(values)
+    listed: list[str] = []
+    left = list(values)
     while left and len(", ".join(listed)) < LONGEST // 2:
         listed.append(_json(left.pop(0)))
     return ", ".join([*listed, *([f"and {len(left)} more"] if left else [])])

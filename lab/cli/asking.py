@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +24,7 @@ def ask(
 ) -> None:
     """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
     question = sys.stdin.read() if prompt == "-" else prompt
-    params = {"max_tokens": max_tokens, "temperature": temperature}
+    params: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
     with plainly(), Lab(db) as lab:
         messages = (
             [{"role": "system", "content": system}, {"role": "user", "content": question}] if system else question
@@ -61,7 +61,7 @@ def models(
         raise typer.Exit(1)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("model", "way", "key", "in $/M", "out $/M", "context"):
-        justify = "left" if name in ("model", "way", "key") else "right"
+        justify: JustifyMethod = "left" if name in ("model", "way", "key") else "right"
         table.add_column(name, no_wrap=True, overflow="fold", justify=justify)
     for known in listed:
         prices = ("–" if price is None else f"{price * 1e6:.4g}" for price in (known.input, known.output))

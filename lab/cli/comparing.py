@@ -15,10 +15,11 @@ from lab.evals.spec import Spec
 
 Models = Annotated[list[str], typer.Option("-m", "--model", help="A model; several times for several.")]
 Set = Annotated[Path, typer.Option("--set", help="An eval set: a JSONL file of cases.")]
-Scorers = Annotated[
-    list[str],
-    typer.Option("--scorer", help="exact, label, contains, number or fields; with a part of the answer: exact:answer."),
-]
+_SCORER = typer.Option(
+    "--scorer", help="exact, label, contains, number or fields; with a part of the answer: exact:answer."
+)
+Scorers = Annotated[list[str], _SCORER]
+Unscored = Annotated[list[str] | None, _SCORER]
 Repeats = Annotated[int, typer.Option(min=1, help="How often each cell is asked.")]
 AtOnce = Annotated[int, typer.Option(min=1, help="Calls at once.")]
 Name = Annotated[str | None, typer.Option(help="The experiment's name. [default: made of what is asked]")]
@@ -32,7 +33,7 @@ def compare(
     prompts: Annotated[list[Path], typer.Argument(help="Files of prompts; {{name}} is a variable.")],
     model: Models,
     set_: Set,
-    scorer: Scorers = (),
+    scorer: Unscored = None,
     repeats: Repeats = 1,
     concurrency: AtOnce = 8,
     name: Name = None,
@@ -53,7 +54,7 @@ def compare(
             model,
             set_,
             repeats=repeats,
-            scorers=scorer,
+            scorers=scorer or (),
             concurrency=concurrency,
             name=name,
             budget=budget,

@@ -10,7 +10,7 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -80,7 +80,7 @@ def metrics(
 ) -> None:
     """The figures to watch, a row a group: success, the tail, retries and hedges, cost. Intervals are in brackets."""
     with plainly(), closing(existing(db)) as ledger:
-        filters = {"model": model, "experiment": experiment, "user": user, "tag": tag}
+        filters: dict[str, Any] = {"model": model, "experiment": experiment, "user": user, "tag": tag}
         groups = tuple(by or ["model"])
         frame = figures.metrics(ledger, figures.since_of(since), groups, **filters)
         if csv:
@@ -150,7 +150,7 @@ def export(
 ) -> None:
     """Write a part of the record to a file, oldest first. The CSV is safe to open in a spreadsheet."""
     with plainly(), closing(existing(db)) as ledger:
-        filters = {"model": model, "experiment": experiment, "user": user, "tag": tag}
+        filters: dict[str, Any] = {"model": model, "experiment": experiment, "user": user, "tag": tag}
         try:
             many = archive.export(ledger, what, path, since=figures.since_of(since), **filters)
         except OSError as failed:
@@ -178,7 +178,7 @@ def prune(
 _LEFT = ("when", "model", "outcome", "prompt")
 
 
-def _cells(row: dict) -> list[str]:
+def _cells(row: dict[str, Any]) -> list[str]:
     bad = row["kind"] if isinstance(row["kind"], str) else row["status"]
     tokens = "–" if missing(row["input_tokens"]) else f"{row['input_tokens']:.0f}→{row['output_tokens']:.0f}"
     return [

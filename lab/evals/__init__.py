@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lab.lazy import names
 
-_MODULES = "code compare experiment gate ratings report scorers sets spec".split()
+if TYPE_CHECKING:
+    from lab.evals import code, compare, experiment, gate, ratings, report, scorers, sets, spec
 
-__getattr__ = names("lab.evals", {name: f"lab.evals.{name}" for name in _MODULES})
+__all__ = ["code", "compare", "experiment", "gate", "ratings", "report", "scorers", "sets", "spec"]
+
+__getattr__ = names("lab.evals", {name: f"lab.evals.{name}" for name in __all__})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lab.call import intake, versions
 from lab.call.engine import Engine
@@ -41,7 +42,7 @@ class Bench:
         prices = {model: self._price(cells, model, spec) for model in spec.models}
         plan = planned(self.book, cells, spec, prices)
 
-        async def ask(cell: Cell) -> Reply:
+        async def ask(cell: Cell) -> Reply[Any]:
             return await self.engine.run(self._call(cell, spec), policy)
 
         asking = Asking(

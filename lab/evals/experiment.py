@@ -135,7 +135,11 @@ class Experiment:
             there = "; ".join(f"{row.prompt} v{row.version:.0f}, {row.model}" for row in groups.itertuples())
             raise ValueError(f"{self.name}: {len(groups)} prompts and models match ({there}): name one")
         row = groups.iloc[0]
-        label = self.name if prompt is model is version is None else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        label = (
+            self.name
+            if (prompt, version, model) == (None, None, None)
+            else f"{row.prompt} v{row.version:.0f}, {row.model}"
+        )
         content = store.content(self._book, self.name) or {}
         more = {key: content.get(key) for key in ("eval_set", "eval_hash", "scorers")}
         return Group(label, self.name, row.prompt, int(row.version), row.model, results.by_case(frame), **more)
@@ -178,7 +182,8 @@ def _wait(future: Future[Any], look: Callable[[], object]) -> None:
     try:
         while True:
             try:
-                return future.result(EVERY)
+                future.result(EVERY)
+                return
             except NotYet:
                 if future.done():
                     raise

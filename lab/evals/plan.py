@@ -118,14 +118,15 @@ def named(prompts: Any) -> list[Prompt]:
         ]
     except (ValueError, TypeError) as odd:
         raise errors.InvalidRequestError(str(odd)) from odd
-    if any(isinstance(prompt, Filled) for prompt in templates):
+    blanks = [prompt for prompt in templates if isinstance(prompt, Prompt)]
+    if len(blanks) < len(templates):
         raise errors.InvalidRequestError(
             "prompts are filled in from the cases: hand in the prompt, not prompt.fill(...)"
         )
-    labels = [(prompt.name, prompt.hash) for prompt in templates]
-    if not templates or len(set(labels)) < len(labels):
+    labels = [(prompt.name, prompt.hash) for prompt in blanks]
+    if not blanks or len(set(labels)) < len(labels):
         raise errors.InvalidRequestError("prompts: one or more, each once")
-    return templates
+    return blanks
 
 
 def the_cases(cases: Any) -> EvalSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lab import errors, stats
 from lab.ledger.file import Ledger
@@ -55,7 +55,7 @@ def waiting(book: Ledger, experiment: str, *, seed: int = 0) -> tuple[Pair | Non
         " WHERE cells.experiment = ? AND cells.current GROUP BY cells.cell ORDER BY cells.place",
         [experiment],
     )
-    by_case: dict[tuple, list[str]] = {}
+    by_case: dict[tuple[str, int], list[str]] = {}
     for case, repeat, *_who, call in rows:
         by_case.setdefault((case, repeat), []).append(call)
     pairs = [
@@ -120,6 +120,6 @@ def tally(book: Ledger, experiment: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(records, columns=columns)
 
 
-def _who(row: dict, side: str) -> str:
+def _who(row: dict[str, Any], side: str) -> str:
     name, version = row[f"prompt_{side}"], row[f"version_{side}"]
     return row[f"model_{side}"] if name is None else f"{name} v{version} · {row[f'model_{side}']}"

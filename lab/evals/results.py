@@ -76,7 +76,7 @@ def _scored(book: Ledger, name: str, frame: pd.DataFrame) -> pd.DataFrame:
         values = frame["call_id"].map(by_call).to_numpy(dtype=float, copy=True)
         values[failed] = 0.0
         frame[scorer] = values
-    frame.insert(frame.columns.get_loc("valid") + 1, "score", frame[names].mean(axis=1) if names else math.nan)
+    frame.insert(list(frame.columns).index("valid") + 1, "score", frame[names].mean(axis=1) if names else math.nan)
     return frame
 
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lab import errors
 from lab.evals import store
@@ -17,7 +18,7 @@ from lab.ledger.lease import SECONDS, Lease
 from lab.ledger.outcomes import UNANSWERED
 from lab.values import Reply
 
-Ask = Callable[[Cell], Awaitable[Reply]]
+Ask = Callable[[Cell], Awaitable[Reply[Any]]]
 
 
 @dataclass(slots=True)

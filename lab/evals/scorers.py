@@ -10,7 +10,7 @@ import inspect
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as dataclass_fields
 from typing import Any
@@ -128,6 +128,7 @@ class Number(Scorer):
 
     def of(self, value: Any, expected: Any) -> Score:
         """1 or 0."""
+        options: Collection[float]
         if isinstance(value, str):
             mentions = numbers(value)
             options = mentions[-1][1] if mentions else ()
@@ -166,7 +167,8 @@ class Function(Scorer):
 
     def of(self, value: Any, expected: Any) -> Score | Awaitable[Score]:
         """What the function says."""
-        return self.function(value, expected)
+        score: Score | Awaitable[Score] = self.function(value, expected)
+        return score
 
     def content(self) -> str:
         """Its name and what it does."""
@@ -221,7 +223,7 @@ def judged(judge: Judge, name: str = "judge") -> Judged:
     return Judged(name=name, judge=judge)
 
 
-NAMED: Mapping[str, Callable[[], Scorer]] = {
+NAMED: Mapping[str, Callable[..., Scorer]] = {
     "exact": exact,
     "label": label,
     "contains": contains,

@@ -148,7 +148,8 @@ def _set_of(name: str, rows: list[tuple[int, Any]], problems: list[str], where: 
     if rows and isinstance(rows[0][1], dict) and "id" not in rows[0][1] and "set" in rows[0][1]:
         (number, head), rows = rows[0], rows[1:]
         problems += _odd_head(number, head)
-    cases, seen = [], {}
+    cases: list[Case] = []
+    seen: dict[str, int] = {}
     for number, row in rows:
         wrong = list(_wrong(row, seen))
         problems += [f"line {number}: {problem}" for problem in wrong]

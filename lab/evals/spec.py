@@ -12,11 +12,12 @@ from lab import errors
 from lab.call import intake
 from lab.call.prompts import Filled, Prompt
 from lab.checks import portable
+from lab.checks.kernel import Check
 from lab.evals.plan import named, the_cases
 from lab.evals.scorers import Scorer, as_scorer, read_scorer, written_scorer
 from lab.evals.sets import EvalSet
 from lab.policies import Budget, Limit, Policy
-from lab.values import Check, Schema
+from lab.values import Schema
 
 SECRET = ("api_key", "extra_headers")
 """Parameters that are never written down."""
@@ -146,7 +147,10 @@ class Spec:
                 "policy": None if self.policy is None else self.policy.content(),
                 "params": dict(self.params),
             }
-            return json.loads(json.dumps(content | {key: value for key, value in more.items() if value}))
+            whole: dict[str, Any] = json.loads(
+                json.dumps(content | {key: value for key, value in more.items() if value})
+            )
+            return whole
         except (ValueError, TypeError) as unwritable:
             raise errors.InvalidRequestError(str(unwritable)) from unwritable
 

@@ -20,6 +20,7 @@ def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple
     """The experiment and its cells; `versions` are the numbers of its prompts, by name and hash. Cells of an earlier
     plan under the same name stay, but are not current."""
     name, cases = spec.name, spec.cases
+    assert name is not None
     content = {
         "models": spec.models,
         "prompts": [[prompt.name, versions[prompt.name, prompt.hash]] for prompt in spec.prompts],
@@ -128,4 +129,4 @@ def looks(book: Ledger, cases: EvalSet, but: str) -> int:
     (row,) = book.query(
         "SELECT count(*) AS n FROM experiments WHERE eval_hash = ? AND experiment <> ?", [cases.hash, but]
     )
-    return row["n"]
+    return int(row["n"])

@@ -63,8 +63,9 @@ def finish(db: sqlite3.Connection, call: Call, lease: Lease, *, valid: bool) -> 
     return True
 
 
-def stored(book: Ledger, call_id: str) -> Reply:
-    """A reply as it was returned, from the ledger; its times and cost are those of the call that was made."""
+def stored(book: Ledger, call_id: str) -> Reply[Any]:
+    """A reply as it was returned, from the ledger; its times and cost are those of the call that was made. Its value
+    is not kept: it is to be read again from the text."""
     (row,) = book.query(
         "SELECT calls.*, texts.answer, texts.tool_calls AS tools FROM calls JOIN texts ON texts.id = calls.id"
         " WHERE calls.call_id = ?",
@@ -104,6 +105,6 @@ def stored(book: Ledger, call_id: str) -> Reply:
 
 def _checked(row: dict[str, Any]) -> Checked:
     parts = tuple(Part(**part) for part in json.loads(row["parts"] or "[]"))
-    flags = {"passed": bool(row["passed"]), "broken": bool(row["broken"])}
     plain = {name: row[name] for name in ("name", "score", "threshold", "step")}
-    return Checked(**plain, **flags, message=row["message"] or "", parts=parts)
+    passed, broken = bool(row["passed"]), bool(row["broken"])
+    return Checked(**plain, passed=passed, broken=broken, message=row["message"] or "", parts=parts)

@@ -85,7 +85,7 @@ def prune(
     mine += f" AND {_WORDS}" if words_only else ""
     (matching,) = book.rows(f"SELECT count(*) FROM calls WHERE {mine}", [before])
     (old,) = book.rows("SELECT count(*) FROM calls WHERE started_at < ? AND experiment IS NOT NULL", [before])
-    shared = {"kept": 0 if experiments else old[0], "words_only": words_only}
+    shared: dict[str, Any] = {"kept": 0 if experiments else old[0], "words_only": words_only}
     if dry_run:
         return Pruned(calls=matching[0], done=False, **shared)
     gone, last = 0, 0
@@ -244,7 +244,9 @@ def _jsonl(path: Path, names: Sequence[str], lots: Iterator[list[tuple[Any, ...]
         for lot in lots:
             for row in lot:
                 pairs = zip(names, row, strict=True)
-                record = {name: bool(value) if name in _FLAGS and value is not None else value for name, value in pairs}
+                record: dict[str, Any] = {
+                    name: bool(value) if name in _FLAGS and value is not None else value for name, value in pairs
+                }
                 if "tags" in record:
                     record["tags"] = queries.tags(record["tags"])
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -257,5 +259,6 @@ def to_csv(frame: pd.DataFrame) -> bytes:
     safe = frame.rename(columns=lambda name: safe_cell(str(name)))
     for place, kind in enumerate(safe.dtypes):
         if kind.kind not in "biufM":
-            safe.isetitem(place, safe.iloc[:, place].map(safe_cell, na_action="ignore"))
+            column = safe.iloc[:, place].map(safe_cell, na_action="ignore")
+            safe.isetitem(place, column)  # type: ignore[arg-type]  # pandas takes a column here, its stubs don't
     return safe.to_csv(index=False, lineterminator="\r\n").encode("utf-8", "replace")

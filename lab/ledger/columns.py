@@ -11,7 +11,7 @@ import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -70,7 +70,7 @@ class Columns:
         if known != key:
             value = make()
             self._last = (key, value)
-        return value
+        return cast(T, value)
 
     def read(
         self, *, since: float | None = None, until: float | None = None, **wanted: Iterable[str]
@@ -110,13 +110,13 @@ class Columns:
             unpacked = packs.select(connection, table, names, first, last)
             parts.append((first, {name: self._shared(f"{table}.{name}", column) for name, column in unpacked.items()}))
         parts.sort(key=lambda part: part[0])
-        columns = {}
+        columns: dict[str, Any] = {}
         for name in names:
             joined = [part[name] for _first, part in parts]
             values = np.concatenate(joined) if joined else np.empty(0, packs.OF[table][name].replace("text", "i4"))
             words = self._words.get(f"{table}.{name}", {})
             text = packs.OF[table][name] == "text"
-            columns[name] = pd.Categorical.from_codes(values, categories=list(words)) if text else values
+            columns[name] = pd.Categorical.from_codes(values, categories=pd.Index(list(words))) if text else values
         return pd.DataFrame(columns, copy=False)
 
     def _forget(self, there: set[int]) -> None:
@@ -142,7 +142,8 @@ class Columns:
             return column.values
         known = self._words.setdefault(name, {})
         places = np.array([*(known.setdefault(word, len(known)) for word in column.words), -1], dtype="i4")
-        return places[column.values]
+        shared: np.ndarray = places[column.values]
+        return shared
 
 
 def _overlaps(pack: packs.Pack, since: float | None, until: float | None) -> bool:
@@ -192,7 +193,7 @@ def both(
     return matching, tried
 
 
-def _span(filters: Mapping[str, Any]) -> dict[str, float]:
+def _span(filters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: unix(filters[name]) for name in ("since", "until") if filters.get(name) is not None}
 
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lab import errors
 from lab.ledger import answers, rows
-from lab.ledger.file import Ledger, execute
+from lab.ledger.file import Ledger, Statement, execute
 from lab.ledger.lease import Lease
 from lab.ledger.privacy import Payload, digest
 from lab.values import Attempt, Call, Checked
@@ -44,7 +44,7 @@ class Journal:
         self._clean, self._whole = payload.clean(call), payload.whole(call)
         config = rows.configuration(call, policy, self._clean)
         self._begin = rows.begin_call(call, began, *config, self._clean, whole=self._whole)
-        self._waiting: list[rows.Statement] = list(self._begin)
+        self._waiting: list[Statement] = list(self._begin)
         self._changed: dict[int, Attempt] = {}
         self._checks: dict[int, Sequence[Checked]] = {}
         self._unwritten: set[int] = set()
@@ -117,7 +117,7 @@ class Journal:
 
         return self._book.transact(decide, before=before)
 
-    def _end_rows(self, outcome: Outcome) -> list[rows.Statement]:
+    def _end_rows(self, outcome: Outcome) -> list[Statement]:
         """The rows of the call's end, with its words where they are kept: always those of a failure, and the answer
         under a key."""
         call_id = self._call.call_id
@@ -131,7 +131,7 @@ class Journal:
         kept = (answer, tools) if given_again else (None, None)
         return rows.end_call(call_id, columns, *kept, digest(self._call, outcome.text, outcome.tool_calls))
 
-    def _taken(self) -> list[rows.Statement]:
+    def _taken(self) -> list[Statement]:
         """The rows that wait, for a commit."""
         if self._timer is not None:
             self._timer.cancel()

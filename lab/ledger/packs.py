@@ -102,7 +102,7 @@ def gaps(packs: Sequence[Pack], newest: int) -> list[tuple[int, int]]:
 
 def newest(connection: sqlite3.Connection) -> int:
     """The id of the newest call; 0 where there is none."""
-    return connection.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()[0]
+    return int(connection.execute("SELECT coalesce(max(id), 0) FROM calls").fetchone()[0])
 
 
 def pack(connection: sqlite3.Connection, most: int | None = None) -> int:

@@ -61,7 +61,7 @@ def count(ledger: Ledger, **filters: Any) -> int:
     """How many calls match `filters`, as in `calls`."""
     where, values = filtered(**filters)
     (row,) = ledger.query(f"SELECT count(*) AS n FROM calls{where}", values)
-    return row["n"]
+    return int(row["n"])
 
 
 def models(ledger: Ledger) -> list[str]:
@@ -208,10 +208,11 @@ def tags(text: str) -> list[str]:
 
 def spent(ledger: Ledger, per: str, scope: str) -> float:
     """US dollars of all calls of one experiment, user or day (a UTC date), as far as they are known."""
+    values: list[Any]
     if per == "day":
         start = datetime.fromisoformat(scope).replace(tzinfo=UTC).timestamp()
         where, values = "started_at >= ? AND started_at < ?", [start, start + 86_400]
     else:
         where, values = f"{'experiment' if per == 'experiment' else 'user'} = ?", [scope]
     (row,) = ledger.query(f"SELECT coalesce(sum(cost), 0.0) AS usd FROM calls WHERE {where}", values)
-    return row["usd"]
+    return float(row["usd"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 from lab import stats
 from lab.ledger.file import Ledger
 from lab.ledger.queries import spent
-from lab.metrics.figures import metrics
+from lab.metrics.figures import Part, metrics
 from lab.metrics.rule import PERCENTILES, SHARE_OF, Rule
 from lab.show import units
 from lab.show.text import one_line
@@ -82,12 +82,12 @@ class _Look:
 
     def __init__(self, book: Ledger, now: float):
         self._book, self._now = book, now
-        self._known: dict[Any, dict[str, dict[str, Any]]] = {}
+        self._known: dict[Any, dict[str, dict[Hashable, Any]]] = {}
 
     def all(self, rules: Sequence[Rule]) -> list[Alert]:
         return [alert for rule in rules for alert in self._of(rule)]
 
-    def _figures(self, figure: str, by: str, start: float, end: float) -> dict[str, dict[str, Any]]:
+    def _figures(self, figure: str, by: str, start: float, end: float) -> dict[str, dict[Hashable, Any]]:
         parts = _NEEDS.get(figure, ("times",))
         key = (parts, by, start, end)
         if key not in self._known:
@@ -136,7 +136,7 @@ class _Look:
             [*values, self._now - rule.over, self._now],
         )
 
-    def _risen(self, rule: Rule, group: str, row: Mapping[str, Any], before: Mapping[str, Any] | None) -> Alert | None:
+    def _risen(self, rule: Rule, group: str, row: Mapping[Any, Any], before: Mapping[Any, Any] | None) -> Alert | None:
         value, low, _high, n = _measured(rule.figure, row)
         if n < rule.least or low is None or value is None:
             return None
@@ -182,11 +182,11 @@ class _Look:
     def _alert(
         self, rule: Rule, group: str, value: float, limit: float, past: float | None, n: int, message: str
     ) -> Alert:
-        numbers = {"value": float(value), "limit": float(limit), "past": past, "n": int(n), "at": self._now}
-        return Alert(name=rule.name, figure=rule.figure, group=group, message=message, **numbers)
+        numbers: dict[str, Any] = {"value": float(value), "limit": float(limit), "past": past, "n": int(n)}
+        return Alert(name=rule.name, figure=rule.figure, group=group, message=message, at=self._now, **numbers)
 
 
-_NEEDS = {
+_NEEDS: dict[str, tuple[Part, ...]] = {
     "failed": ("outcomes",),
     **{"fallback": ("outcomes", "requests"), "invalid": ("outcomes", "requests")},
 }

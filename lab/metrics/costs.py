@@ -11,7 +11,7 @@ from lab import stats
 from lab.ledger import columns
 from lab.ledger.file import Ledger
 from lab.ledger.outcomes import ANSWERED
-from lab.metrics.figures import LOST, lost, metrics
+from lab.metrics.figures import LOST, Part, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
 
@@ -27,7 +27,7 @@ WASTE = {
     "failed": "failed calls",
 }
 _SPEND = "calls cost_known cost_unknown cost_extra good cost_per_good".split()
-_OUT = ("outcomes", "costs")
+_OUT: tuple[Part, ...] = ("outcomes", "costs")
 _ANSWERS = f"""
     SELECT max(calls.id) AS id, eval_hash || ' ' || cluster AS cluster, CASE WHEN calls.status = 'failed' THEN 0.0
         ELSE (SELECT avg(score) FROM scores WHERE scores.call_id = calls.call_id) END AS score
@@ -79,8 +79,8 @@ def waste(book: Ledger, by: str = "model", **filters: Any) -> pd.DataFrame:
         taken = (where == place)[which]
         sums = np.bincount(code[taken], weights=cost[which][taken], minlength=groups.many)
         counts = np.bincount(code[taken], minlength=groups.many)
-        for group in np.flatnonzero(counts):
-            value = groups.keys.iloc[group, 0]
+        for group in np.flatnonzero(counts).tolist():
+            value: Any = groups.keys.iloc[group, 0]
             name = "none" if value is None or value != value else str(value)
             rows.append({"group": name, "part": part, "cost": float(sums[group]), "requests": int(counts[group])})
     return pd.DataFrame(rows, columns=["group", "part", "cost", "requests"])
@@ -98,7 +98,9 @@ def quality(book: Ledger, **filters: Any) -> pd.DataFrame:
     known = calls.merge(answers, on="id")
     known = known[known["score"].notna()]
     rows = []
-    for (prompt, version, model), group in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
+    key: Any
+    for key, group in known.groupby(["prompt_name", "prompt_version", "model"], observed=True):
+        prompt, version, model = key
         interval = stats.share(group["score"].to_numpy(), group["cluster"].tolist())
         rows.append(
             {

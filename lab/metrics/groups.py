@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -83,7 +83,7 @@ class Groups:
         within = np.arange(len(which)) - np.repeat(np.cumsum(many) - many, many)
         return which, self.code[order[first[at[which]] + within]]
 
-    def rows(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[Hashable, Any]]:
         """The keys, as dictionaries."""
         yield from self.keys.to_dict("records")
 
@@ -143,6 +143,7 @@ def _tags(tags: pd.Series) -> tuple[np.ndarray, pd.Series]:
     """Each call once a tag; once, without one, where it has none."""
     import pandas as pd  # slow to import, and only readers need it
 
+    lists: list[list[Any]]  # of tags; [None] of none
     lists = [list(dict.fromkeys(map(clean, json.loads(text)))) or [None] for text in tags.cat.categories]
     known = {tag: place for place, tag in enumerate(dict.fromkeys(tag for listed in lists for tag in listed))}
     codes = tags.cat.codes.to_numpy()
@@ -154,8 +155,9 @@ def _tags(tags: pd.Series) -> tuple[np.ndarray, pd.Series]:
     place = flat[starts[codes[at]] + within] if len(at) else flat
     words = list(known)
     named = [word for word in words if word is not None]
+    categories = pd.Index(named)
     order = np.array([named.index(word) if word is not None else -1 for word in words], dtype=np.int64)
-    return at, pd.Series(pd.Categorical.from_codes(order[place] if len(place) else [], categories=named))
+    return at, pd.Series(pd.Categorical.from_codes(order[place] if len(place) else [], categories=categories))
 
 
 def clean(tag: str) -> str:
@@ -170,4 +172,4 @@ def _moments(started: np.ndarray, seconds: int) -> pd.Series:
     code, unique = pd.factorize((started // seconds).astype(np.int64))
     moments = [pd.Timestamp(int(number) * seconds, unit="s") for number in unique]
     words = [f"{moment:%Y-%m-%d}" if seconds == DAY else f"{moment:%Y-%m-%d %H:00}" for moment in moments]
-    return pd.Series(pd.Categorical.from_codes(code, categories=words))
+    return pd.Series(pd.Categorical.from_codes(code, categories=pd.Index(words)))

@@ -80,7 +80,7 @@ def _largest(parts: list[np.ndarray], top: int) -> list[int]:
 
 
 def _name(groups: Groups, place: int) -> str:
-    value = groups.keys.iloc[place, 0]
+    value: Any = groups.keys.iloc[place, 0]
     return "none" if value is None or value != value else str(value)
 
 
@@ -127,7 +127,7 @@ def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters:
         many = groups.count(mask)
         for part in PARTS:
             sums = groups.total(np.where(mask, np.nan_to_num(times[part]), 0.0))
-            for place in np.flatnonzero(many):
+            for place in np.flatnonzero(many).tolist():
                 value = sums[place] / many[place]
                 rows.append({"group": _name(groups, place), "calls": kind, "part": part, "seconds": float(value)})
     return pd.DataFrame(rows, columns=["group", "calls", "part", "seconds"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -108,7 +109,7 @@ def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) ->
     return tuple(bars)
 
 
-def _outcome(row: dict[str, Any]) -> str:
+def _outcome(row: Mapping[Any, Any]) -> str:
     if row["won"]:
         return "won"
     kind = row["kind"] if isinstance(row["kind"], str) else None

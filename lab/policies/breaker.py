@@ -133,7 +133,7 @@ def _around(world: World, below: Proceed) -> Proceed:
 
 def _says(settings: Settings) -> str | None:
     breaker = settings.of(Breaker)
-    return breaker and f"left alone for {breaker.cooldown:g} s once {breaker.failure_ratio:.0%} fail"
+    return None if breaker is None else f"left alone for {breaker.cooldown:g} s once {breaker.failure_ratio:.0%} fail"
 
 
 LAYER = Layer("breaker", _around, _says)

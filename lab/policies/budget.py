@@ -112,7 +112,7 @@ def _around(world: World, below: Proceed) -> Proceed:
 
 def _says(settings: Settings) -> str | None:
     budget = settings.of(Budget)
-    return budget and f"${budget.usd:g} per {budget.per}, checked before it is spent"
+    return None if budget is None else f"${budget.usd:g} per {budget.per}, checked before it is spent"
 
 
 LAYER = Layer("budget", _around, _says)

@@ -97,7 +97,7 @@ def _around(world: World, below: Proceed) -> Proceed:
 
 def _says(settings: Settings) -> str | None:
     fallback = settings.of(Fallback)
-    return fallback and f"then {', then '.join(fallback.models)}"
+    return None if fallback is None else f"then {', then '.join(fallback.models)}"
 
 
 LAYER = Layer("fallback", _around, _says)

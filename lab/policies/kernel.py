@@ -51,7 +51,8 @@ class Memory:
         """The state under `key`, made when first asked for."""
         if key not in self.states:
             self.states[key] = make()
-        return self.states[key]
+        state: T = self.states[key]
+        return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,13 @@ class Settings:
 class Findings(Protocol):
     """What the checks made of one answer."""
 
-    value: Any
-    checks: tuple[Checked, ...]
+    @property
+    def value(self) -> Any:
+        """What the schema made of it; the text itself where there is none."""
+
+    @property
+    def checks(self) -> tuple[Checked, ...]:
+        """What each check found."""
 
     @property
     def passed(self) -> bool:

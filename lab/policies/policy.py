@@ -148,6 +148,8 @@ class Explanation(str):
     """What a policy does and may come to: text, and in a notebook the layers, one within the other."""
 
     __slots__ = ("_parts", "_worst")
+    _worst: str
+    _parts: tuple[tuple[str, str], ...]
 
     def __new__(cls, worst: str, parts: tuple[tuple[str, str], ...]) -> Explanation:
         """`worst` in a few words; `parts` are names and what they do, outermost first."""

@@ -101,9 +101,12 @@ class _Alarm:
         if self._task is not None:
             self._task.cancel()
 
+    def _due(self) -> bool:
+        return self._rang or (self._at is not None and self._loop.time() >= self._at)
+
     async def next(self, events: Events) -> Event | None:
         """The next event, None after the last. Raises `_Rang` once it has rung."""
-        if self._rang or (self._at is not None and self._loop.time() >= self._at):
+        if self._due():
             raise _Rang
         task = self._task = asyncio.current_task()
         assert task is not None

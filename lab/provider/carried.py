@@ -23,7 +23,12 @@ from lab.values import Call, Event, Usage
 
 
 async def carried(
-    call: Call, name: str, params: Mapping[str, Any], connect: float | None, client: Any, own: Mapping | None = None
+    call: Call,
+    name: str,
+    params: Mapping[str, Any],
+    connect: float | None,
+    client: Any,
+    own: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[Event]:
     """One attempt made by `litellm.acompletion`. Where its handler takes `client` the wire is seen; elsewhere the
     times are those of LiteLLM's answer. `own` are prices that are not on LiteLLM's list."""
@@ -52,7 +57,9 @@ async def carried(
         options["client"] = client
         tap.current.set(seen)
     price = pricer(provider, model, own)
-    source = answer = problem = None
+    source: Any = None
+    answer: Any = None
+    problem: errors.LabError | None = None
     told, text = Told(), ""
     yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
     try:
@@ -60,7 +67,7 @@ async def carried(
         if seen is not None and not call.streamed:
             yield _headers(seen, loop.time())
         if call.streamed:
-            chunks = []
+            chunks: list[Any] = []
             async for chunk in source:
                 if seen is not None and not chunks:
                     yield _headers(seen, loop.time())
@@ -115,7 +122,7 @@ def _headers(seen: tap.Seen, now: float) -> Event:
 
 
 def _truth(
-    call: Call, seen: tap.Seen, shape: GeminiShape, problem: errors.LabError | None, told: Told
+    call: Call, seen: tap.Seen, shape: tap.Shape, problem: errors.LabError | None, told: Told
 ) -> errors.LabError | None:
     """What really happened, from what went over the wire; `problem` is what LiteLLM made of it."""
     model, hidden = call.model, redact.secrets(call.params)

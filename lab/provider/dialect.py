@@ -132,7 +132,7 @@ def _config(name: str, provider: str) -> Any:
 
 
 def _optional(
-    config: Any, name: str, provider: str, messages: list, given: Mapping[str, Any], streamed: bool
+    config: Any, name: str, provider: str, messages: list[Any], given: Mapping[str, Any], streamed: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """The parameters as the provider takes them, and the names of those it knows. Raises `InvalidRequestError`.
 
@@ -152,7 +152,7 @@ def _mapped_before(name: str, provider: str, given: str, streamed: bool) -> tupl
 
 
 def _mapped(
-    config: Any, name: str, provider: str, messages: list, given: Mapping[str, Any], streamed: bool
+    config: Any, name: str, provider: str, messages: list[Any], given: Mapping[str, Any], streamed: bool
 ) -> tuple[dict[str, Any], list[str]]:
     litellm = load()
     try:

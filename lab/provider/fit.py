@@ -21,7 +21,9 @@ _NEEDS = {
 }
 
 
-def fit(model: str, name: str, messages: Sequence[Any], params: Mapping[str, Any], own: Mapping | None = None) -> None:
+def fit(
+    model: str, name: str, messages: Sequence[Any], params: Mapping[str, Any], own: Mapping[str, Any] | None = None
+) -> None:
     """Raise `UnsupportedError`, naming the field, where the model's context window can't hold the messages and
     `max_tokens` of answer, or where a part is of a kind that it does not take. A model that is on no list, or at an
     address of the caller's own, is asked as it is."""

@@ -10,6 +10,7 @@ import threading
 import warnings
 from concurrent.futures import Future
 from types import ModuleType
+from typing import Any
 
 _loading = threading.Lock()
 _ready: list[ModuleType] = []
@@ -27,7 +28,7 @@ def load() -> ModuleType:
         os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
         # pydantic warns of LiteLLM's own types, a line each, when they are built: nothing a user can mend
         warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
-        litellm = importlib.import_module("litellm")
+        litellm: Any = importlib.import_module("litellm")
         litellm.suppress_debug_info = True
         litellm.telemetry = False
         if not _ready:

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,9 @@ def start(path: Path) -> Any:
 def main() -> None:
     """Serve until stopped; with `--child`, until the parent is gone."""
     as_child = "--child" in sys.argv[1:]
-    complain = say_error if as_child else sys.exit
+    complain: Callable[[str], None] = sys.exit
+    if as_child:
+        complain = say_error
     path = weights()
     if path is None:
         return complain(NO_WEIGHTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import httpx
 
@@ -43,7 +44,7 @@ def meaning(failed: BaseException, call: Call) -> errors.LabError:
     return errors.ProviderError(f"{model}: {message}", body=body)
 
 
-_KINDS: tuple[tuple[tuple[str, ...], type[errors.LabError], str, dict[str, str]], ...] = (
+_KINDS: tuple[tuple[tuple[str, ...], type[errors.LabError], str, dict[str, Any]], ...] = (
     (("ContextWindowExceededError",), errors.UnsupportedError, "more than the context window holds: ", {}),
     (("LiteLLMUnknownProvider",), errors.UnsupportedError, "", {}),
     (

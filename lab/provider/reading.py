@@ -92,7 +92,7 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     yield done(call, price, at, reading.told, text, _joined(tools))
 
 
-def _delta(call: Call, reading: Reading, event: dict, status: int) -> Any:
+def _delta(call: Call, reading: Reading, event: dict[str, Any], status: int) -> Any:
     try:
         return reading.delta(event)
     except Exception as unread:  # whatever LiteLLM trips over, the chunk could not be read
@@ -100,7 +100,7 @@ def _delta(call: Call, reading: Reading, event: dict, status: int) -> Any:
     raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(event, ensure_ascii=False)))
 
 
-def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list) -> Event:
+def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list[dict[str, Any]]) -> Event:
     """The end of an answer, once it is known to be one. A finish that no provider documents for a whole answer is a
     failure of the provider's: LiteLLM would call it "stop"."""
     if told.finish not in _FINISHES:
@@ -182,9 +182,9 @@ def _head(call: Call, text: str | bytes) -> str:
     return redact.text(whole[:60_000], redact.secrets(call.params))[:4000]
 
 
-def _joined(deltas: list[dict]) -> list[dict]:
+def _joined(deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Tool calls out of their pieces, which share an index; a new id under an old index is a new call."""
-    calls: list[dict] = []
+    calls: list[dict[str, Any]] = []
     places: dict[int, int] = {}
     for delta in deltas:
         function, index, identity = delta.get("function") or {}, delta.get("index") or 0, delta.get("id")
@@ -206,7 +206,7 @@ def usage_of(told: Mapping[str, Any], raw: Any = None) -> Usage:
     """
 
     def number(holder: Any, name: str) -> int:
-        value = holder.get(name) if isinstance(holder, Mapping) else None
+        value: Any = holder.get(name) if isinstance(holder, Mapping) else None
         right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
         return int(value) if right else 0
 

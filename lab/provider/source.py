@@ -73,7 +73,9 @@ class Provider:
         if owner in OWN:
             if "api_base" not in params:
                 server = child.shared(OWN[owner])
-                endpoint = server.up() or await loop.run_in_executor(None, server.endpoint)
+                endpoint = server.up()
+                if endpoint is None:
+                    endpoint = await loop.run_in_executor(None, server.endpoint)
                 prices = endpoint.models.get(_plain(own))
                 if prices is None:
                     raise errors.UnsupportedError(
@@ -87,9 +89,8 @@ class Provider:
         messages, params, form = formed(call, name, params, own=owner in OWN)
         call = call if form is None else replace(call, messages=messages)
         request = translate(name, messages, params, streamed=call.streamed, as_written=call.model)
-        price = pricer(request.provider, request.model, prices) if request else None
         events = (
-            self._by_wire(call, request, price, connect)
+            self._by_wire(call, request, pricer(request.provider, request.model, prices), connect)
             if request is not None
             else carried(call, name, params, connect, self._handler(), prices)
         )

@@ -25,7 +25,12 @@ KEPT = 64 * 1024
 
 
 class Shape(Protocol):
-    """What to look for in the answers of one provider."""
+    """What to look for in the answers of one provider, and what was found."""
+
+    error: Any
+    finish: str | None
+    usage: Mapping[str, Any] | None
+    candidates: bool
 
     def note(self, payload: dict[str, Any]) -> None:
         """One whole answer, or one event of a stream."""

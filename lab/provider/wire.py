@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from types import SimpleNamespace
+from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -107,7 +108,8 @@ class Wire:
         trace.on_connection_create_end.append(_connected)
         trace.on_connection_reuseconn.append(_reused)
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60)
-        connector._factory = partial(_Stamped, loop=asyncio.get_running_loop())  # there is no public way in
+        stamped: Any = partial(_Stamped, loop=asyncio.get_running_loop())
+        connector._factory = stamped  # there is no public way in
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

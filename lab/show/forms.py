@@ -33,7 +33,7 @@ def problems(form: type[Form], data: Mapping[str, Any]) -> Iterator[tuple[str, s
     try:
         form.model_validate(data)
     except ValidationError as wrong:
-        reasons = {}
+        reasons: dict[str, str] = {}
         for error in wrong.errors(include_url=False, include_input=False):
             field = str(error["loc"][0]) if error["loc"] else ""
             reasons.setdefault(field, "unknown" if error["type"] == "extra_forbidden" else error["msg"])

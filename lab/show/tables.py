@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lab.show import units
@@ -28,7 +29,7 @@ def readable(summary: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=empty)
 
 
-def _texts(row: dict[str, Any]) -> dict[str, str]:
+def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     texts = {
         "prompt": f"{row['prompt']} v{row['version']:.0f}" if row["version"] == row["version"] else str(row["prompt"]),
         "model": row["model"],
@@ -51,7 +52,7 @@ def _texts(row: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _share(row: dict[str, Any], name: str) -> str:
+def _share(row: Mapping[Any, Any], name: str) -> str:
     value = row[name]
     if math.isnan(value):
         return "–"
@@ -59,7 +60,7 @@ def _share(row: dict[str, Any], name: str) -> str:
     return f"{value:.1%}" if math.isnan(low) else f"{value:.1%} [{low * 100:.0f}–{high * 100:.0f}]"
 
 
-def _time(row: dict[str, Any], name: str) -> str:
+def _time(row: Mapping[Any, Any], name: str) -> str:
     value = row[name]
     if math.isnan(value):
         return FEW

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from lab.sim.script import Script, Step
 
@@ -80,7 +80,7 @@ def _refusal(script: Script, _random: Random) -> Script:
     return replace(_empty(script, _random), content="null", refusal="I can't help with that.")
 
 
-def _with(**changes: object) -> Change:
+def _with(**changes: Any) -> Change:
     return lambda script, _random: replace(script, **changes)
 
 

@@ -94,8 +94,9 @@ def gate(
     if not 0 <= margin < 1:
         raise ValueError(f"margin={margin!r}: a share of at least 0 and below 1, such as 0.02 for two points")
     first, second, groups, left_out = _paired(baseline, candidate, clusters)
-    names = tuple(
-        getattr(given, "name", None) or default for given, default in ((baseline, "baseline"), (candidate, "candidate"))
+    names = (
+        str(getattr(baseline, "name", None) or "baseline"),
+        str(getattr(candidate, "name", None) or "candidate"),
     )
     n, many = len(first), len(set(groups))
     differences = second - first

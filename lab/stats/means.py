@@ -130,7 +130,9 @@ def _sums(
 ) -> tuple[NDArray[np.float64], int]:
     """The deviations from the mean, summed by cluster."""
     off = values - values.mean() if len(values) else values
-    return (off if clusters is None else np.bincount(codes(clusters, len(values)), weights=off)), len(values)
+    if clusters is None:
+        return off, len(values)
+    return np.bincount(codes(clusters, len(values)), weights=off).astype(np.float64), len(values)
 
 
 def _portions(resamples: int, groups: int) -> list[int]:

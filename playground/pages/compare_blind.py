@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 
@@ -54,9 +56,10 @@ def shown(lab: Lab, pair: ratings.Pair, who: str | None) -> None:
 def rate(lab: Lab, pair: ratings.Pair, choice: str, who: str | None) -> None:
     """Keep it; which call is `a` has nothing to do with which stood left."""
     a, b = sorted((pair.first, pair.second))
-    first = "a" if pair.first == a else "b"
-    better = {"first": first, "second": "b" if first == "a" else "a"}.get(choice, choice)
-    ratings.put(lab.ledger, a, b, better, shown_first=first, user=who)
+    first: Literal["a", "b"] = "a" if pair.first == a else "b"
+    better: dict[str, ratings.Choice] = {"first": first, "second": "b" if first == "a" else "a"}
+    better |= {"both": "both", "neither": "neither"}
+    ratings.put(lab.ledger, a, b, better[choice], shown_first=first, user=who)
 
 
 def tally(lab: Lab, name: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from lab import Lab, errors
 from lab.call.prompts import Filled
 from lab.call.stream import Stream
+from lab.client import Asked
 from lab.evals import code
 from lab.show import charts, units
 from lab.values import Reply
@@ -27,7 +30,7 @@ class Lane:
     """One model's column: its stream, and since when it runs. `prompt` is the saved prompt's version, if it is one."""
 
     model: str
-    stream: Stream
+    stream: Stream[None]
     prompt: str = ""
     since: float = field(default_factory=time.monotonic)
 
@@ -50,7 +53,8 @@ def page() -> None:
         time.sleep(REFRESH)
     summary([lane.stream.reply for lane in lanes if answered(lane)])
     if "asked" in st.session_state:
-        downloads.as_code(code.asking(*st.session_state["asked"], ledger=backend.ledger_path()), "ask-once")
+        texts, models, params = st.session_state["asked"]
+        downloads.as_code(code.asking(texts, models, params, ledger=backend.ledger_path()), "ask-once")
 
 
 def answered(lane: Lane) -> bool:
@@ -58,7 +62,7 @@ def answered(lane: Lane) -> bool:
     return lane.stream.done and lane.stream.error is None and not lane.stream.closed
 
 
-def summary(replies: list[Reply]) -> None:
+def summary(replies: list[Reply[None]]) -> None:
     """Where the time went, side by side."""
     if len(replies) > 1:
         times = pd.DataFrame(
@@ -68,7 +72,7 @@ def summary(replies: list[Reply]) -> None:
         st.altair_chart(charts.timeline(times))
 
 
-def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
+def question() -> tuple[list[tuple[str, Asked]], list[str], dict[str, Any]] | None:
     """The form; what was asked, if it was just sent: texts or filled prompts, each with its name, models, params."""
     saved = choices.prompts()
     picked = []
@@ -119,9 +123,9 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     params = {"max_tokens": limit, "temperature": heat}
     params = {key: value for key, value in params.items() if value is not None}
     if not chosen:
-        both = [{"role": "system", "content": system}, {"role": "user", "content": written}]
+        both: list[dict[str, Any]] = [{"role": "system", "content": system}, {"role": "user", "content": written}]
         return [("", both if system.strip() and written.strip() else written)], models, params
-    asked = []
+    asked: list[tuple[str, Asked]] = []
     for name, prompt in zip(picked, chosen, strict=True):
         try:
             asked.append((name, prompt.fill(**{variable: values[variable] for variable in prompt.variables})))
@@ -130,7 +134,7 @@ def question() -> tuple[list[tuple[str, object]], list[str], dict] | None:
     return asked, models, params
 
 
-def start(lab: Lab, asked: list[tuple[str, object]], models: list[str], params: dict) -> None:
+def start(lab: Lab, asked: list[tuple[str, Asked]], models: list[str], params: dict[str, Any]) -> None:
     """Send each prompt to every model at once."""
     stop()
     st.session_state["lanes"] = lanes = []
@@ -155,7 +159,7 @@ def stop() -> None:
         lane.stream.close()
 
 
-def layout(lanes: list[Lane]) -> list[tuple]:
+def layout(lanes: list[Lane]) -> list[tuple[DeltaGenerator, DeltaGenerator]]:
     """A card for each lane, its answer above its figures, in rows of equal columns."""
     places = []
     for first in range(0, len(lanes), PER_ROW):
@@ -169,7 +173,7 @@ def layout(lanes: list[Lane]) -> list[tuple]:
     return places
 
 
-def draw(lane: Lane, answer: object, figures: object) -> bool:
+def draw(lane: Lane, answer: DeltaGenerator, figures: DeltaGenerator) -> bool:
     """One lane as it stands; whether it still runs."""
     stream = lane.stream
     running = not stream.done

@@ -113,7 +113,7 @@ def form(lab: Lab) -> None:
     st.session_state["plan"] = (spec, plan)
 
 
-def upload() -> tuple[list[dict] | None, str | None]:
+def upload() -> tuple[list[dict[str, Any]] | None, str | None]:
     """The rows of an uploaded file, or what is wrong with it."""
     file = st.file_uploader(
         "JSONL or CSV: `input` or a column a variable; `expected`, `id`, `cluster`",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pandas as pd
 import streamlit as st
 
@@ -9,7 +11,7 @@ from lab import EvalSet, Lab, stats
 from lab.show import charts
 from playground.parts import backend, choices, drawing, escape, filters
 
-COLOUR = {"pass": "green", "fail": "red", "inconclusive": "orange"}
+COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 
 def page() -> None:

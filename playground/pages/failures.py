@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -30,7 +31,7 @@ def page() -> None:
     bench()
 
 
-def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict) -> None:
+def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict[str, Any]) -> None:
     """What users felt, over time, and beside it what retries recovered."""
     over = metrics.failures_over_time(lab.ledger, **narrow)
     if not over.empty:
@@ -113,7 +114,7 @@ def trial(policy: Policy, model: str, many: int) -> list[str]:
     """Run the calls at once; their identifiers."""
     lab = aside()
     streams = [lab.stream(f"call {number}", model=model, policy=policy) for number in range(1, many + 1)]
-    calls = []
+    calls: list[str | None] = []
     for stream in streams:
         try:
             list(stream)

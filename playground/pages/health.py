@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -73,7 +74,8 @@ def tiles(whole: pd.DataFrame, by_model: pd.DataFrame) -> None:
     cells[0].metric("Calls", f"{calls:,}")
     good = 1 - whole["failed"].sum() / ended if ended else float("nan")
     cells[1].metric("Success", f"{good:.1%}" if ended else "–")
-    slow = by_model.loc[by_model["elapsed_p95"].idxmax()] if by_model["elapsed_p95"].notna().any() else None
+    place: Any = by_model["elapsed_p95"].idxmax() if by_model["elapsed_p95"].notna().any() else None
+    slow = None if place is None else by_model.loc[place]
     p95 = "too few" if slow is None else units.seconds(slow["elapsed_p95"])
     cells[2].metric("Slowest model's p95", p95, help=None if slow is None else escape.markdown(slow["model"]))
     cells[3].metric("Spent", metrics.money(by_model["cost"].fillna(0).sum()), help="As far as prices are known")

@@ -8,11 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from lab import metrics
+from lab.metrics.tails import Measure
 from lab.show import charts
 from lab.show.text import one_line
 from playground.parts import backend, drawing, filters
 
-MEASURES = {"elapsed": "Waited in all", "latency": "The answering request", "ttft": "First token"}
+MEASURES: dict[Measure, str] = {
+    "elapsed": "Waited in all",
+    "latency": "The answering request",
+    "ttft": "First token",
+}
 BY = ("model", "prompt_name", "user", "tag", "experiment", "day")
 
 
@@ -25,7 +30,7 @@ def page() -> None:
             list(MEASURES),
             default="elapsed",
             required=True,
-            format_func=MEASURES.get,
+            format_func=MEASURES.__getitem__,
             key="measure",
             bind="query-params",
         )

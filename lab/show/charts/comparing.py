@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Literal
+
 import altair as alt
 import pandas as pd
 
@@ -40,13 +42,15 @@ def intervals(
         x=alt.X("low:Q", title=title, scale=alt.Scale(zero=False), axis=axis), x2="high:Q"
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x="estimate:Q")
-    layers = [spans, dots]
+    layers: list[alt.Chart] = [spans, dots]
     if margin is not None:
         line = alt.Chart(pd.DataFrame({"at": [0.0, -margin], "label": ["no difference", "margin"]}))
         rules = line.mark_rule(strokeDash=[4, 4], color="#808a91").encode(x="at:Q")
         labels = line.mark_text(align="left", dx=4, color="#808a91").encode(x="at:Q", text="label:N", y=alt.value(-8))
         layers = [rules, labels, *layers]
-    return alt.layer(*layers).properties(width=width, height=alt.Step(30))
+    drawn = alt.layer(*layers).properties(width=width, height=alt.Step(30))
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
 
 
 def frontier(frame: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
@@ -62,8 +66,9 @@ def frontier(frame: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
         if free
         else alt.Scale(type="log", nice=False, padding=30)
     )
-    x = alt.X("cost:Q", title="US dollars a call", scale=scale)
-    x.axis = alt.Axis(format="$~g", tickCount=5, labelOverlap=True)
+    x = alt.X(
+        "cost:Q", title="US dollars a call", scale=scale, axis=alt.Axis(format="$~g", tickCount=5, labelOverlap=True)
+    )
     line = (
         alt.Chart(best)
         .mark_line(interpolate="step-after", strokeDash=[4, 4], color="#808a91")
@@ -76,15 +81,20 @@ def frontier(frame: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
     dots = base.mark_circle(size=110, opacity=1).encode(
         y="score:Q", tooltip=["name:N", alt.Tooltip("cost:Q", format="$.5f"), alt.Tooltip("score:Q", format=".1%")]
     )
-    first = alt.FieldEqualPredicate(field="group", equal=groups[0]) if groups else True
+    first: Any = alt.FieldEqualPredicate(field="group", equal=groups[0]) if groups else True
     if len(frame) > 12:  # so many names would cover each other: those on the frontier, the others when pointed at
         base = alt.Chart(best).encode(x=x, color=colours("group", groups))
-    above, below = base.transform_filter(first), base.transform_filter({"not": first} if groups else False)
+    others: Any = {"not": first} if groups else False
+    above, below = base.transform_filter(first), base.transform_filter(others)
+    sides: tuple[tuple[alt.Chart, Literal["left", "right"], int, int], ...]
+    sides = ((above, "left", 9, 12), (below, "right", -9, -10))
     labels = [
         which.mark_text(align=side, dx=dx, dy=dy, fontSize=11).encode(y="score:Q", text="name:N")
-        for which, side, dx, dy in ((above, "left", 9, 12), (below, "right", -9, -10))
+        for which, side, dx, dy in sides
     ]
-    return alt.layer(line, spans, dots, *labels).properties(width=width, height=300)
+    drawn = alt.layer(line, spans, dots, *labels).properties(width=width, height=300)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
 
 
 def shares(
