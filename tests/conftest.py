@@ -22,6 +22,16 @@ def _loopback_only(self: socket.socket, address: object) -> object:
     return _connect(self, address)
 
 
+LONG = "notebooks pages project wheel browser playground experiment cli background faults file conformance".split()
+"""Files that take long, the longest first: begun last, they would leave one of two workers with nothing to do."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
 @pytest.fixture(autouse=True)
 def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No network, no keys, no `.env`, no shared ledger."""
