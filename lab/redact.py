@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 MASK = "[redacted]"
 _NAME = re.compile(r"key|token(?!s)|secret|passw|^auth|authori[sz]ation|credential|cookie", re.IGNORECASE)
@@ -14,7 +15,13 @@ _ADDRESSES = {"api_base", "base_url"}
 _NOT_SECRET = {"prompt_cache_key", "max_tokens"}
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"',]{8,}"
+    r"|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"  # who an address is asked as
 )
+_CARRIED = re.compile(
+    r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z-]+\s+)?|\bbearer\s+)(?=[^\s\"',]*[\d_])[^\s\"',]{8,}",
+    re.IGNORECASE,
+)
+"""A credential as a header carries it: after `Authorization:` in any scheme, and after `Bearer` on its own."""
 
 _PICTURE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]*\Z")
 """Bytes that have no words in them, and may be many."""
@@ -33,8 +40,9 @@ def _in_environment() -> frozenset[str]:
     global _environment
     now = getattr(os.environ, "_data", None)  # what the mapping stands on: compared without being decoded
     if now is None or now != _environment[0]:
-        hidden = frozenset(value for name, value in os.environ.items() if _is_secret(name) and len(value) >= 8)
-        _environment = (dict(now or {}), hidden)
+        named = {value for name, value in os.environ.items() if _is_secret(name)}
+        carried = {part for value in os.environ.values() for part in _passwords(value)}
+        _environment = (dict(now or {}), frozenset(value for value in named | carried if len(value) >= 8))
     return _environment[1]
 
 
@@ -48,7 +56,9 @@ def text(value: str, known: Iterable[str] = ()) -> str:
     """`value` without the `known` secrets and without anything shaped like a provider's key."""
     for secret in sorted(known, key=len, reverse=True):
         value = value.replace(secret, MASK)
-    return value if _PICTURE.match(value) else _SHAPES.sub(MASK, value)
+    if _PICTURE.match(value):
+        return value
+    return _CARRIED.sub(rf"\1{MASK}", _SHAPES.sub(MASK, value))
 
 
 def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -> Any:
@@ -75,6 +85,20 @@ def _masked(name: str, value: Any) -> Any:
             value = value.replace(secret, MASK)
         return value
     return MASK if isinstance(value, str) and _is_secret(name) else value
+
+
+def _passwords(value: str) -> Iterable[str]:
+    """The password in an address (a proxy's, a database's): as it is written, as it is meant, as a header has it."""
+    if "://" not in value or "@" not in value:
+        return
+    try:
+        parts = urlsplit(value)
+        password = parts.password
+    except ValueError:
+        return
+    if password:
+        user, meant = unquote(parts.username or ""), unquote(password)
+        yield from (password, meant, base64.b64encode(f"{user}:{meant}".encode()).decode())
 
 
 def _address_secrets(address: str) -> Iterable[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from lab import redact
@@ -46,6 +48,41 @@ def test_what_is_shaped_like_a_key_is_taken_out(secret: str) -> None:
     assert secret.removeprefix("Bearer ") not in redact.text(f"Incorrect key provided: {secret}.")
 
 
-def test_ordinary_words_stay() -> None:
-    text = "the task-oriented skeleton asked for a token bucket"
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Token planted-0123456789",
+        "authorization='Basic cGxhbnRlZDpwbGFudGVk planted'",
+        '{"Authorization": "planted0123"}',
+        "got bearer planted0123456789 for it",
+        "BEARER planted_token_value",
+        "can't reach http://planted-user:planted@proxy:3128/",
+        "can't reach socks5://:planted@proxy",
+    ],
+)
+def test_what_a_header_or_an_address_carries_is_taken_out(text: str) -> None:
+    assert "planted" not in redact.text(text.replace(" planted'", "'"))
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTP_PROXY", "ALL_PROXY", "DATABASE_URL"])
+def test_the_password_of_a_proxy_is_a_secret(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is written in the address, as it is meant, and as a header has it."""
+    monkeypatch.setenv(name, "http://ann:hunter%40planted@proxy.example:3128")
+    known = redact.secrets({})
+    header = base64.b64encode(b"ann:hunter@planted").decode()
+    for said in ("hunter%40planted", "hunter@planted", header):
+        assert said not in redact.text(f"proxy said {said}, ann", known)
+    assert "ann" in redact.text("ann", known)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "the task-oriented skeleton asked for a token bucket",
+        "the bearer certificates and token generation of http://example.com/a:b@c",
+        "authorization: who may do what",
+        "write to ann@example.com: soon",
+    ],
+)
+def test_ordinary_words_stay(text: str) -> None:
     assert redact.text(text) == text
