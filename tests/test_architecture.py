@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evals": {"lazy", "errors", "values", "show", "stats", "checks", "policies", "ledger", "call"},
     # the one entry point, and the doors
     "client": {"errors", "values", "stats", "policies", "ledger", "call", "provider", "metrics", "evals"},
-    "jobs": {"errors", "ledger", "call", "evals", "client"},
+    "jobs": {"errors", "show", "ledger", "call", "evals", "client"},
     "cli": {"errors", "show", "ledger", "call", "provider", "metrics", "evals", "client", "jobs", "sim"},
 }
 """What each room may import. `sim` is a process that knows nobody."""

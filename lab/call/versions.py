@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.call.prompts import Prompt
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Clean
+from lab.show.moments import utc
 from lab.values import Template
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:
         f" {where} ORDER BY prompts.name, prompts.version DESC",
         values,
     )
-    frame["created_at"] = pd.to_datetime(frame["created_at"], unit="s", utc=True)
+    frame["created_at"] = utc(frame["created_at"])
     pointing = book.query(
         "SELECT name, label, version FROM labels WHERE id IN (SELECT max(id) FROM labels GROUP BY name, label)"
     )

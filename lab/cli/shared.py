@@ -32,7 +32,7 @@ def plainly() -> Iterator[None]:
         yield
     except (errors.LabError, errors.LedgerError, ValueError) as failure:
         kind = getattr(failure, "kind", "ledger" if isinstance(failure, errors.LedgerError) else "usage")
-        err.print(Text.assemble((f"{kind}: ", "bold red"), str(failure)))
+        err.print(Text.assemble((f"{kind}: ", "bold red"), printable(str(failure))))
         raise typer.Exit(1) from None
 
 

@@ -19,6 +19,7 @@ from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease
 from lab.ledger.outcomes import ANSWERED
 from lab.show import tables
+from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,7 +205,6 @@ def opened(book: Ledger, name: str) -> Experiment:
 
 def listing(book: Ledger) -> pd.DataFrame:
     """The experiments on the ledger, newest first."""
-    import pandas as pd  # slow to import, and only readers need it
 
     frame = book.frame(
         "SELECT experiment, created_at, eval_set, held_out, (SELECT count(*) FROM cells WHERE cells.experiment ="
@@ -212,5 +212,5 @@ def listing(book: Ledger) -> pd.DataFrame:
         " cells.experiment = calls.experiment AND cells.cell = calls.cell AND current WHERE calls.experiment ="
         f" experiments.experiment AND {ANSWERED}) AS answered FROM experiments ORDER BY created_at DESC"
     )
-    frame["created_at"] = pd.to_datetime(frame["created_at"], unit="s", utc=True)
+    frame["created_at"] = utc(frame["created_at"])
     return frame.astype({"held_out": bool})

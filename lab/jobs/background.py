@@ -18,6 +18,7 @@ from lab.client import Lab
 from lab.evals.run import Progress
 from lab.evals.spec import Spec
 from lab.ledger.lease import Lease, held_for
+from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,7 +95,6 @@ class Jobs:
         """All of them, newest first: columns `name`, `state` (waiting, running, stopped, interrupted, done, failed),
         `done`, `total`, `failed` (calls), `cost` (US dollars, of the last run), `seconds_left`, `message`, `asked_at`
         and `updated_at` (UTC), `stop` (was asked to)."""
-        import pandas as pd  # slow to import, and only readers need it
 
         frame = self._book.frame(
             "SELECT name, state, done, total, failed, cost, seconds_left, message, asked_at, updated_at, stop FROM jobs"
@@ -105,7 +105,7 @@ class Jobs:
             dead = running - self._book.transact(lambda db: {name for name in running if alive(db, name)}).result()
             frame["state"] = frame["state"].where(~frame["name"].isin(dead), "interrupted")
         for name in ("asked_at", "updated_at"):
-            frame[name] = pd.to_datetime(frame[name], unit="s", utc=True)
+            frame[name] = utc(frame[name])
         return frame.astype({"stop": bool})
 
     def spec(self, name: str) -> Spec | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 _NOTED = "_sqlite_migrations"
 """Where sqlite-utils keeps what was applied."""
 
+WAL = 16 * 2**20
+"""Bytes that the write-ahead log keeps once all of it is in the file: a long reader may have let it grow."""
+
 BUSY = 30.0
 """Seconds a write waits for another process to finish its own."""
 
@@ -24,6 +29,7 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     """A connection that waits its turn; `readonly` refuses to change anything."""
     connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=BUSY, check_same_thread=False)
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA journal_size_limit = {WAL}")
     if readonly:
         connection.execute("PRAGMA query_only = ON")
     return connection
@@ -33,6 +39,7 @@ def prepare(path: Path) -> None:
     """Make or upgrade the ledger at `path`. Raises `LedgerError`, and changes nothing, where that can't be done."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _create(path)
         connection = sqlite3.connect(path, timeout=BUSY)
     except (OSError, sqlite3.Error) as failed:
         reason = getattr(failed, "strerror", None) or failed
@@ -48,6 +55,12 @@ def prepare(path: Path) -> None:
         ) from failed
     finally:
         connection.close()
+
+
+def _create(path: Path) -> None:
+    """A new file is its owner's alone, for what is said in it; the files that SQLite puts beside it take after it."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _applied(connection: sqlite3.Connection, path: Path) -> set[str]:

@@ -13,6 +13,7 @@ from lab.ledger import fields
 from lab.ledger.fields import flags, shown
 from lab.ledger.file import Ledger
 from lab.ledger.narrowing import named_version, unix
+from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,9 +192,8 @@ def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:
 
 
 def _typed(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    import pandas as pd  # slow to import, and only readers need it
 
-    frame["started_at"] = pd.to_datetime(frame["started_at"], unit="s", utc=True)
+    frame["started_at"] = utc(frame["started_at"])
     for name in names:
         frame[name] = frame[name].astype(bool)
     if "tags" in frame:

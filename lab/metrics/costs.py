@@ -14,6 +14,7 @@ from lab.ledger.outcomes import ANSWERED
 from lab.metrics.figures import LOST, Part, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
+from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,7 +61,7 @@ def spend_over_time(book: Ledger, by: str = "model", *, top: int = 5, bins: int 
     start, width = binned(calls["started_at"].to_numpy(), bins)
     frame = pd.DataFrame({"start": start[groups.at], "group": names[groups.code], "cost": cost[groups.at], "calls": 1})
     sums = frame.groupby(["start", "group"], as_index=False).sum()
-    sums["start"] = pd.to_datetime(sums["start"], unit="s", utc=True)
+    sums["start"] = utc(sums["start"])
     sums.insert(1, "seconds", width)
     return sums
 

@@ -11,6 +11,7 @@ from lab.ledger import columns
 from lab.ledger.file import Ledger
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
+from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,7 @@ def failures_over_time(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.Da
     counts = bad.groupby(["start", "kind"], as_index=False).size().rename(columns={"size": "calls"})
     counts["of"] = counts["start"].map(of).astype(int)
     counts["share"] = counts["calls"] / counts["of"]
-    counts["start"] = pd.to_datetime(counts["start"], unit="s", utc=True)
+    counts["start"] = utc(counts["start"])
     counts.insert(1, "seconds", width)
     return counts
 
@@ -78,7 +79,6 @@ def failures_over_time(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.Da
 def rate_limits(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame:
     """Requests that were told to come more slowly, by time and model: columns `start` (UTC), `seconds`, `model`,
     `requests`, `longest` (seconds that a provider asked to wait)."""
-    import pandas as pd  # slow to import, and only readers need it
 
     names = ["started_at", "kind", "model", "retry_after"]
     _calls, tried = columns.both(book, ["status"], names, **filters)
@@ -87,6 +87,6 @@ def rate_limits(book: Ledger, *, bins: int = 48, **filters: Any) -> pd.DataFrame
     by_time = tried.groupby(["start", "model"], as_index=False, observed=True)
     limits = by_time.agg(requests=("at", "size"), longest=("retry_after", "max"))
     limits["model"] = limits["model"].astype(object)
-    limits["start"] = pd.to_datetime(limits["start"], unit="s", utc=True)
+    limits["start"] = utc(limits["start"])
     limits.insert(1, "seconds", width)
     return limits

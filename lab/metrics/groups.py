@@ -169,7 +169,8 @@ def _moments(started: np.ndarray, seconds: int) -> pd.Series:
     """The UTC day (`2026-11-22`) or hour (`2026-11-22 14:00`) of each moment."""
     import pandas as pd  # slow to import, and only readers need it
 
-    code, unique = pd.factorize((started // seconds).astype(np.int64))
+    known = np.clip(np.nan_to_num(started), -6e10, 2e11)  # as far as a calendar goes
+    code, unique = pd.factorize((known // seconds).astype(np.int64))
     moments = [pd.Timestamp(int(number) * seconds, unit="s") for number in unique]
     words = [f"{moment:%Y-%m-%d}" if seconds == DAY else f"{moment:%Y-%m-%d %H:00}" for moment in moments]
     return pd.Series(pd.Categorical.from_codes(code, categories=pd.Index(words)))

@@ -14,6 +14,7 @@ from lab.ledger import columns
 from lab.ledger.file import Ledger
 from lab.metrics.figures import answers
 from lab.metrics.groups import Groups, grouped, needed
+from lab.show.moments import utc
 from lab.stats.quantiles import of_sorted
 
 if TYPE_CHECKING:
@@ -146,7 +147,6 @@ def _slow(groups: Groups, each: dict[str, np.ndarray], share: float) -> np.ndarr
 def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, **filters: Any) -> pd.DataFrame:
     """The slowest answers, slowest first: columns `call_id`, `started_at`, `model`, `seconds`, `times` (the median of
     its model), `queue`, `n_attempts`, `hedged`, `fell_back`, `prompt`."""
-    import pandas as pd  # slow to import, and only readers need it
 
     calls, _tried, groups, each = _timed(book, "model", filters)
     value = np.where(each["timed"], np.nan_to_num(each[measure], nan=-1.0), -1.0)
@@ -165,7 +165,7 @@ def stragglers(book: Ledger, measure: Measure = "elapsed", *, limit: int = 20, *
     typical = dict(zip(groups.keys["model"], medians, strict=True))
     rows["seconds"] = rows["id"].map(seconds).astype(float)
     rows["times"] = rows["seconds"] / rows["model"].map(typical).astype(float)
-    rows["started_at"] = pd.to_datetime(rows["started_at"], unit="s", utc=True)
+    rows["started_at"] = utc(rows["started_at"])
     rows = rows.astype({"hedged": bool, "fell_back": bool}).sort_values("seconds", ascending=False, ignore_index=True)
     return rows["call_id started_at model seconds times queue n_attempts hedged fell_back prompt".split()]
 

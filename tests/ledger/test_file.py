@@ -15,7 +15,7 @@ from sqlite_utils import Database
 from lab import Lab, errors
 from lab.ledger.file import Ledger
 from lab.ledger.migrations import STEPS
-from lab.ledger.opening import migrations
+from lab.ledger.opening import connect, migrations
 
 
 def echo(call: object) -> str:
@@ -271,3 +271,45 @@ def test_a_ledger_of_an_earlier_lab_is_upgraded_with_what_is_in_it(tmp_path: Pat
         assert lab.metrics(by=("tag",))["cost"].tolist() == [0.5, 0.5]
         assert lab.calls(user="u")["tags"][0] == ["a", "b"]
         lab.ledger.rows("SELECT * FROM latency_by_model")
+
+
+def test_a_new_ledger_is_its_owners_alone(tmp_path: Path) -> None:
+    """So are the files beside it; one that is there keeps the permissions it has."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as lab:
+        lab.ask("hi", model="m")
+        modes = {path.name: oct(path.stat().st_mode & 0o777) for path in tmp_path.glob("lab.db*")}
+    assert modes == dict.fromkeys(("lab.db", "lab.db-wal", "lab.db-shm"), "0o600")
+    (tmp_path / "lab.db").chmod(0o660)
+    Lab(tmp_path / "lab.db").close()
+    assert (tmp_path / "lab.db").stat().st_mode & 0o777 == 0o660
+
+
+def test_the_log_shrinks_again_once_a_long_reader_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.ledger.opening.WAL", 100_000)
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes" * 20_000) as lab:
+        lab.ask("hi", model="m")
+        reader = connect(lab.path, readonly=True)
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM calls").fetchone()
+        for _ in range(100):
+            lab.ask("hi", model="m")
+        grown = Path(f"{lab.path}-wal").stat().st_size
+        reader.close()
+        for _ in range(3):
+            lab.ask("hi", model="m")
+        assert grown > 5_000_000
+        assert Path(f"{lab.path}-wal").stat().st_size < grown / 10
+
+
+@pytest.mark.parametrize("moment", [9_300_000_000.0, 1e300, float("inf")])
+def test_a_row_of_another_age_is_no_obstacle(moment: float, tmp_path: Path) -> None:
+    """Of a clock that is wrong, or of another tool: it is listed, as far as a calendar goes."""
+    with Lab(tmp_path / "lab.db", provider=lambda call: "yes") as lab:
+        lab.ask("hi", model="m")
+        lab.ask("ho", model="m")
+        lab.ledger.submit(("UPDATE calls SET started_at = ? WHERE id = 1", (moment,)))
+        lab.ledger.submit(("UPDATE attempts SET started_at = ? WHERE id = 1", (moment,)))
+        years = lab.calls()["started_at"].dt.year
+        assert sorted(years.fillna(0).astype(int))[-1] == (2264 if moment < 1e10 else 2026)
+        assert len(lab.attempts()) == 2
+        assert len(lab.metrics(by=("day",))) >= 1
