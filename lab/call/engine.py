@@ -18,7 +18,7 @@ from lab.call.lag import LagMeter
 from lab.call.loop import Turnstile
 from lab.call.record import Recorder, Source
 from lab.checks.kernel import Examined, examined
-from lab.ledger import verdicts
+from lab.ledger import queries, verdicts
 from lab.ledger.file import Ledger
 from lab.ledger.journal import Journal
 from lab.ledger.privacy import Payload
@@ -59,7 +59,8 @@ class Engine:
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
-            purse=spending.CallPurse(self._source, self._ledger, call, policy, recorder),
+            purse=spending.CallPurse(self._source, call, policy, recorder),
+            spent=self._spent,
             examine=partial(self._examined, recorder) if checked else None,
             refused=self._refused,
             on_record=lambda below: partial(self._ended, ending, below),
@@ -132,6 +133,10 @@ class Engine:
         findings = await examined(done.answer.text, call.schema, call.checks, call.variables)
         recorder.examined(done.attempt, findings)
         return findings
+
+    async def _spent(self, per: str, scope: str) -> float:
+        """What the ledger has for this experiment, user or day, in US dollars."""
+        return await asyncio.to_thread(queries.spent, self._ledger, per, scope)
 
     async def _refused(self, attempt: Try, eval_set: str) -> str | None:
         """Why a fallback's model may not be asked: what the last gate on this eval set said."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 from lab.call.record import Recorder, Source
-from lab.ledger import queries
-from lab.ledger.file import Ledger
 from lab.policies import Policy
 from lab.policies.repair import COMPLAINT, QUOTED
 from lab.values import Call
@@ -43,16 +40,12 @@ async def _told_again(source: Source, call: Call, policy: Policy, models: Sequen
 class CallPurse:
     """What the budget's layer is handed of one call."""
 
-    def __init__(self, source: Source, book: Ledger, call: Call, policy: Policy, recorder: Recorder):
-        self._source, self._book, self._call, self._policy, self._recorder = source, book, call, policy, recorder
+    def __init__(self, source: Source, call: Call, policy: Policy, recorder: Recorder):
+        self._source, self._call, self._policy, self._recorder = source, call, policy, recorder
 
     async def worst(self) -> float | None:
         """The most it may cost; None where a price is unknown."""
         return await worst(self._source, self._call, self._policy)
-
-    async def spent(self, per: str, scope: str) -> float:
-        """What the ledger has for this experiment, user or day."""
-        return await asyncio.to_thread(queries.spent, self._book, per, scope)
 
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""

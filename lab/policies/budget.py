@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Layer, Proceed, Purse, Settings, Try, World
+from lab.policies.kernel import Events, Layer, Proceed, Purse, Settings, Spent, Try, World
 from lab.policies.validate import among, number
 from lab.values import Call
 
@@ -50,7 +49,7 @@ class Spending:
 
     FRESH = 1.0
 
-    def __init__(self, budget: Budget, spent: Callable[[str, str], Awaitable[float]]):
+    def __init__(self, budget: Budget, spent: Spent):
         self.budget = budget
         self._read = spent
         self._spent: dict[str, tuple[float, float]] = {}
@@ -99,12 +98,12 @@ async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed)
 
 
 def _around(world: World, below: Proceed) -> Proceed:
-    budget, purse = world.settings.of(Budget), world.purse
-    if budget is None or purse is None:
+    budget, purse, spent = world.settings.of(Budget), world.purse, world.spent
+    if budget is None or purse is None or spent is None:
         return below
 
     def proceed(attempt: Try) -> Events:
-        spending = world.memory.of(lambda: Spending(budget, purse.spent), "budget", budget)
+        spending = world.memory.of(lambda: Spending(budget, spent), "budget", budget)
         return held(spending, purse, attempt, below)
 
     return proceed

@@ -116,9 +116,6 @@ class Purse(Protocol):
     async def worst(self) -> float | None:
         """The most it may cost; None where a price is unknown."""
 
-    async def spent(self, per: str, scope: str) -> float:
-        """What is on record for this experiment, user or day."""
-
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""
 
@@ -126,6 +123,8 @@ class Purse(Protocol):
         """A scope as the record names it."""
 
 
+Spent = Callable[[str, str], Awaitable[float]]
+"""What is on record for an experiment, a user or a day (which of them, and its name), in US dollars."""
 Examine = Callable[[Event], Awaitable[Findings]]
 """What checks an answer."""
 Refused = Callable[[Try, str], Awaitable[str | None]]
@@ -145,6 +144,7 @@ class World:
     memory: Memory = field(default_factory=Memory)
     claims: Claims | None = None
     purse: Purse | None = None
+    spent: Spent | None = None
     examine: Examine | None = None
     refused: Refused | None = None
     on_record: Callable[[Proceed], Proceed] = _as_it_is
