@@ -15,8 +15,9 @@ _ADDRESSES = {"api_base", "base_url"}
 _NOT_SECRET = {"prompt_cache_key", "max_tokens"}
 _SHAPES = re.compile(
     r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"',]{8,}"
-    r"|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"  # who an address is asked as
 )
+_ASKED_AS = re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)")
+"""Who an address is asked as."""
 _CARRIED = re.compile(
     r"(\bauthorization[\"']?\s*[:=]\s*[\"']?(?:[a-z-]+\s+)?|\bbearer\s+)(?=[^\s\"',]*[\d_])[^\s\"',]{8,}",
     re.IGNORECASE,
@@ -58,7 +59,11 @@ def text(value: str, known: Iterable[str] = ()) -> str:
         value = value.replace(secret, MASK)
     if _PICTURE.match(value):
         return value
-    return _CARRIED.sub(rf"\1{MASK}", _SHAPES.sub(MASK, value))
+    value = _SHAPES.sub(MASK, value)
+    if "://" in value and "@" in value:
+        value = _ASKED_AS.sub(MASK, value)
+    low = value.lower()  # looked for as a word first: this is done to every text of every call
+    return _CARRIED.sub(rf"\1{MASK}", value) if "bearer" in low or "authorization" in low else value
 
 
 def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -> Any:

@@ -61,10 +61,15 @@ class Settings:
 
     parts: tuple[object, ...]
     checked: bool = False
+    _by_type: dict[type, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_type", {type(part): part for part in self.parts})
 
     def of(self, kind: type[T]) -> T | None:
         """The setting of this type; None where it is off."""
-        return next((part for part in self.parts if isinstance(part, kind)), None)
+        part: T | None = self._by_type.get(kind)
+        return part
 
 
 class Findings(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 from lab.policies.breaker import Breaker
@@ -118,10 +119,15 @@ class Policy:
 
     def settings(self, checked: bool = False) -> Settings:
         """The parts that are on, as the layers find them."""
-        return Settings(tuple(part for name in _TYPES if (part := getattr(self, name)) is not None), checked)
+        return _settings(self, checked)
 
     def _repr_html_(self) -> str:
         return self.explain()._repr_html_()
+
+
+@lru_cache(maxsize=256)
+def _settings(policy: Policy, checked: bool) -> Settings:
+    return Settings(tuple(part for name in _TYPES if (part := getattr(policy, name)) is not None), checked)
 
 
 def _tuple(value: Any) -> Any:
