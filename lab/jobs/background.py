@@ -95,7 +95,6 @@ class Jobs:
         """All of them, newest first: columns `name`, `state` (waiting, running, stopped, interrupted, done, failed),
         `done`, `total`, `failed` (calls), `cost` (US dollars, of the last run), `seconds_left`, `message`, `asked_at`
         and `updated_at` (UTC), `stop` (was asked to)."""
-
         frame = self._book.frame(
             "SELECT name, state, done, total, failed, cost, seconds_left, message, asked_at, updated_at, stop FROM jobs"
             " ORDER BY asked_at DESC"

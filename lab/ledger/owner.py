@@ -14,8 +14,8 @@ _STAT = "/proc/{}/stat"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process: its machine (and, in a container, which world of process numbers), since which start of it, its
-    number, and when it began, as the system counts. Empty is unknown."""
+    """A process: its machine (by name and by what tells two of one name apart; in a container, its world of process
+    numbers, too), since which start of it, its number, and when it began, as the system counts. Empty is unknown."""
 
     host: str
     boot: str
@@ -50,7 +50,7 @@ def _host() -> str:
         numbers = os.readlink("/proc/self/ns/pid")
     except OSError:
         numbers = ""
-    return f"{platform.node()} {numbers}".strip()
+    return f"{platform.node()} {_read('/etc/machine-id')} {numbers}".strip()
 
 
 def _read(path: str) -> str:

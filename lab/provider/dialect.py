@@ -26,7 +26,8 @@ ADMITTED = frozenset(
     xiaomi_mimo zai
 """.split()
 )
-"""Providers on the lab's own wire: OpenAI-shaped ones and Anthropic, shown by tests/test_conformance.py to be equal."""
+"""Providers on the lab's own wire: OpenAI-shaped ones and Anthropic, shown to be equal by
+tests/provider/test_conformance.py."""
 
 _OWNED = {
     "timeout": "policy=Policy(timeout=Timeout(...))",
