@@ -26,9 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what a call is made of
     "checks": {"lazy", "values", "show"},
     "policies": {"errors", "values", "show"},
-    "ledger": {"errors", "redact", "values", "show"},
+    "ledger": {"lazy", "errors", "redact", "values", "show"},
     # the call, and who answers it: neither knows the other
-    "provider": {"errors", "redact", "values", "show", "sim"},
+    "provider": {"lazy", "errors", "redact", "values", "show", "sim"},
     "call": {"errors", "redact", "values", "show", "checks", "policies", "ledger"},
     # made of the ledger alone
     "metrics": {"lazy", "errors", "show", "stats", "ledger"},

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lab import errors
+from lab.lazy import settled
 from lab.ledger.opening import connect, identity, prepare
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ class Ledger:
 
     def frame(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Rows of a SELECT, as a DataFrame."""
-        import pandas as pd  # slow to import, and only readers need it
+        settled("pandas")  # slow to import, and only readers need it
+        import pandas as pd
 
         self.settle()
         connection = connect(self.path, readonly=True)

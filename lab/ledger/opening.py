@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import errors
+from lab.lazy import settled
 from lab.ledger.migrations import APPLICATION_ID, NAME, STEPS
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _applied(connection: sqlite3.Connection, path: Path) -> set[str]:
 
 def migrations() -> Migrations:
     """The steps, as sqlite-utils applies them."""
-    from sqlite_utils import Migrations  # imports pandas: half a second that an up-to-date file is spared
+    from sqlite_utils import Migrations  # as below
 
     steps = Migrations(NAME)
     for step in STEPS:
@@ -96,7 +97,8 @@ def migrations() -> Migrations:
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    from sqlite_utils import Database  # as above
+    settled("sqlite_utils")  # imports pandas: half a second that an up-to-date file is spared
+    from sqlite_utils import Database
 
     connection.execute("BEGIN IMMEDIATE")  # several processes may open a new ledger at once
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import sys
@@ -11,6 +10,8 @@ import warnings
 from concurrent.futures import Future
 from types import ModuleType
 from typing import Any
+
+from lab.lazy import settle
 
 _loading = threading.Lock()
 _ready: list[ModuleType] = []
@@ -38,10 +39,7 @@ def load() -> ModuleType:
             # its handler sends a request again by itself when the connection broke: one attempt is one request
             handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
             handler.single_connection_post_request = _no_second_request
-            # it brings 300,000 objects, through which each full run of the garbage collector would go: 160 ms in which
-            # nothing is measured right. They stay for good, so the collector need not look at them again.
-            gc.collect()
-            gc.freeze()
+            settle()
             _ready.append(litellm)
         return litellm
 

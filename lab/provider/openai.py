@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab.provider.credentials import need_address
 from lab.provider.loading import load
@@ -49,6 +49,14 @@ def written(
 
 
 _TOOLS = {"tool_calls", "function_call", "reasoning_content", "thinking_blocks"}
+_TEXT = {"role", "content"}
+
+
+class _Piece(NamedTuple):
+    """A delta of text alone."""
+
+    content: str | None
+    tool_calls: None = None
 
 
 class OpenAIReading:
@@ -58,6 +66,7 @@ class OpenAIReading:
         self.told = Told()
         self._request, self._messages = request, messages
         self._parse: Any = None
+        self._own = False
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """Choices with a message."""
@@ -100,7 +109,9 @@ class OpenAIReading:
     def delta(self, event: dict[str, Any]) -> Any | None:
         """The first choice's delta."""
         if self._parse is None:
-            self._parse = self._request.config.get_model_response_iterator(iter(()), sync_stream=False).chunk_parser
+            reader = self._request.config.get_model_response_iterator(iter(()), sync_stream=False)
+            self._parse = reader.chunk_parser
+            self._own = type(reader).chunk_parser.__module__ == load().OpenAIGPTConfig.__module__
         self._note(event)
         choices = [
             choice for choice in event.get("choices") or () if isinstance(choice, dict) and not choice.get("index")
@@ -108,6 +119,8 @@ class OpenAIReading:
         if not choices:
             return None
         self.told.finish = choices[0].get("finish_reason") or self.told.finish
+        if self._own and (piece := _piece(choices[0].get("delta"))) is not None:
+            return piece
         delta = self._parse({**event, "choices": choices[:1]}).choices[0].delta
         self.told.refusal = getattr(delta, "refusal", None) or self.told.refusal
         return delta
@@ -118,3 +131,12 @@ class OpenAIReading:
         told.tier = fields.get("service_tier") or told.tier
         told.answered_by = fields.get("model") or told.answered_by
         told.request_id = fields.get("id") or told.request_id
+
+
+def _piece(delta: Any) -> _Piece | None:
+    """A delta that is text alone, as most are; None for one that LiteLLM must read. Its reading of one costs as much
+    as everything else that a piece goes through."""
+    if not isinstance(delta, dict) or any(value for field, value in delta.items() if field not in _TEXT):
+        return None
+    content = delta.get("content")
+    return _Piece(content) if content is None or isinstance(content, str) else None
