@@ -12,6 +12,7 @@ from lab import errors, redact
 from lab.provider import failures
 from lab.provider.loading import load
 from lab.provider.request import Request, Silent, Told, response
+from lab.provider.usage import tokens
 
 
 def credential(key: str | None) -> str | None:
@@ -134,6 +135,12 @@ class AnthropicReading:
             told.refusal = "the provider says so by its stop_reason"
         if isinstance(used, Mapping) and used:
             told.raw = {**(told.raw or {}), **{name: value for name, value in used.items() if value is not None}}
-            counted = load().AnthropicConfig().calculate_usage(usage_object=told.raw, reasoning_content=None)
-            told.usage = counted.model_dump()
+            told.usage = self._usage(told.raw)
             told.tier = "fast" if told.raw.get("speed") == "fast" else told.raw.get("service_tier")
+
+    def _usage(self, raw: dict[str, Any]) -> dict[str, Any] | None:
+        """In OpenAI's names; None for what LiteLLM would trip over, or take for 0."""
+        if tokens(raw, "input_tokens") is None or tokens(raw, "output_tokens") is None:
+            return None
+        counts: dict[str, Any] = load().AnthropicConfig().calculate_usage(raw, reasoning_content=None).model_dump()
+        return counts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from lab import errors, redact
@@ -12,10 +12,9 @@ from lab.provider.anthropic import AnthropicReading
 from lab.provider.openai import OpenAIReading
 from lab.provider.prices import Pricer
 from lab.provider.request import Reading, Request, Told
-from lab.provider.tokens import count
+from lab.provider.usage import counted, read
 from lab.provider.wire import EventStream, Response
-from lab.show.text import plain_text
-from lab.values import Answer, Call, Event, Usage
+from lab.values import Answer, Call, Event
 
 
 def _reading(call: Call, request: Request) -> Reading:
@@ -105,13 +104,12 @@ def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: lis
     failure of the provider's: LiteLLM would call it "stop"."""
     if told.finish not in _FINISHES:
         raise errors.ProviderError(f"{call.model}: the provider broke off: finish_reason is {str(told.finish)[:60]!r}")
-    known = isinstance(told.usage, Mapping) and told.usage
-    counted = usage_of(told.usage, told.raw) if known else _counted(call, text)
+    used = read(told.usage, told.raw) or counted(call.messages, text, tools, told.raw)
     answer = Answer(
         text=text,
         finish_reason=_FINISHES[told.finish],
-        usage=counted,
-        price=price(counted, told.tier if isinstance(told.tier, str) else None),
+        usage=used,
+        price=price(used, told.tier if isinstance(told.tier, str) else None),
         tool_calls=tuple(tools),
         answered_by=None if told.answered_by is None else str(told.answered_by)[:200],
         request_id=None if told.request_id is None else str(told.request_id)[:200],
@@ -197,37 +195,3 @@ def _joined(deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
         known["function"]["name"] += function.get("name") or ""
         known["function"]["arguments"] += function.get("arguments") or ""
     return calls
-
-
-def usage_of(told: Mapping[str, Any], raw: Any = None) -> Usage:
-    """Disjoint buckets out of an OpenAI-shaped usage object, whose totals include the parts; `raw` is what was sent.
-
-    Some providers (xAI) leave reasoning out of `completion_tokens`; their `total_tokens` tells.
-    """
-
-    def number(holder: Any, name: str) -> int:
-        value: Any = holder.get(name) if isinstance(holder, Mapping) else None
-        right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e12
-        return int(value) if right else 0
-
-    sent, received = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
-    total_in, total_out = number(told, "prompt_tokens"), number(told, "completion_tokens")
-    read = min(total_in, number(sent, "cached_tokens") or number(told, "cache_read_input_tokens"))
-    written = min(total_in - read, number(sent, "cache_creation_tokens") or number(told, "cache_creation_input_tokens"))
-    reasoning = number(received, "reasoning_tokens")
-    if reasoning and number(told, "total_tokens") == total_in + total_out + reasoning:
-        total_out += reasoning
-    reasoning = min(total_out, reasoning)
-    return Usage(
-        input=total_in - read - written,
-        cache_read=read,
-        cache_write=written,
-        output=total_out - reasoning,
-        reasoning=reasoning,
-        raw=json.loads(json.dumps(told if raw is None else raw, default=str)),
-    )
-
-
-def _counted(call: Call, text: str) -> Usage:
-    asked = plain_text(call.messages)
-    return Usage(input=count(asked) + 4 * len(call.messages), output=count(text) if text else 0, estimated=True)

@@ -27,6 +27,7 @@ from lab.provider.loading import warm
 from lab.provider.prices import Pricer, listed_price, pricer, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.provider.request import Request
+from lab.provider.spelling import nearest, spelled
 from lab.provider.wire import Marks, Wire
 from lab.values import Call, Event, Price, Usage
 
@@ -78,13 +79,15 @@ class Provider:
                     endpoint = await loop.run_in_executor(None, server.endpoint)
                 prices = endpoint.models.get(_plain(own))
                 if prices is None:
+                    meant = nearest(own, endpoint.models)
                     raise errors.UnsupportedError(
-                        f"no model {call.model!r}: there is "
+                        f"no model {call.model!r}{f' (did you mean {owner}/{meant}?)' if meant else ''}: there is "
                         f"{', '.join(f'{owner}/{model}' for model in endpoint.models)}"
                     )
                 params["api_base"] = endpoint.url
             name, params["api_base"] = _spoken(own, params["api_base"])
             params["api_key"] = params.get("api_key", "none-needed")
+        spelled(call.params)
         fit(call.model, name, call.messages, call.params, prices)
         messages, params, form = formed(call, name, params, own=owner in OWN)
         call = call if form is None else replace(call, messages=messages)

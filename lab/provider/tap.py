@@ -35,8 +35,8 @@ class Shape(Protocol):
     def note(self, payload: dict[str, Any]) -> None:
         """One whole answer, or one event of a stream."""
 
-    def mended(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """A whole answer, as LiteLLM can read it."""
+    def mended(self, answer: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+        """A whole answer, or an event of a stream, as LiteLLM can read it."""
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ async def _whole(response: Response, seen: Seen) -> bytes:
     if answer is None:
         return raw
     seen.shape.note(answer)
-    mended = seen.shape.mended(answer)
+    mended = seen.shape.mended(answer, whole=True)
     return raw if mended is answer else json.dumps(mended).encode()
 
 
@@ -130,6 +130,8 @@ class _Events(httpx.AsyncByteStream):
                     event = _object(data, seen) if data.strip() != "[DONE]" else None
                     if event is not None:
                         seen.shape.note(event)
+                        mended = seen.shape.mended(event, whole=False)
+                        data = data if mended is event else json.dumps(mended)
                     yield b"data: " + data.encode() + b"\n\n"
         except errors.LabError as failure:
             seen.failure = failure

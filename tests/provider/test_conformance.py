@@ -15,7 +15,7 @@ import pytest
 from lab import Lab, errors
 from lab.provider.dialect import ADMITTED, translate
 from lab.provider.loading import load
-from lab.provider.reading import usage_of
+from lab.provider.usage import read
 from lab.values import Reply
 from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion, event, message
 
@@ -266,7 +266,7 @@ def _read_by_litellm(model: str, url: str, *, streamed: bool) -> tuple:
         response = await litellm.acompletion(**where, **QUIET, **({"stream": True, **WANTS_USAGE} if streamed else {}))
         if streamed:
             response = litellm.stream_chunk_builder([part async for part in response], messages=where["messages"])
-        choice, usage = response.choices[0], usage_of(response.usage.model_dump())
+        choice, usage = response.choices[0], read(response.usage.model_dump())
         tools = [(tool.function.name, json.loads(tool.function.arguments)) for tool in choice.message.tool_calls or ()]
         buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
         return choice.message.content or "", tools, choice.finish_reason, buckets

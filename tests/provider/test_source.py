@@ -9,7 +9,7 @@ import pytest
 
 from lab import Lab, Policy, Timeout, errors
 from lab.provider.prices import price_of
-from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion
+from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion, message
 
 HTML = b"<html><body>502 from a proxy</body></html>"
 
@@ -121,12 +121,73 @@ def test_a_character_split_over_two_chunks_is_whole(lab: Lab, server: RawServer)
     assert stream(lab, server)[0] == "a😀b"
 
 
+UNREADABLE = [
+    "n/a",
+    [1],
+    {"prompt_tokens": -1, "completion_tokens": "x"},
+    {"prompt_tokens": 1e400},
+    {"prompt_tokens": "12", "completion_tokens": "3"},
+    {"prompt_tokens": float("nan"), "completion_tokens": float("nan")},
+    {"prompt_tokens": 0, "completion_tokens": 0},
+    {"prompt_tokens": True, "completion_tokens": True},
+    {"total_tokens": 15},
+    {"tokens_in": 12, "tokens_out": 3},
+]
+
+
+@pytest.mark.parametrize("usage", UNREADABLE, ids=repr)
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_usage_that_cant_be_read_is_counted_and_marked(
+    lab: Lab, server: RawServer, usage: object, streamed: bool
+) -> None:
+    """It would be an exact cost of $0 otherwise; nor is a paid answer lost over it."""
+    server.plays(STREAM, chunk("Paris"), chunk(finish="stop"), chunk(choices=[], usage=usage), DONE, END) if (
+        streamed
+    ) else server.plays(answer(completion("Paris", usage=usage)))
+    reply = stream(lab, server)[1] if streamed else ask(lab, server)
+    assert reply.text == "Paris"
+    assert reply.usage.estimated
+    assert reply.usage.input > 0
+    assert reply.usage.output > 0
+    assert bool(lab.calls()["cost_estimated"][0])
+
+
 @pytest.mark.parametrize(
-    "usage", ["n/a", [1], {"prompt_tokens": -1, "completion_tokens": "x"}, {"prompt_tokens": 1e400}]
+    "names", [("input_tokens", "output_tokens"), ("promptTokens", "completionTokens"), ("inputTokens", "outputTokens")]
 )
-def test_odd_usage_does_not_lose_a_paid_answer(lab: Lab, server: RawServer, usage: object) -> None:
-    server.plays(STREAM, chunk("Paris"), chunk(finish="stop"), chunk(choices=[], usage=usage), DONE, END)
-    assert stream(lab, server)[0] == "Paris"
+def test_usage_under_other_known_names_is_read(lab: Lab, server: RawServer, names: tuple[str, str]) -> None:
+    server.plays(answer(completion("Paris", usage=dict(zip(names, (12, 3), strict=True)))))
+    usage = ask(lab, server).usage
+    assert (usage.input, usage.output, usage.estimated) == (12, 3, False)
+
+
+GEMINI = [{"promptTokenCount": "x"}, {"promptTokenCount": 7, "candidatesTokenCount": "q"}, {"foo": 1}, "n/a", [1]]
+
+
+@pytest.mark.parametrize("usage", GEMINI, ids=repr)
+def test_a_carried_answers_usage_that_cant_be_read_is_counted(lab: Lab, server: RawServer, usage: object) -> None:
+    candidate = {"content": {"parts": [{"text": "Paris"}], "role": "model"}, "finishReason": "STOP", "index": 0}
+    event = {"candidates": [candidate], "usageMetadata": usage}
+    where = {"model": "gemini/gemini-2.5-flash", "api_base": server.url, "api_key": "k-123456789"}
+    server.plays(answer(event))
+    whole = lab.ask("hi", **where)
+    server.plays(STREAM, f"data: {json.dumps(event)}\n\n".encode(), END)
+    stream = lab.stream("hi", **where)
+    list(stream)
+    for reply in (whole, stream.reply):
+        assert (reply.text, reply.usage.estimated) == ("Paris", True)
+        assert reply.usage.input > 0
+
+
+ANTHROPIC = [{"input_tokens": "x", "output_tokens": 2}, {"input_tokens": -1, "output_tokens": -2}, {"foo": 1}, "n/a"]
+
+
+@pytest.mark.parametrize("usage", ANTHROPIC, ids=repr)
+def test_an_anthropic_usage_that_cant_be_read_is_counted(lab: Lab, server: RawServer, usage: object) -> None:
+    server.plays(answer(message([{"type": "text", "text": "Paris"}], "end_turn", usage)))
+    reply = lab.ask("hi", model="anthropic/claude-haiku-4-5", api_base=server.url, api_key="k-123456789")
+    assert (reply.text, reply.usage.estimated) == ("Paris", True)
+    assert reply.usage.input > 0
 
 
 def test_missing_usage_is_counted_without_a_download(lab: Lab, server: RawServer) -> None:
