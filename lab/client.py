@@ -437,10 +437,11 @@ class Lab:
 
     def state(self) -> pd.DataFrame:
         """What this Lab's policies hold right now, a row a model: `breaker` (closed, open, half_open), `opens_in`
-        (seconds until it is asked again), attempts `running`, `waiting` and `allowed` at once."""
+        (seconds until it is asked again), `paused` (seconds of a pause that its provider asked for), attempts
+        `running`, `waiting` and `allowed` at once."""
         import pandas as pd  # slow to import, and only readers need it
 
-        columns = ["model", "breaker", "opens_in", "running", "waiting", "allowed"]
+        columns = ["model", "breaker", "opens_in", "paused", "running", "waiting", "allowed"]
         return pd.DataFrame(self._loop.run(self._engine.state()), columns=columns)
 
     def close(self) -> None:

@@ -32,7 +32,8 @@ LAYERS: tuple[Layer, ...] = (
 
 def held(memory: Memory) -> list[dict[str, Any]]:
     """What is held now, a row a model: its `breaker` (closed, open, half_open), the seconds until it is asked again
-    (`opens_in`), attempts `running`, `waiting` and `allowed` at once; None for what is off or was not used yet."""
+    (`opens_in`), the seconds of a pause that its provider asked for (`paused`), attempts `running`, `waiting` and
+    `allowed` at once; None for what is off or was not used yet."""
     rows: dict[str, dict[str, Any]] = {}
     for key, state in memory.states.items():
         if isinstance(state, Breaking):
@@ -41,8 +42,9 @@ def held(memory: Memory) -> list[dict[str, Any]]:
                 row |= {"breaker": state.state, "opens_in": state.left()}
         if isinstance(state, Limiting):
             row = rows.setdefault(key[2], {"model": key[2]})
+            row["paused"] = max(row.get("paused") or 0.0, state.paused() or 0.0) or None
             row["running"] = row.get("running", 0) + state.running
             row["waiting"] = row.get("waiting", 0) + state.waiting
             row["allowed"] = min(row.get("allowed", int(state.allowed)), int(state.allowed))
-    empty = dict.fromkeys(("breaker", "opens_in", "running", "waiting", "allowed"))
+    empty = dict.fromkeys(("breaker", "opens_in", "paused", "running", "waiting", "allowed"))
     return [{"model": name, **empty, **row} for name, row in sorted(rows.items())]

@@ -17,6 +17,9 @@ from lab.policies.validate import whole_number
 from lab.values import Lane
 
 MINUTE = 60.0
+LONGEST = 60.0
+"""Seconds that a provider's `Retry-After` holds up other calls at most: one answer that says an hour, or the year 9999,
+is not believed for all of them. The call that was told so still is (`Retry(max_retry_after=...)`)."""
 TURNS = 4
 """Interactive attempts that go before a waiting batch one gets its turn."""
 
@@ -47,6 +50,7 @@ class _Slot:
     """An attempt that waits or runs."""
 
     user: str | None
+    place: str
     lane: Lane
     tokens: int
     since: float
@@ -68,7 +72,8 @@ class Limiting:
         self._requests: deque[float] = deque()
         self._tokens: deque[list[float]] = deque()
         self._used = 0.0
-        self._paused_until = 0.0
+        self._paused: dict[str, float] = {}
+        """Until when nothing is sent to an address under a key, on the loop's clock."""
         self._slowed = 0.0
         self._held = 1.0
         self._timer: asyncio.TimerHandle | None = None
@@ -79,16 +84,24 @@ class Limiting:
         return sum(len(lane) for lane in self._waiting.values())
 
     async def enter(self, attempt: Try, tokens: int) -> _Slot:
-        """Wait for a turn. Raises `BusyError` at once where the queue is full."""
+        """Wait for a turn. Raises `BusyError` at once where the queue is full, or where the provider asked for a
+        pause that ends after the call's deadline."""
         loop = asyncio.get_running_loop()
-        slot = _Slot(attempt.call.user, attempt.call.lane, tokens, loop.time(), loop.create_future())
+        where = place(attempt)
+        pause = self._paused.get(where, 0.0) - loop.time()
+        if attempt.deadline is not None and pause > 0 and loop.time() + pause >= attempt.deadline:
+            raise errors.BusyError(
+                f"{attempt.model} asked for a pause, which the call can't wait for: ask again in {pause:.1f} s",
+                retry_after=pause,
+            )
+        slot = _Slot(attempt.call.user, where, attempt.call.lane, tokens, loop.time(), loop.create_future())
         self._waiting[slot.lane].append(slot)
         self._grant()
         if slot.granted.done():
             return slot
         if self.waiting > self.limit.queue:
             self._waiting[slot.lane].remove(slot)
-            wait = self.expected_wait()
+            wait = self.expected_wait(where)
             raise errors.BusyError(
                 f"{attempt.model} has {self.limit.queue} waiting already: ask again in {wait:.1f} s", retry_after=wait
             )
@@ -116,10 +129,12 @@ class Limiting:
             slot.entry[1] = used
         self._grant()
 
-    def slow_down(self, retry_after: float | None) -> None:
-        """The provider said 429: pause, and half as much at once (at most once a second)."""
+    def slow_down(self, retry_after: float | None, where: str = "") -> None:
+        """The provider said 429 at this place: pause there, and half as much at once (at most once a second)."""
         now = asyncio.get_running_loop().time()
-        self._paused_until = max(self._paused_until, now + (1.0 if retry_after is None else retry_after))
+        pause = 1.0 if retry_after is None else min(retry_after, LONGEST)
+        self._paused = {other: until for other, until in self._paused.items() if until > now}
+        self._paused[where] = max(self._paused.get(where, 0.0), now + pause)
         if now - self._slowed >= 1.0:
             self._slowed = now
             self.allowed = max(1.0, (self.allowed if self._throttled else float(self.running)) / 2)
@@ -132,11 +147,18 @@ class Limiting:
             if self.limit.concurrency is not None:
                 self.allowed = min(self.allowed, float(self.limit.concurrency))
 
-    def expected_wait(self) -> float:
+    def paused(self) -> float | None:
+        """Seconds for which the provider has asked to be left alone, the longest of its places; None for none."""
+        if not self._paused:
+            return None
+        left = max(self._paused.values()) - asyncio.get_running_loop().time()
+        return left if left > 0 else None
+
+    def expected_wait(self, where: str = "") -> float:
         """About how long one more would wait, in seconds."""
         now = asyncio.get_running_loop().time()
         at_once = max(1.0, self.allowed if self._throttled else float(self.running))
-        return max(self._paused_until - now, 0.0) + self._held * (self.waiting + 1) / at_once
+        return max(self._paused.get(where, 0.0) - now, 0.0) + self._held * (self.waiting + 1) / at_once
 
     def _grant(self) -> None:
         """Start what may start now; come back when time alone will free something."""
@@ -162,7 +184,7 @@ class Limiting:
             self._timer = asyncio.get_running_loop().call_at(at, self._grant)
 
     def _next(self, now: float) -> _Slot | None:
-        if not self.waiting or now < self._paused_until:
+        if not self.waiting:
             return None
         if self._throttled and self.running >= max(1, int(self.allowed)):
             return None
@@ -172,9 +194,11 @@ class Limiting:
         first, second = self._waiting["interactive"], self._waiting["batch"]
         if self._ahead >= TURNS:
             first, second = second, first
-        return next((slot for lane in (first, second) for slot in lane if self._fits(slot)), None)
+        return next((slot for lane in (first, second) for slot in lane if self._fits(slot, now)), None)
 
-    def _fits(self, slot: _Slot) -> bool:
+    def _fits(self, slot: _Slot, now: float) -> bool:
+        if self._paused and now < self._paused.get(slot.place, 0.0):
+            return False
         if self.limit.per_user is not None and slot.user is not None and self._users[slot.user] >= self.limit.per_user:
             return False
         if self.limit.tpm is None:
@@ -188,12 +212,19 @@ class Limiting:
             self._used -= self._tokens.popleft()[1]
 
     def _frees_at(self, now: float) -> float | None:
-        moments = [self._paused_until] if self._paused_until > now else []
+        moments = list(self._paused.values())
         if self.limit.rpm is not None and self._requests:
             moments.append(self._requests[0] + MINUTE)
         if self.limit.tpm is not None and self._tokens:
             moments.append(self._tokens[0][0] + MINUTE)
         return min((at for at in moments if at > now), default=None)
+
+
+def place(attempt: Try) -> str:
+    """Where an attempt goes and under whose key: what a provider says of one is no word about another."""
+    params = attempt.call.params
+    key = params.get("api_key")
+    return f"{params.get('api_base') or params.get('base_url') or ''} {'' if key is None else hash(key)}"
 
 
 def estimated_tokens(attempt: Try) -> int:
@@ -220,7 +251,7 @@ async def limited(
                 state.speed_up()
             yield event
     except errors.RateLimitError as failure:
-        state.slow_down(failure.retry_after)
+        state.slow_down(failure.retry_after, place(attempt))
         raise
     finally:
         state.leave(slot, used)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab import Limit
+from lab import Limit, Timeout
+from lab.policies.compose import held
+from lab.policies.limit import LONGEST
 from tests import clock
 from tests.play import Player, Step, fail, only
 
@@ -121,6 +123,57 @@ def test_a_429_slows_the_model_down_for_everyone_and_it_speeds_up_again() -> Non
         assert waves[0] == 5, "nobody asks before the provider said"
         assert waves.count(5) == 4, "half as many as before"
         assert player.stage.most_running > 5, "and more again as answers come"
+
+    clock.run(play())
+
+
+@pytest.mark.parametrize("asked", [3600.0, 1e9, float("inf")])
+def test_a_pause_without_end_holds_others_up_for_a_minute_at_most(asked: float) -> None:
+    """It was believed for all later calls, which failed as timeouts."""
+    player = Player(
+        only(limit=Limit()), rule=lambda _attempt, n: fail("rate_limit", 1, retry_after=asked) if n == 1 else Step(1)
+    )
+
+    async def play() -> None:
+        await player.call()
+        (row,) = held(player.memory)
+        assert row["paused"] == pytest.approx(LONGEST)
+        assert (await player.call()).took == pytest.approx(LONGEST + 1)
+        (row,) = held(player.memory)
+        assert row["paused"] is None
+
+    clock.run(play())
+
+
+def test_a_call_that_cant_wait_for_a_pause_is_busy_at_once() -> None:
+    player = Player(
+        only(limit=Limit(), timeout=Timeout(total=10)),
+        rule=lambda _attempt, n: fail("rate_limit", 1, retry_after=30.0) if n == 1 else Step(1),
+    )
+
+    async def play() -> None:
+        await player.call()
+        await asyncio.sleep(5)
+        out = await player.call()
+        assert (out.took, out.failure.kind) == (0, "busy")
+        assert out.failure.retry_after == pytest.approx(25)
+        await asyncio.sleep(16)  # 9 s are left: it waits
+        assert (await player.call()).took == pytest.approx(10, abs=0.01)
+
+    clock.run(play())
+
+
+@pytest.mark.parametrize("other", [{"api_key": "another"}, {"api_base": "http://elsewhere"}])
+def test_another_key_or_address_of_a_model_is_not_held_up(other: dict[str, str]) -> None:
+    mine = {"api_key": "mine", "api_base": "http://here"}
+    player = Player(
+        only(limit=Limit()), rule=lambda _attempt, n: fail("rate_limit", 1, retry_after=30.0) if n == 1 else Step(1)
+    )
+
+    async def play() -> None:
+        await player.call(params=mine)
+        waits, goes = await asyncio.gather(player.call(params=mine), player.call(params={**mine, **other}))
+        assert (waits.took, goes.took) == (pytest.approx(31), pytest.approx(1))
 
     clock.run(play())
 
