@@ -18,6 +18,7 @@ from lab.provider.loading import load
 from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
 from lab.provider.reading import done, told_error
+from lab.provider.redirects import refused
 from lab.provider.request import Told
 from lab.values import Call, Event, Usage
 
@@ -63,6 +64,7 @@ async def carried(
     told, text = Told(), ""
     yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
     try:
+        refused.set(True)
         source = answer = await litellm.acompletion(model=name, messages=messages, **options)
         if seen is not None and not call.streamed:
             yield _headers(seen, loop.time())
@@ -85,6 +87,7 @@ async def carried(
     except Exception as failed:  # LiteLLM's own exceptions, each mapped to a kind
         problem = meaning(failed, call)
     finally:
+        refused.set(False)
         if call.streamed and source is not None:
             await source.aclose()
     if seen is not None:

@@ -39,6 +39,9 @@ def load() -> ModuleType:
             # its handler sends a request again by itself when the connection broke: one attempt is one request
             handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
             handler.single_connection_post_request = _no_second_request
+            from lab.provider import redirects  # imports httpx, which LiteLLM has just done
+
+            redirects.install()
             settle()
             _ready.append(litellm)
         return litellm
