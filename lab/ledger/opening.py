@@ -88,7 +88,7 @@ def _applied(connection: sqlite3.Connection, path: Path) -> set[str]:
 
 def migrations() -> Migrations:
     """The steps, as sqlite-utils applies them."""
-    from sqlite_utils import Migrations  # as below
+    from sqlite_utils import Migrations  # slow to import: see `_upgrade`
 
     steps = Migrations(NAME)
     for step in STEPS:

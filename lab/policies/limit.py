@@ -88,8 +88,9 @@ class Limiting:
         pause that ends after the call's deadline."""
         loop = asyncio.get_running_loop()
         where = place(attempt)
-        pause = self._paused.get(where, 0.0) - loop.time()
-        if attempt.deadline is not None and pause > 0 and loop.time() + pause >= attempt.deadline:
+        until = self._paused.get(where, 0.0)
+        pause = until - loop.time()
+        if attempt.deadline is not None and pause > 0 and until >= attempt.deadline:
             raise errors.BusyError(
                 f"{attempt.model} asked for a pause, which the call can't wait for: ask again in {pause:.1f} s",
                 retry_after=pause,
@@ -129,7 +130,7 @@ class Limiting:
             slot.entry[1] = used
         self._grant()
 
-    def slow_down(self, retry_after: float | None, where: str = "") -> None:
+    def slow_down(self, retry_after: float | None, where: str) -> None:
         """The provider said 429 at this place: pause there, and half as much at once (at most once a second)."""
         now = asyncio.get_running_loop().time()
         pause = 1.0 if retry_after is None else min(retry_after, LONGEST)
@@ -154,7 +155,7 @@ class Limiting:
         left = max(self._paused.values()) - asyncio.get_running_loop().time()
         return left if left > 0 else None
 
-    def expected_wait(self, where: str = "") -> float:
+    def expected_wait(self, where: str) -> float:
         """About how long one more would wait, in seconds."""
         now = asyncio.get_running_loop().time()
         at_once = max(1.0, self.allowed if self._throttled else float(self.running))
@@ -224,7 +225,7 @@ def place(attempt: Try) -> str:
     """Where an attempt goes and under whose key: what a provider says of one is no word about another."""
     params = attempt.call.params
     key = params.get("api_key")
-    return f"{params.get('api_base') or params.get('base_url') or ''} {'' if key is None else hash(key)}"
+    return f"{params.get('api_base') or params.get('base_url') or ''} {'' if key is None else hash(str(key))}"
 
 
 def estimated_tokens(attempt: Try) -> int:

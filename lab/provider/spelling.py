@@ -29,8 +29,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 def spelled(params: Mapping[str, Any]) -> None:
     """Raise `InvalidRequestError` where a parameter is likely a slip of a known one. Others pass, known or not."""
-    for name in params.keys() - _known() - _OTHERS:
-        if meant := nearest(name, _chat()):
+    known = _known()
+    for name in params:
+        if name not in known and (meant := nearest(name, _chat())):
             raise errors.InvalidRequestError(
                 f"`{name}` is no parameter: did you mean `{meant}`? (extra_body={{{name!r}: ...}} sends it as it is)"
             )
@@ -43,4 +44,4 @@ def _chat() -> frozenset[str]:
 
 @cache
 def _known() -> frozenset[str]:
-    return _chat() | frozenset(load().types.utils.all_litellm_params)
+    return _chat() | _OTHERS | frozenset(load().types.utils.all_litellm_params)

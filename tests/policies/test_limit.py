@@ -163,7 +163,7 @@ def test_a_call_that_cant_wait_for_a_pause_is_busy_at_once() -> None:
     clock.run(play())
 
 
-@pytest.mark.parametrize("other", [{"api_key": "another"}, {"api_base": "http://elsewhere"}])
+@pytest.mark.parametrize("other", [{"api_key": "another"}, {"api_base": "http://elsewhere"}, {"api_key": ["odd"]}])
 def test_another_key_or_address_of_a_model_is_not_held_up(other: dict[str, str]) -> None:
     mine = {"api_key": "mine", "api_base": "http://here"}
     player = Player(
