@@ -42,7 +42,7 @@ def held(memory: Memory) -> list[dict[str, Any]]:
                 row |= {"breaker": state.state, "opens_in": state.left()}
         if isinstance(state, Limiting):
             row = rows.setdefault(key[2], {"model": key[2]})
-            row["paused"] = max(row.get("paused") or 0.0, state.paused() or 0.0) or None
+            row["paused"] = max(row.get("paused", 0.0), state.paused())
             row["running"] = row.get("running", 0) + state.running
             row["waiting"] = row.get("waiting", 0) + state.waiting
             row["allowed"] = min(row.get("allowed", int(state.allowed)), int(state.allowed))

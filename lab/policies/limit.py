@@ -148,12 +148,11 @@ class Limiting:
             if self.limit.concurrency is not None:
                 self.allowed = min(self.allowed, float(self.limit.concurrency))
 
-    def paused(self) -> float | None:
-        """Seconds for which the provider has asked to be left alone, the longest of its places; None for none."""
+    def paused(self) -> float:
+        """Seconds for which the provider has asked to be left alone, the longest of its places."""
         if not self._paused:
-            return None
-        left = max(self._paused.values()) - asyncio.get_running_loop().time()
-        return left if left > 0 else None
+            return 0.0
+        return max(0.0, max(self._paused.values()) - asyncio.get_running_loop().time())
 
     def expected_wait(self, where: str) -> float:
         """About how long one more would wait, in seconds."""
