@@ -41,7 +41,7 @@ def _in_environment() -> frozenset[str]:
     global _environment
     now = getattr(os.environ, "_data", None)  # what the mapping stands on: compared without being decoded
     if now is None or now != _environment[0]:
-        named = {value for name, value in os.environ.items() if _is_secret(name)}
+        named = {value for name, value in os.environ.items() if is_secret(name)}
         carried = {part for value in os.environ.values() for part in _passwords(value)}
         _environment = (dict(now or {}), frozenset(value for value in named | carried if len(value) >= 8))
     return _environment[1]
@@ -75,7 +75,8 @@ def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -
     return [deep(child, each, spared) for child in value] if isinstance(value, list | tuple) else value
 
 
-def _is_secret(name: str) -> bool:
+def is_secret(name: str) -> bool:
+    """Whether a parameter, a header or a variable of this name holds one."""
     return name not in _NOT_SECRET and bool(_NAME.search(name))
 
 
@@ -89,7 +90,7 @@ def _masked(name: str, value: Any) -> Any:
         for secret in _address_secrets(value):
             value = value.replace(secret, MASK)
         return value
-    return MASK if isinstance(value, str) and _is_secret(name) else value
+    return MASK if isinstance(value, str) and is_secret(name) else value
 
 
 def _passwords(value: str) -> Iterable[str]:
@@ -122,14 +123,14 @@ def _secret_values(values: Mapping[str, Any]) -> Iterable[str]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             for inner_name, inner in value.items():
-                if isinstance(inner, str) and ("headers" in name or _is_secret(str(inner_name))):
+                if isinstance(inner, str) and ("headers" in name or is_secret(str(inner_name))):
                     yield inner
                     yield inner.removeprefix("Bearer ")
                 elif isinstance(inner, Mapping | list | tuple):
                     yield from _secret_values({str(inner_name): inner})
-        elif isinstance(value, list | tuple) and _is_secret(name):
+        elif isinstance(value, list | tuple) and is_secret(name):
             yield from (inner for inner in value if isinstance(inner, str))
-        elif isinstance(value, str) and _is_secret(name):
+        elif isinstance(value, str) and is_secret(name):
             yield value
             yield value.strip()
         elif isinstance(value, str) and name in _ADDRESSES and "://" in value:

@@ -7,20 +7,30 @@ import json
 import sqlite3
 from typing import Any
 
+from lab import redact
 from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease, held_for
 from lab.values import Call, Checked, Claim, Part, Reply, Usage
 
-_HOW = ("api_key", "extra_headers", "api_base")
+_HOW = ("api_key", "extra_headers", "api_base", "base_url")
 """Parameters that say how to connect, not what is asked."""
 
 
 def request_of(call: Call) -> str:
-    """A hash of what is asked: model, messages and parameters, but for how to connect."""
+    """A hash of what is asked, of whom and by whom: model, messages, parameters, address, credentials and user. Other
+    headers may differ from one try to the next."""
     judged = [call.schema.content()] if call.schema else []
     judged += [check.content() for check in call.checks]
     params = {name: value for name, value in call.params.items() if name not in _HOW}
+    headers = call.params.get("extra_headers") or {}
+    who = {
+        "address": call.params.get("api_base") or call.params.get("base_url"),
+        "api_key": call.params.get("api_key"),
+        "headers": {name: value for name, value in headers.items() if redact.is_secret(name)},
+        "user": call.user,
+    }
     content = [call.model, [dict(message) for message in call.messages], params, *judged]
+    content += [who] if any(who.values()) else []
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 

@@ -16,7 +16,7 @@ from lab import errors
 from lab.ledger import queries
 from lab.ledger.fields import ATTEMPTS, CALLS, FLAGS, shown, sql
 from lab.ledger.file import Ledger
-from lab.ledger.opening import BUSY, connect
+from lab.ledger.opening import connected
 from lab.ledger.outcomes import ABANDONED
 from lab.show.spreadsheet import safe_cell
 
@@ -144,14 +144,12 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
 
 def _vacuum(book: Ledger) -> None:
     book.flush()
-    connection = sqlite3.connect(book.path, timeout=BUSY, isolation_level=None)
     try:
-        connection.execute("VACUUM")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with connected(book.path) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as failed:
         raise errors.LedgerError(f"{book.path}: the space was not given back: {failed}") from failed
-    finally:
-        connection.close()
 
 
 def export(book: Ledger, what: str, path: str | Path, *, format: Format | None = None, **filters: Any) -> int:
@@ -172,18 +170,17 @@ def export(book: Ledger, what: str, path: str | Path, *, format: Format | None =
     columns = ", ".join(_expression(what, name) for name in names)
     sql = f"SELECT {columns} {source.format(where=where)}"
     book.flush()
-    connection = connect(book.path, readonly=True)
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        part.touch(exist_ok=False)
-        rows = _lots(connection.execute(sql, values))
-        write = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl}[chosen]
-        count = write(part, names, rows, _types(connection, what))
-        os.replace(part, path)
+        with connected(book.path, readonly=True) as connection:
+            part.touch(exist_ok=False)
+            rows = _lots(connection.execute(sql, values))
+            write = {"parquet": _parquet, "csv": _csv, "jsonl": _jsonl}[chosen]
+            count = write(part, names, rows, _types(connection, what))
+            os.replace(part, path)
     except sqlite3.Error as failed:
         raise errors.LedgerError(f"{book.path} can't be read: {failed}") from failed
     finally:
-        connection.close()
         part.unlink(missing_ok=True)
     return count
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 
 from lab import errors
-from lab.ledger import packs
+from lab.ledger import forks, packs
 from lab.ledger.file import Ledger
 from lab.ledger.narrowing import FILTERS, named_version, unix
-from lab.ledger.opening import connect
+from lab.ledger.opening import connect, connected
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ _AT_ONCE = 10
 
 def of(book: Ledger) -> Columns:
     """The columns of this ledger."""
-    with _LOCK:
+    with forks.for_a_moment(), _LOCK:  # no fork finds the lock taken
         columns = _OPEN.get(book)
         if columns is None:
             columns = _OPEN[book] = Columns(book.path)
@@ -57,14 +57,17 @@ class Columns:
         self._lock = threading.Lock()
         self._values: dict[tuple[int, str], np.ndarray] = {}
         self._words: dict[str, dict[str, int]] = {}
-        self._eye = connect(path, readonly=True)
+        self._eye: sqlite3.Connection | None = None
         self._last: tuple[Any, Any] = (None, None)
-        weakref.finalize(self, self._eye.close)
+        forks.hold(self)
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """What `make` returns; the last result again where the key is the same and the ledger has not changed since.
         Several figures of one page stand on the same columns."""
         with self._lock:
+            if self._eye is None:
+                self._eye = connect(self._path, readonly=True)
+                weakref.finalize(self, self._eye.close)
             key = (key, self._eye.execute("PRAGMA data_version").fetchone())
             known, value = self._last
         if known != key:
@@ -77,20 +80,29 @@ class Columns:
     ) -> list[pd.DataFrame]:
         """DataFrames of these columns, `calls=[...]` and `attempts=[...]`, all of one moment. Texts are categories.
         Packs that lie outside of `since` and `until` (Unix seconds) are left out; what is read may do so, too."""
-        connection = connect(self._path)
         try:
-            _pack(connection)
-            with self._lock:
-                connection.execute("BEGIN")
-                all_ = packs.directory(connection)
-                left = packs.gaps(all_, packs.newest(connection))
-                there = [pack for pack in all_ if _overlaps(pack, since, until)]
-                self._forget({pack.pack for pack in all_})
-                return [self._frame(connection, name, list(names), there, left) for name, names in wanted.items()]
+            with connected(self._path) as connection:
+                _pack(connection)
+                with self._lock:
+                    connection.execute("BEGIN")
+                    all_ = packs.directory(connection)
+                    left = packs.gaps(all_, packs.newest(connection))
+                    there = [pack for pack in all_ if _overlaps(pack, since, until)]
+                    self._forget({pack.pack for pack in all_})
+                    return [self._frame(connection, name, list(names), there, left) for name, names in wanted.items()]
         except sqlite3.Error as failed:
             raise errors.LedgerError(f"{self._path} can't be read: {failed}") from failed
-        finally:
-            connection.close()
+
+    def let_go(self) -> None:
+        """Before a fork: look with no connection until `take_up`; what it had seen last is no measure for the next."""
+        self._lock.acquire()
+        if self._eye is not None:
+            self._eye.close()
+        self._eye, self._last = None, (None, None)
+
+    def take_up(self) -> None:
+        """After a fork."""
+        self._lock.release()
 
     def _frame(
         self,

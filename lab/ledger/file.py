@@ -11,15 +11,18 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lab import errors
 from lab.lazy import settled
-from lab.ledger.opening import connect, identity, prepare
+from lab.ledger import forks
+from lab.ledger.intact import Files
+from lab.ledger.opening import connect, connected, identity, prepare
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,6 +65,12 @@ class Ledger:
         self._todo: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._files: Files | None = None
+        self._identity = identity(self.path)
+        self._lost: str | None = None
+        self._writing = threading.Lock()
+        forks.hold(self)
         self._thread = threading.Thread(target=self._write, name="lab-ledger", daemon=True)
         self._thread.start()
 
@@ -108,51 +117,51 @@ class Ledger:
 
     def query(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[dict[str, Any]]:
         """Rows of a SELECT, as dictionaries. Reads only; sees what this process has submitted so far."""
-        self.settle()
-        db = connect(self.path, readonly=True)
-        try:
-            cursor = db.execute(sql, values)
+        with self._reading() as connection:
+            cursor = connection.execute(sql, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
-        except sqlite3.Error as failed:
-            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
-        finally:
-            db.close()
 
     def rows(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         """Rows of a SELECT, as tuples: the quickest way to many of them."""
-        self.settle()
-        connection = connect(self.path, readonly=True)
-        try:
+        with self._reading() as connection:
             return connection.execute(sql, values).fetchall()
-        except sqlite3.Error as failed:
-            raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
-        finally:
-            connection.close()
 
     def frame(self, sql: str, values: Sequence[Any] | dict[str, Any] = ()) -> pd.DataFrame:
         """Rows of a SELECT, as a DataFrame."""
         settled("pandas")  # slow to import, and only readers need it
         import pandas as pd
 
+        with self._reading() as connection:
+            try:
+                return pd.read_sql_query(sql, connection, params=values or None)
+            except pd.errors.DatabaseError as failed:
+                raise sqlite3.Error(str(failed)) from failed
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         self.settle()
-        connection = connect(self.path, readonly=True)
         try:
-            return pd.read_sql_query(sql, connection, params=values or None)
-        except (sqlite3.Error, pd.errors.DatabaseError) as failed:
+            with connected(self.path, readonly=True) as connection:
+                yield connection
+        except sqlite3.Error as failed:
             raise errors.LedgerError(f"{self.path} can't be read: {failed}") from failed
-        finally:
-            connection.close()
 
     def settle(self) -> None:
         """Let what this process has submitted be seen; a closed ledger, or one of another process, can be read too."""
         if not self._closed and os.getpid() == self._pid:
             self.flush()
 
+    def let_go(self) -> None:
+        """Before a fork: close the connection, and write nothing until `take_up`."""
+        self._writing.acquire()
+        self._disconnect()
+
+    def take_up(self) -> None:
+        """After a fork."""
+        self._writing.release()
+
     def _write(self) -> None:
-        connection = connect(self.path)
-        here = identity(self.path)
-        connection.isolation_level = None
         running, ended = True, 0
         while running:
             batch = [self._todo.get()]
@@ -166,18 +175,68 @@ class Ledger:
                     break
             running = batch[-1] is not None
             jobs = [job for job in batch if job is not None]
-            if jobs and identity(self.path) != here:
-                gone = errors.LedgerError(f"{self.path} was removed or replaced while it was open: make a new Lab")
-                for job in jobs:
-                    job.done.set_exception(gone)
-            elif jobs and not _commit(connection, jobs, self.path):
-                for job in jobs:  # one of them is at fault: the others must not pay for it
-                    _commit(connection, [job], self.path, last=True)
             ended += sum(job.waited_for for job in jobs)
-            if ended >= _PACK_EVERY and self._todo.empty():
-                ended = 0
-                _pack(connection)
-        connection.close()
+            with self._writing:
+                if jobs:
+                    self._commit(jobs)
+                if ended >= _PACK_EVERY and self._todo.empty() and self._connection is not None:
+                    ended = 0
+                    _pack(self._connection)
+        with self._writing:
+            self._disconnect()
+
+    def _commit(self, jobs: list[_Job]) -> None:
+        """Commit them together or, where that fails, one by one: one is at fault, and the others must not pay."""
+        if not self._committed(jobs, last=len(jobs) == 1):
+            for job in jobs:
+                self._committed([job], last=True)
+
+    def _committed(self, jobs: list[_Job], last: bool) -> bool:
+        """Whether each of the jobs has its result, or its error; `last`: they are not tried again."""
+        results: list[Any] = []
+        try:
+            if self._lost is None:
+                results = self._results(jobs)
+        except (sqlite3.Error, OverflowError, UnicodeError) as failed:
+            waited = getattr(failed, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY  # none of them is at fault
+            return (last or waited) and _failed(jobs, errors.LedgerError(f"{self.path} can't be written: {failed}"))
+        except Exception as bug:  # of a function that decides: it is its caller's to see, and the writer goes on
+            return last and _failed(jobs, bug)
+        if self._lost is not None:
+            self._disconnect()  # SQLite saves what it can into the file that it has open
+            return _failed(jobs, errors.LedgerError(self._lost))
+        for job, result in zip(jobs, results, strict=True):
+            job.done.set_result(result)
+        return True
+
+    def _results(self, jobs: list[_Job]) -> list[Any]:
+        """What the jobs return, committed; `_lost` says why that can't be trusted."""
+        connection, files = self._connected()
+        self._lost = files.harmed()
+        if self._lost is not None:
+            return []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            results = [job.run(connection) for job in jobs]
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        self._lost = files.kept()
+        return results
+
+    def _connected(self) -> tuple[sqlite3.Connection, Files]:
+        if self._connection is None or self._files is None:
+            self._connection = connect(self.path)
+            self._connection.isolation_level = None
+            self._files = Files(self.path, self._connection, self._identity)
+        return self._connection, self._files
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+        self._connection = self._files = None
 
 
 def _pack(connection: sqlite3.Connection) -> None:
@@ -194,29 +253,9 @@ def _pack(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _commit(connection: sqlite3.Connection, jobs: list[_Job], path: Path, last: bool = False) -> bool:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        results = [job.run(connection) for job in jobs]
-        connection.execute("COMMIT")
-    except (sqlite3.Error, OverflowError, UnicodeError) as failed:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        waited = getattr(failed, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY  # none of them is at fault
-        last = last or waited or len(jobs) == 1
-        if last:
-            for job in jobs:
-                job.done.set_exception(errors.LedgerError(f"{path} can't be written: {failed}"))
-        return last
-    except Exception as bug:  # of a function that decides: it is its caller's to see, and the writer goes on
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        if last or len(jobs) == 1:
-            for job in jobs:
-                job.done.set_exception(bug)
-        return last or len(jobs) == 1
-    for job, result in zip(jobs, results, strict=True):
-        job.done.set_result(result)
+def _failed(jobs: list[_Job], failure: Exception) -> Literal[True]:
+    for job in jobs:
+        job.done.set_exception(failure)
     return True
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab import errors
 from lab.lazy import settled
+from lab.ledger import forks
 from lab.ledger.migrations import APPLICATION_ID, NAME, STEPS
 
 if TYPE_CHECKING:
@@ -36,8 +38,20 @@ def connect(path: Path, *, readonly: bool = False) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def connected(path: Path, *, readonly: bool = False) -> Iterator[sqlite3.Connection]:
+    """A connection for as long as the block lasts."""
+    with forks.for_a_moment(), closing(connect(path, readonly=readonly)) as connection:
+        yield connection
+
+
 def prepare(path: Path) -> None:
     """Make or upgrade the ledger at `path`. Raises `LedgerError`, and changes nothing, where that can't be done."""
+    with forks.for_a_moment():
+        _prepare(path)
+
+
+def _prepare(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path)

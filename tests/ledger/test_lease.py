@@ -172,3 +172,35 @@ def test_an_experiment_that_was_taken_over_asks_nothing_more(tmp_path: Path, mon
         assert experiment.progress.done < 50
         assert "another process has taken it over" in experiment.progress.stopped
         assert lab.ledger.transact(lambda db: held_for(db, "experiment", "x")).result() is not None
+
+
+STOPPED = """
+import sys
+from lab import Lab
+
+def slow(call):
+    print("asked", flush=True)
+    sys.stdin.readline()
+    return "the stopped one's"
+
+with Lab(sys.argv[1], provider=slow) as lab:
+    reply = lab.ask("hi", model="m", key="k")
+    print(reply.text, reply.cached, flush=True)
+"""
+
+
+def test_who_was_suspended_for_longer_than_his_lease_returns_the_stored_reply(tmp_path: Path) -> None:
+    """A process that is stopped in the middle, as by the lid of a laptop, and woken after another has answered."""
+    path = tmp_path / "lab.db"
+    command = [sys.executable, "-c", STOPPED, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "asked\n"
+        os.kill(process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        with Lab(path, provider=lambda call: "the other's") as lab:
+            lab.ledger.submit(("UPDATE leases SET expires_at = ?", (time.time() - 1,)))
+            assert lab.ask("hi", model="m", key="k").text == "the other's"
+            os.kill(process.pid, signal.SIGCONT)
+            told, _ = process.communicate("\n", timeout=60)
+            assert told == "the other's True\n"
+            assert lab.ask("hi", model="m", key="k").text == "the other's"

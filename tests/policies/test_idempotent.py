@@ -61,6 +61,28 @@ def test_a_different_request_under_one_key_is_an_error(lab: Lab, server: RawServ
             lab.ask(**{"prompt": "hi", "key": "k", **where(server), **change})
 
 
+def test_another_tenant_never_gets_the_stored_reply(lab: Lab, server: RawServer) -> None:
+    """Asked of another address, under another API key (as a parameter or a header), or for another user."""
+    server.plays(answer(completion()))
+    mine = {**where(server), "user": "ann", "extra_headers": {"X-Api-Key": "mine-1", "X-Request-Id": "1"}}
+    lab.ask("hi", key="k", **mine)
+    for other in (
+        {"api_base": f"{server.url}/other"},
+        {"api_key": "k-987654321"},
+        {"user": "bob"},
+        {"user": None},
+        {"extra_headers": {"X-Api-Key": "theirs"}},
+        {"extra_headers": {}},
+    ):
+        with pytest.raises(errors.InvalidRequestError, match="key 'k' was used for a different request"):
+            lab.ask("hi", key="k", **{**mine, **other})
+    same = {**mine, "extra_headers": {"X-Api-Key": "mine-1", "X-Request-Id": "2"}}
+    assert lab.ask("hi", key="k", **same).cached, "what names the try is no part of what is asked"
+    assert len(server.received) == 1
+    lab.close()
+    assert b"k-123456789" not in lab.path.read_bytes()
+
+
 def test_a_failed_call_may_be_tried_again_under_its_key(lab: Lab, server: RawServer) -> None:
     server.plays(answer({"error": {"message": "boom"}}, 500))
     server.plays(answer(completion()))
