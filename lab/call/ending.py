@@ -21,6 +21,7 @@ class Ending:
 
     def __init__(self, call: Call, recorder: Recorder, journal: Journal, began: float, lease: Lease | None = None):
         self._call, self._recorder, self._journal, self._began, self._lease = call, recorder, journal, began, lease
+        self._over = False
 
     async def answered(self, done: Event) -> Event:
         """The event with the reply on it, once its rows are on disk. Raises `LostLease` where somebody else has taken
@@ -69,7 +70,20 @@ class Ending:
         outcome = Outcome(status="ok", columns=columns, text=reply.text, tool_calls=reply.tool_calls)
         await self._written(self._journal.end(outcome), reply, None)
 
-    async def failed(self, failure: errors.LabError) -> None:
+    async def ended_in(self, end: BaseException) -> None:
+        """Whatever else it ends in, put on record once, below what still holds something for it."""
+        if self._over:
+            return
+        self._over = True
+        if isinstance(end, errors.LabError):
+            await self._failed(end)
+        elif isinstance(end, asyncio.CancelledError | GeneratorExit):  # nobody waits for it: queued, not awaited
+            self._journal.end(self._outcome("cancelled", self._recorder.last()))
+        elif isinstance(end, Exception):  # a bug, which goes on up
+            error = f"{type(end).__name__}: {end}"
+            self._journal.end(self._outcome("failed", self._recorder.last(), error=error))
+
+    async def _failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
         self._journal.cleaned(failure)
         failure.call_id, failure.attempts = self._call.call_id, len(self._recorder.sent())
@@ -77,14 +91,6 @@ class Ending:
         self._recorder.ran_out(failure)
         outcome = self._outcome("failed", self._recorder.last(), failure=failure)
         await self._written(self._journal.end(outcome), None, failure)
-
-    def cancelled(self) -> None:
-        """Nobody waits for this call: its rows are queued, not awaited."""
-        self._journal.end(self._outcome("cancelled", self._recorder.last()))
-
-    def broken(self, bug: Exception) -> None:
-        """It ended in no failure of its own, but in a bug, which goes on up: queued, too."""
-        self._journal.end(self._outcome("failed", self._recorder.last(), error=f"{type(bug).__name__}: {bug}"))
 
     def _outcome(
         self,

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from lab import errors
 from lab.call import spending, versions
 from lab.call.ending import Ending
 from lab.call.idempotency import KeyClaims
@@ -73,14 +72,8 @@ class Engine:
             if reply.cached:
                 await ending.known(reply)
             return reply
-        except errors.LabError as failure:
-            await ending.failed(failure)
-            raise
-        except asyncio.CancelledError:
-            ending.cancelled()
-            raise
-        except Exception as bug:
-            ending.broken(bug)
+        except BaseException as end:
+            await ending.ended_in(end)
             raise
 
     async def _reply(self, events: Events, deliver: Deliver | None) -> Reply[Any]:
@@ -99,7 +92,7 @@ class Engine:
         return reply
 
     async def _ended(self, ending: Ending, below: Proceed, attempt: Try) -> Events:
-        """The events of `below`; the last, with the answer, once all is over and on disk."""
+        """The events of `below`; the last, with the answer, or its failure once all is over and on disk."""
         await self._turns.enter()
         done: Event | None = None
         events = below(attempt)
@@ -109,8 +102,11 @@ class Engine:
                     yield event
                 else:
                     done = event
-        finally:
+        except BaseException as end:
             await events.aclose()
+            await ending.ended_in(end)
+            raise
+        await events.aclose()
         assert done is not None, "a source ends with `done` or raises"
         await self._turns.enter()
         yield await ending.answered(done)

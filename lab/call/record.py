@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -50,6 +50,7 @@ class Recorder:
     """When the first request left, in Unix time."""
     _seen: list[_Seen] = field(default_factory=list)
     _checks: dict[int, Sequence[Checked]] = field(default_factory=dict)
+    _when_over: list[Callable[[], None]] = field(default_factory=list)
 
     def open(self, attempt: Try) -> Events:
         """One attempt, straight from the source."""
@@ -113,6 +114,10 @@ class Recorder:
         finally:
             self._finish(row, seen)
             self.lag.__exit__()
+            seen.over = True
+            if all(other.over for other in self._seen):
+                while self._when_over:
+                    self._when_over.pop()()
             await events.aclose()
 
     def _note(self, row: Attempt, seen: _Seen, event: Event) -> None:
@@ -207,6 +212,13 @@ class Recorder:
         ]
         return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
 
+    def when_over(self, act: Callable[[], None]) -> None:
+        """`act` when no attempt runs any more: now, or once a loser that runs on has ended."""
+        if all(seen.over for seen in self._seen):
+            act()
+        else:
+            self._when_over.append(act)
+
     def cost_estimated(self) -> bool:
         """Whether a part of that is an estimate."""
         return any(row.cost_estimated or row.status == "running" for row in self.sent())
@@ -226,6 +238,7 @@ class _Seen:
     price: Price | None = None
     parts: list[str] = field(default_factory=list)
     held: Event | None = None
+    over: bool = False
 
 
 def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:

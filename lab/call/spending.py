@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from lab.call.record import Recorder, Source
@@ -50,6 +50,10 @@ class CallPurse:
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""
         return self._recorder.cost()
+
+    def when_over(self, settle: Callable[[], None]) -> None:
+        """`settle` once no attempt of it runs any more, and all are on their way to the ledger."""
+        self._recorder.when_over(settle)
 
     def named(self, scope: str) -> str:
         """A scope as the ledger names it."""

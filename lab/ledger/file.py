@@ -236,6 +236,8 @@ class Ledger:
         if self._connection is not None:
             with suppress(sqlite3.Error):
                 self._connection.close()
+        if self._files is not None:
+            self._files.close()
         self._connection = self._files = None
 
 

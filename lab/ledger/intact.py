@@ -11,7 +11,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-from lab.ledger.opening import connect, identity
+from lab.ledger.opening import connect
+
+Identity = tuple[int, int] | None
+"""Device and inode."""
 
 GONE = "was removed or replaced while it was open: make a new Lab"
 CUT = "was cut short or overwritten while it was open: what was written to it before may be lost. Make a new Lab"
@@ -26,38 +29,39 @@ _AGAIN = "SELECT call_id, status FROM calls WHERE call_id IN (SELECT value FROM 
 class Files:
     """The database, its write-ahead log and the log's index, under one connection.
 
-    The database and the index are never opened here: closing them would give up the locks that SQLite has on them.
+    Only the log is opened here: closing one of the others would give up the locks that SQLite has on it.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, opened: tuple[int, int] | None):
+    def __init__(self, path: Path, connection: sqlite3.Connection, opened: Identity):
         """`opened`: the identity that the database had when the ledger was opened."""
         connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()  # now all three are there
         self._path, self._connection = path, connection
-        self._log = path.with_name(f"{path.name}-wal")
-        self._paths = (path, self._log, path.with_name(f"{path.name}-shm"))
-        self._identities = (opened, *self._identify()[1:])
+        self._names = [f"{path}{ending}" for ending in ("", "-wal", "-shm")]
+        self._log = os.open(self._names[1], os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        _main, _log, index = self._identities()
+        self._opened = [opened, _identity(os.fstat(self._log)), index]
         self._remember()
 
-    def replaced(self) -> str | None:
-        """What is wrong with what the path names; None where it is what the connection has open."""
-        return None if self._identify() == self._identities else f"{self._path} {GONE}"
+    def close(self) -> None:
+        """With the connection."""
+        os.close(self._log)
 
     def harmed(self) -> str | None:
         """What happened to the files since the last commit; None where nothing did. Called before the next one."""
-        if wrong := self.replaced():
-            return wrong
+        if self._identities() != self._opened:
+            return f"{self._path} {GONE}"
         header, size = self._log_now()
         cut = size < self._log_size and header == self._log_header
         emptied = not size and self._log_size and not self._checkpoints()  # another process may have emptied it
-        shrunk = self._main_now()[0] < self._main[0] and not self._sound()  # by a VACUUM it may
+        shrunk = self._main[0] < self._main_before[0] and not self._sound()  # by a VACUUM it may
         return f"{self._path} {CUT}" if cut or emptied or shrunk else None
 
     def kept(self) -> str | None:
         """What is wrong with where the commit that was just made went; None where it is on disk under the path."""
-        if wrong := self.replaced():
-            return wrong
+        if self._identities() != self._opened:
+            return f"{self._path} {GONE}"
         header, _size = self._log_now()
-        odd = header[:4] not in _MAGIC or self._main_now() != self._main
+        odd = header[:4] not in _MAGIC or self._main != self._main_before
         if odd and not self._reads_back():
             return f"{self._path} {CUT}"
         self._remember()
@@ -65,26 +69,21 @@ class Files:
 
     def _remember(self) -> None:
         self._log_header, self._log_size = self._log_now()
-        self._main = self._main_now()
+        self._main_before = self._main
 
-    def _identify(self) -> tuple[tuple[int, int] | None, ...]:
-        return tuple(identity(path) for path in self._paths)
+    def _identities(self) -> list[Identity]:
+        """Which files the names are now; how large the database is, and when it was changed, is noted by the way."""
+        try:
+            main, *others = [os.stat(name) for name in self._names]
+        except OSError:
+            return []
+        self._main = main.st_size, main.st_mtime_ns
+        return [_identity(stat) for stat in (main, *others)]
 
     def _log_now(self) -> tuple[bytes, int]:
         """The log's header, and its size in bytes."""
-        try:
-            with self._log.open("rb", buffering=0) as log:
-                return log.read(_HEADER) or b"", os.fstat(log.fileno()).st_size
-        except OSError:
-            return b"", 0
-
-    def _main_now(self) -> tuple[int, int]:
-        """The database's size in bytes, and when it was last changed, in nanoseconds."""
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return 0, 0
-        return stat.st_size, stat.st_mtime_ns
+        os.lseek(self._log, 0, os.SEEK_SET)
+        return os.read(self._log, _HEADER), os.fstat(self._log).st_size
 
     def _checkpoints(self) -> bool:
         """Whether all that the log's index lists can be read."""
@@ -116,3 +115,7 @@ class Files:
         finally:
             other.close()
         return set(ended) <= set(again)
+
+
+def _identity(stat: os.stat_result) -> Identity:
+    return stat.st_dev, stat.st_ino

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, get_args
 
 from lab import errors
@@ -40,61 +44,147 @@ class Budget:
         return datetime.fromtimestamp(now, UTC).date().isoformat() if self.per == "day" else call.call_id
 
 
+FRESH = 1.0
+"""Seconds after which what other processes have spent is read again."""
+
+
+class Account:
+    """What one budget has spent and reserved in one scope, in US dollars, on one event loop."""
+
+    def __init__(self) -> None:
+        self.turn = asyncio.Lock()
+        """Whoever has it is the next to reserve: calls are let in in the order they came."""
+        self._reservations: list[float] = []
+        self.settled = 0.0
+        self._elsewhere = 0.0
+        self._read_at = -math.inf
+        self.exact = True
+        self._changed = asyncio.Event()
+
+    @property
+    def reserved(self) -> float:
+        """What is set aside for calls that are not over."""
+        return math.fsum(self._reservations)
+
+    @property
+    def spent(self) -> float:
+        """What is on record, and what was settled since that was read; some of it twice, at most, until it is read
+        again (`exact` says whether), never less than there is."""
+        return self._elsewhere + self.settled
+
+    def stale(self) -> bool:
+        """Whether what is on record was read more than `FRESH` seconds ago."""
+        return asyncio.get_running_loop().time() - self._read_at > FRESH
+
+    async def read(self, ledger: Callable[[], Awaitable[float]]) -> None:
+        """Take over what is on record."""
+        self._read_at, settled = asyncio.get_running_loop().time(), self.settled
+        on_record = await ledger()
+        # what is settled while it is read may be in it already
+        self._elsewhere, self.exact = on_record - settled, settled == self.settled
+
+    def reserve(self, worst: float) -> None:
+        """Set it aside."""
+        self._reservations.append(worst)
+
+    def release(self, worst: float, cost: float | None) -> None:
+        """A reservation is over: what was paid (the worst, where that isn't known) takes its place."""
+        self._reservations.remove(worst)
+        self.settled += worst if cost is None else cost
+        self._changed.set()
+
+    async def released(self, deadline: float | None) -> bool:
+        """Wait for the end of a reservation; False where the deadline came first."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
 class Spending:
     """What one budget has spent and reserved, by scope. `spent(per, scope)` reads what the ledger knows, in dollars.
 
-    The ledger's figure is read again when it is older than `FRESH` seconds, so that processes that share a ledger
-    share the budget too, but for what they have reserved at that moment.
+    Processes that share a ledger share the budget, but for what they have reserved, and what the others have spent
+    within `FRESH` seconds.
     """
-
-    FRESH = 1.0
 
     def __init__(self, budget: Budget, spent: Spent):
         self.budget = budget
         self._read = spent
-        self._spent: dict[str, tuple[float, float]] = {}
-        self._reserved: dict[str, float] = {}
+        self._accounts: dict[str, Account] = {}
 
-    async def reserve(self, scope: str, worst: float | None, model: str) -> None:
-        """Set `worst` dollars aside. Raises `BudgetError` where they don't fit, or where the price is unknown."""
-        what = f"${self.budget.usd:g} per {self.budget.per}"
+    async def reserve(self, scope: str, worst: float | None, attempt: Try) -> None:
+        """Set `worst` dollars aside. A call that would fit beside what was spent waits for the reservations in front
+        of it, until its deadline. Raises `BudgetError` where it doesn't fit, or where the price is unknown."""
+        budget = self.budget
         if worst is None:
             raise errors.BudgetError(
-                f"{model} has no known price, so a budget of {what} can't be held: call it without"
+                f"{attempt.model} has no known price, so a budget of ${budget.usd:g} per {budget.per} can't be held:"
+                " call it without"
             )
-        now = asyncio.get_running_loop().time()
-        if self.budget.per != "call" and now - self._spent.get(scope, (-1e9, 0.0))[0] > self.FRESH:
-            self._spent[scope] = (now, await self._read(self.budget.per, scope))
-        left = self.budget.usd - self._spent.get(scope, (0.0, 0.0))[1] - self._reserved.get(scope, 0.0)
-        if worst > left:
-            raise errors.BudgetError(
-                f"this call may cost ${worst:.6f}, and ${max(0.0, left):.6f} of {what} are left: "
-                "lower `max_tokens` or the attempts, or raise the budget"
-            )
-        self._reserved[scope] = self._reserved.get(scope, 0.0) + worst
+        account = self._accounts.setdefault(scope, Account())
+        try:
+            async with asyncio.timeout_at(attempt.deadline):
+                await account.turn.acquire()
+        except TimeoutError:
+            raise self._refusal(worst, account) from None
+        try:
+            await self._fits(account, scope, worst, attempt)
+            account.reserve(worst)
+        finally:
+            account.turn.release()
+
+    async def _fits(self, account: Account, scope: str, worst: float, attempt: Try) -> None:
+        """Return once `worst` fits beside what is spent and reserved; raises where it will not."""
+        usd, ledger = self.budget.usd, partial(self._read, self.budget.per, scope)
+        shared = self.budget.per != "call"
+        if shared and account.stale():
+            await account.read(ledger)
+        while worst > usd - account.spent - account.reserved:
+            if not account.exact:
+                await account.read(ledger)
+                continue
+            within = scope in _HOLDING.get()  # of a call that waits for this one: its reservation would never end
+            waits = account.reserved and worst <= usd - account.spent
+            if within or not waits or not await account.released(attempt.deadline):
+                raise self._refusal(worst, account)
+            if account.stale():
+                await account.read(ledger)
 
     def settle(self, scope: str, worst: float, cost: float | None) -> None:
         """The call is over: what it cost (the worst, where that isn't known) takes the reservation's place."""
-        self._reserved[scope] -= worst
+        self._accounts[scope].release(worst, cost)
         if self.budget.per == "call":
-            del self._reserved[scope]
-            return
-        at, spent = self._spent[scope]
-        self._spent[scope] = (at, spent + (worst if cost is None else cost))
+            del self._accounts[scope]
+
+    def _refusal(self, worst: float, account: Account) -> errors.BudgetError:
+        left = max(0.0, self.budget.usd - account.spent - account.reserved)
+        return errors.BudgetError(
+            f"this call may cost ${worst:.6f}, and ${left:.6f} of ${self.budget.usd:g} per {self.budget.per} are left: "
+            "lower `max_tokens` or the attempts, or raise the budget"
+        )
+
+
+_HOLDING: ContextVar[frozenset[str]] = ContextVar("holding", default=frozenset())
+"""Scopes in which the call that runs here has something reserved: a judge's call is one within another."""
 
 
 async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, with the most that the call may cost set aside until it is over and on record."""
     scope = purse.named(spending.budget.scope(attempt.call, time.time()))
     worst = await purse.worst()
-    await spending.reserve(scope, worst, attempt.call.model)
+    await spending.reserve(scope, worst, attempt)
+    _HOLDING.set(_HOLDING.get() | {scope})
     events = proceed(attempt)
     try:
         async for event in events:
             yield event
     finally:
         await events.aclose()
-        spending.settle(scope, worst or 0.0, purse.cost())
+        purse.when_over(lambda: spending.settle(scope, worst or 0.0, purse.cost()))
 
 
 def _around(world: World, below: Proceed) -> Proceed:

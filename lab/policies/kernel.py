@@ -124,6 +124,9 @@ class Purse(Protocol):
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""
 
+    def when_over(self, settle: Callable[[], None]) -> None:
+        """`settle` once no attempt of it runs any more, and all are on their way to the record."""
+
     def named(self, scope: str) -> str:
         """A scope as the record names it."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab import Budget, Fallback, Lab, Policy, Retry, errors
+from lab import Budget, Fallback, Hedge, Lab, Policy, Retry, errors
 from lab.policies.budget import Spending
+from lab.policies.kernel import Try
 from lab.values import Answer, Call, Price, Usage
 from tests import clock
 from tests.servers import RawServer, answer, completion
@@ -61,35 +63,114 @@ def test_a_days_budget_is_shared_with_what_the_ledger_knows(lab: Lab, server: Ra
         lab.ask("hi", policy=day, **where)
 
 
+def tried(deadline: float | None = None) -> Try:
+    return Try(call=Call(call_id="c", model="m", messages=(), user="u"), model="m", deadline=deadline)
+
+
 @settings(max_examples=50)
 @given(
     worst=st.lists(st.floats(0.01, 3), min_size=1, max_size=30),
     shares=st.lists(st.floats(0, 1), min_size=30, max_size=30),
     usd=st.floats(0.1, 10),
+    reading=st.floats(0, 2),
 )
-def test_it_is_never_exceeded(worst: list[float], shares: list[float], usd: float) -> None:
-    """Whatever calls run at once, as long as none costs more than its worst case."""
+def test_it_is_never_exceeded_and_no_call_is_refused_that_would_have_fitted(
+    worst: list[float], shares: list[float], usd: float, reading: float
+) -> None:
+    """Whatever calls run at once, as long as none costs more than its worst case, however long the ledger takes to say
+    what is on record. Refused is only what doesn't fit beside what was spent by then."""
 
     async def play() -> float:
-        async def nothing(_per: str, _scope: str) -> float:
-            return 0.0
+        on_record = 0.0
 
-        spending, spent = Spending(Budget(usd=usd, per="user"), nothing), 0.0
+        async def read(_per: str, _scope: str) -> float:
+            known = on_record
+            await asyncio.sleep(reading)
+            return known
+
+        spending = Spending(Budget(usd=usd, per="user"), read)
 
         async def call(most: float, share: float) -> None:
-            nonlocal spent
+            nonlocal on_record
             try:
-                await spending.reserve("u", most, "m")
+                await spending.reserve("u", most, tried())
             except errors.BudgetError:
+                assert most > usd - on_record - 1e-9
                 return
-            await asyncio.sleep(share)
-            spent += most * share
+            await asyncio.sleep(3 * share)
+            on_record += most * share
             spending.settle("u", most, most * share)
 
         await asyncio.gather(*(call(most, share) for most, share in zip(worst, shares, strict=False)))
-        return spent
+        return on_record
 
     assert clock.run(play()) <= usd + 1e-9
+
+
+def test_calls_wait_for_the_reservations_in_front_of_them_until_their_deadline() -> None:
+    async def nothing(_per: str, _scope: str) -> float:
+        return 0.0
+
+    async def play() -> list[object]:
+        spending, loop = Spending(Budget(usd=1.0, per="user"), nothing), asyncio.get_running_loop()
+
+        async def call(most: float, seconds: float, deadline: float | None = None) -> object:
+            try:
+                await spending.reserve("u", most, tried(deadline))
+            except errors.BudgetError as refusal:
+                return round(loop.time() - start, 3), str(refusal)
+            began = loop.time() - start
+            await asyncio.sleep(seconds)
+            spending.settle("u", most, most / 10)
+            return round(began, 3)
+
+        start = loop.time()
+        calls = [call(0.9, 5), call(0.5, 1), call(0.4, 1), call(0.9, 1, start + 5.5), call(0.9, 1), call(2.0, 1)]
+        return await asyncio.gather(*calls)
+
+    *outcomes, impossible = clock.run(play())
+    assert outcomes[:3] == [0.0, 5.0, 5.0]
+    assert outcomes[3][0] == 5.5, "its deadline"
+    assert outcomes[4] == 6.0, "an answer that cost less than its worst leaves room"
+    assert "may cost $2.000000" in impossible[1]
+
+
+def test_a_call_within_a_call_does_not_wait_for_the_one_that_waits_for_it(tmp_path: Path) -> None:
+    """A check that asks, under the same budget: refused at once where there is no room beside its own call."""
+    policy = Policy(budget=Budget(usd=0.003, per="day"), retry=None)
+    with Lab(tmp_path / "lab.db") as lab:
+
+        def judged(text: str) -> bool:
+            lab.ask("Is it good?", model="sim/instant", max_tokens=1500, policy=policy)
+            return True
+
+        with pytest.raises(errors.ValidationError, match=r"BudgetError: this call may cost"):
+            lab.ask("hi", model="sim/instant", max_tokens=1500, policy=policy, checks=[judged])
+
+
+def test_what_a_failed_a_cancelled_and_a_running_attempt_cost_counts(tmp_path: Path) -> None:
+    """Calls that fail, are given up on, or whose losing hedge runs on, fifty at once: never over the budget."""
+    policy = Policy(
+        budget=Budget(usd=0.004, per="user"),
+        retry=Retry(attempts=2, initial=0.001),
+        hedge=Hedge(after=0.01, budget=1.0, follow=1.0),
+    )
+    models = ["sim/instant", "sim/instant+http_500:0.5", "sim/instant+cut:0.5"]
+
+    async def play(lab: Lab) -> list[object]:
+        async def ask(number: int) -> object:
+            patience = 0.02 if number % 7 == 0 else 60
+            call = lab.aask("hi", model=models[number % 3], user="ann", max_tokens=300, policy=policy)
+            return await asyncio.wait_for(call, patience)
+
+        return await asyncio.gather(*(ask(number) for number in range(60)), return_exceptions=True)
+
+    with Lab(tmp_path / "lab.db") as lab:
+        lab.ask("what is loaded once is loaded now", model="sim/instant")
+        outcomes = asyncio.run(play(lab))
+        assert {type(outcome).__name__ for outcome in outcomes} >= {"Reply", "TimeoutError"}
+    with Lab(tmp_path / "lab.db") as lab:
+        assert 0.001 < lab.calls(user="ann", limit=None)["cost"].sum() <= 0.004
 
 
 def test_whose_spending_counts() -> None:
