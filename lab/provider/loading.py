@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from types import ModuleType
 from typing import Any
 
-from lab.lazy import settle
+from lab.lazy import for_good
 
 _loading = threading.Lock()
 _ready: list[ModuleType] = []
@@ -24,27 +24,32 @@ def load() -> ModuleType:
     if _ready:
         return _ready[0]
     with _loading:
-        os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-        os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
-        os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
-        # pydantic warns of LiteLLM's own types, a line each, when they are built: nothing a user can mend
-        warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
-        litellm: Any = importlib.import_module("litellm")
-        litellm.suppress_debug_info = True
-        litellm.telemetry = False
         if not _ready:
-            choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
-            litellm.ModelResponseStream(choices=[choice])  # built on first use: not while an answer waits
-            litellm.ModelResponse()
-            # its handler sends a request again by itself when the connection broke: one attempt is one request
-            handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
-            handler.single_connection_post_request = _no_second_request
-            from lab.provider import redirects  # imports httpx, which LiteLLM has just done
+            with for_good():
+                _ready.append(_loaded())
+        return _ready[0]
 
-            redirects.install()
-            settle()
-            _ready.append(litellm)
-        return litellm
+
+def _loaded() -> ModuleType:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS", "True")
+    os.environ.setdefault("LITELLM_MODE", "PRODUCTION")  # otherwise it reads a .env of its own choosing
+    # pydantic warns of LiteLLM's own types, a line each, when they are built: nothing a user can mend
+    warnings.filterwarnings("ignore", message=".*using the `ReadOnly` qualifier", category=UserWarning)
+    litellm: Any = importlib.import_module("litellm")
+    litellm.suppress_debug_info = True
+    litellm.telemetry = False
+    choice = {"index": 0, "delta": {"content": "x"}, "finish_reason": None}
+    litellm.ModelResponseStream(choices=[choice])  # built on first use: not while an answer waits
+    litellm.ModelResponse()
+    # its handler sends a request again by itself when the connection broke: one attempt is one request
+    handler = importlib.import_module("litellm.llms.custom_httpx.http_handler").AsyncHTTPHandler
+    handler.single_connection_post_request = _no_second_request
+    from lab.provider import redirects  # imports httpx, which LiteLLM has just done
+
+    redirects.install()
+    module: ModuleType = litellm
+    return module
 
 
 async def _no_second_request(*_args: object, **_more: object) -> None:
