@@ -237,7 +237,7 @@ class Lab:
         def start(deliver: Callable[[str], None]) -> Future[Reply[Any]]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
 
-        return Stream(start, owner=self)
+        return Stream(start, call_id=call.call_id, owner=self)
 
     astream = stream
 
@@ -249,7 +249,7 @@ class Lab:
         return given or self.policy
 
     def calls(self, **filters: Any) -> pd.DataFrame:
-        """Calls on the ledger, newest first, a row each: see `lab.ledger.queries.calls` for columns and filters."""
+        """Calls on the ledger, newest first, a row each: see `lab.ledger.queries.calls` for columns and orders."""
         return queries.calls(self._ledger, **filters)
 
     def attempts(self, call_id: str | None = None, *, limit: int | None = 1000) -> pd.DataFrame:

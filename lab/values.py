@@ -262,7 +262,8 @@ class Reply(Generic[T]):
     """What a call returns when it succeeds.
 
     `latency` and `ttft` (time to first token; None unless streamed) are those of the winning attempt, in
-    seconds, measured at the socket. `queue` is the time spent waiting inside the lab. `cost` is US dollars
+    seconds, measured at the socket. `elapsed` is what its caller waited in all, from intake to the end, with every
+    retry and wait; `queue` is the part of it before the first request left. `cost` is US dollars
     for all attempts, None when a price is unknown. `value` is what the schema made of the text: an
     `Order` in a `Reply[Order]`, and None without a schema. `checks` is what each check found, and `valid` whether all
     of them passed.
@@ -276,6 +277,7 @@ class Reply(Generic[T]):
     cost: float | None
     latency: float
     ttft: float | None
+    elapsed: float
     queue: float = 0.0
     attempts: int = 1
     answered_by: str | None = None
@@ -296,7 +298,7 @@ class Reply(Generic[T]):
         parts = [self.model]
         if self.ttft is not None:
             parts.append(f"first token {units.seconds(self.ttft)}")
-        parts.append(f"total {units.seconds(self.latency)}")
+        parts.append(f"total {units.seconds(self.elapsed)}")
         parts.append(f"{self.usage.input_tokens}→{self.usage.output_tokens} tokens")
         parts.append(units.dollars(self.cost))
         if self.attempts > 1:

@@ -5,19 +5,35 @@ from __future__ import annotations
 import argparse
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
+from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
+AFRESH = "%reset -f\nimport os\nos.environ['LAB_DB'] = {ledger!r}\ndel os"
 
 
-def run(path: Path, ledger: Path) -> nbformat.NotebookNode:
+@contextmanager
+def kernel() -> Iterator[KernelManager]:
+    """One for all of them: each starts with nothing defined, but what one has imported needn't be loaded again."""
+    manager = KernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
+    manager.start_kernel(cwd=str(HERE))
+    try:
+        yield manager
+    finally:
+        manager.shutdown_kernel()
+
+
+def run(path: Path, ledger: Path, manager: KernelManager) -> nbformat.NotebookNode:
     """The notebook at `path`, executed from its own folder. Raises where a cell fails."""
+    afresh = nbformat.v4.new_code_cell(AFRESH.format(ledger=str(ledger)))
+    NotebookClient(nbformat.v4.new_notebook(cells=[afresh]), km=manager).execute()
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(HERE)}})
-    client.execute(env={**os.environ, "LAB_DB": str(ledger)})
+    NotebookClient(notebook, km=manager, timeout=180).execute()
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -33,10 +49,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*")
     parser.add_argument("--into", type=Path, default=HERE)
     options = parser.parse_args()
-    for name in options.names or sorted(path.name for path in HERE.glob("*.ipynb")):
-        with tempfile.TemporaryDirectory() as folder:
-            nbformat.write(run(HERE / name, Path(folder) / "lab.db"), options.into / name)
-        print(f"ran {name}")
+    with kernel() as manager:
+        for name in options.names or sorted(path.name for path in HERE.glob("*.ipynb")):
+            with tempfile.TemporaryDirectory() as folder:
+                nbformat.write(run(HERE / name, Path(folder) / "lab.db", manager), options.into / name)
+            print(f"ran {name}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import gc
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import Fallback, Lab, Policy, Retry, Timeout, checks, errors
+from lab.show import charts, units
 from lab.values import Answer, Usage
 from tests.servers import DONE, END, HANG, STREAM, RawServer, chunk
 
@@ -343,3 +345,32 @@ def test_calls_that_are_given_up_while_they_wait_to_start_are_on_the_ledger(lab:
         threading.Event().wait(0.02)
     assert lab.count() == lab.count(status="cancelled")
     assert lab.count() >= 45, "but for those that were closed before their task began"
+
+
+def test_total_is_what_the_caller_waited(tmp_path: Path) -> None:
+    """Three attempts and the waits between them, in the reply, in the call's row and in the line for a person; the
+    request that answered is the last part of it."""
+    attempts = []
+
+    def third_time(call: object) -> str:
+        attempts.append(call)
+        time.sleep(0.03)
+        if len(attempts) < 3:
+            raise errors.ProviderError("down")
+        return "up"
+
+    policy = Policy(retry=Retry(attempts=3, initial=0.1, jitter="none"))
+    with Lab(tmp_path / "lab.db", provider=third_time, policy=policy) as lab:
+        reply = lab.ask("hi", model="m")
+        row = lab.calls().iloc[0]
+        again = lab.attempts(reply.call_id).sort_values("number")
+    assert reply.elapsed > 0.3 > 0.2 > reply.latency
+    assert abs(reply.elapsed - row["elapsed"]) < 0.001
+    assert f"total {units.seconds(reply.elapsed)}" in repr(reply)
+    starts = (again["started_at"] - row["started_at"]).dt.total_seconds()
+    assert starts.iloc[2] + reply.latency <= reply.elapsed + 0.001, "each begins where it began"
+    drawn = charts.timeline(row.to_frame().T).to_dict()
+    (bars,) = drawn["datasets"].values()
+    assert [bar["part"] for bar in bars] == [*charts.tails.COLOURS]
+    assert bars[-1]["end"] == pytest.approx(reply.elapsed, abs=0.001)
+    assert bars[0]["end"] == pytest.approx(reply.elapsed - reply.latency, abs=0.001)

@@ -28,14 +28,15 @@ class Ending:
         this call's key meanwhile."""
         assert done.answer is not None
         winner = self._recorder.won(done.attempt)
-        reply = self._reply(done, winner)
-        on_disk = self._journal.end(self._outcome("ok", winner, keyed=True), self._lease)
+        outcome = self._outcome("ok", winner, keyed=True)
+        reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
+        on_disk = self._journal.end(outcome, self._lease)
         if not await self._written(on_disk, reply, None):
             self._recorder.lost(winner)
             raise LostLease
         return replace(done, reply=reply)
 
-    def _reply(self, done: Event, winner: Attempt) -> Reply[Any]:
+    def _reply(self, done: Event, winner: Attempt, elapsed: float) -> Reply[Any]:
         answer, sent = done.answer, self._recorder.sent()
         assert answer is not None
         return Reply(
@@ -47,6 +48,7 @@ class Ending:
             cost=self._recorder.cost(),
             latency=winner.latency or 0.0,
             ttft=winner.ttft,
+            elapsed=elapsed,
             queue=self._queue() or 0.0,
             attempts=len(sent),
             answered_by=answer.answered_by,

@@ -128,7 +128,9 @@ class Recorder:
             self.journal.attempt(row)
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
-            seen.sent = event.left or seen.sent
+            if event.left is not None:  # later than it was handed to LiteLLM, which took its time
+                row.started_at += event.left - seen.sent
+                seen.sent = event.left
         elif event.kind == "piece":
             if row.ttft is None and self.call.streamed:
                 row.ttft = event.at - seen.sent

@@ -23,7 +23,11 @@ class Stream(Generic[T]):
     ledger says so. Use it as a context manager, or call `close()`, to close it at a known moment.
     """
 
-    def __init__(self, start: Callable[[Callable[[str], None]], Future[Reply[T]]], *, owner: object = None):
+    def __init__(
+        self, start: Callable[[Callable[[str], None]], Future[Reply[T]]], *, call_id: str = "", owner: object = None
+    ):
+        self.call_id = call_id
+        """Under which the call is on the ledger, whatever becomes of it."""
         self._owner = owner  # what must not be forgotten while this is read
         self._inbox = _Inbox()
         self._parts: list[str] = []

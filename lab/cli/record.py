@@ -32,13 +32,14 @@ def calls(
     status: Annotated[str | None, typer.Option(help="Only: ok, failed, cancelled or running.")] = None,
     limit: Annotated[int, typer.Option("-n", "--limit", min=1, help="How many.")] = 20,
     page: Annotated[int, typer.Option(min=1, help="Which page of that many.")] = 1,
+    order: Annotated[str, typer.Option(help=f"One of: {', '.join(queries.ORDERS)}.")] = "newest",
     db: Db = None,
 ) -> None:
-    """The calls on the ledger, newest first."""
+    """The calls on the ledger, newest first or in another order."""
     with plainly(), closing(Ledger(db or default_path())) as ledger:
         filters = {"search": search, "model": model, "status": status}
         total = queries.count(ledger, **filters)
-        listed = queries.listed(ledger, **filters, limit=limit, offset=(page - 1) * limit)
+        listed = queries.listed(ledger, **filters, limit=limit, offset=(page - 1) * limit, order=order)
         if not listed:
             again = "no call matches" if search or model or status else "no calls yet: lab ask 'Hello' -m local/smollm2"
             out.print(Text(f"{again} ({ledger.path})"))
@@ -186,7 +187,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["model"],
         "ok" if row["status"] == "ok" else bad,
         units.seconds(None if missing(row["ttft"]) else row["ttft"]),
-        units.seconds(None if missing(row["latency"]) else row["latency"]),
+        units.seconds(None if missing(row["elapsed"]) else row["elapsed"]),
         tokens,
         units.dollars(None if missing(row["cost"]) else row["cost"]),
         printable(one_line(row["prompt"] if isinstance(row["prompt"], str) else "", 60)),

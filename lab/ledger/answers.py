@@ -103,6 +103,7 @@ def stored(book: Ledger, call_id: str) -> Reply[Any]:
         cost=row["cost"],
         latency=row["latency"],
         ttft=row["ttft"],
+        elapsed=row["ended_at"] - row["started_at"],
         queue=row["queue"],
         attempts=row["n_attempts"],
         answered_by=row["answered_by"],

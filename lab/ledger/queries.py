@@ -22,27 +22,44 @@ CALLS = shown(fields.CALLS)
 """Columns of `calls`."""
 _SELECT = ", ".join(fields.sql("calls", name) for name in CALLS)
 STATUSES = ("running", "ok", "failed", "cancelled")
+_ELAPSED, _TOKENS = "calls.ended_at - calls.started_at", "calls.input_tokens + calls.output_tokens"
+ORDERS = {
+    "newest": "calls.started_at DESC",
+    "oldest": "calls.started_at",
+    "slowest": f"{_ELAPSED} DESC",
+    "fastest": f"{_ELAPSED} NULLS LAST",
+    "costliest": "calls.cost DESC",
+    "cheapest": "calls.cost NULLS LAST",
+    "longest": f"{_TOKENS} DESC",
+    "shortest": f"{_TOKENS} NULLS LAST",
+}
+"""In which orders calls are listed, over the whole ledger: by time, by what callers waited, by cost, by tokens."""
 
 
-def calls(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filters: Any) -> pd.DataFrame:
-    """Calls, newest first: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp, `elapsed` the
-    seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
+def calls(
+    ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, order: str = "newest", **filters: Any
+) -> pd.DataFrame:
+    """Calls, in one of `ORDERS`: columns `CALLS`, then `prompt` and `answer`. `started_at` is a UTC timestamp,
+    `elapsed` the seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
 
     Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `prompt` (a name, or `name@2`),
     `user`, `tag`, `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is
     all.
     """
-    return _typed(ledger.frame(*_listing(limit, offset, filters)), flags(fields.CALLS))
+    return _typed(ledger.frame(*_listing(limit, offset, order, filters)), flags(fields.CALLS))
 
 
-def listed(ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, **filters: Any) -> list[dict[str, Any]]:
+def listed(
+    ledger: Ledger, *, limit: int | None = 1000, offset: int = 0, order: str = "newest", **filters: Any
+) -> list[dict[str, Any]]:
     """The same as dictionaries, `started_at` in Unix seconds: without pandas, which takes a while to import."""
-    return ledger.query(*_listing(limit, offset, filters))
+    return ledger.query(*_listing(limit, offset, order, filters))
 
 
-def _listing(limit: int | None, offset: int, filters: dict[str, Any]) -> tuple[str, list[Any]]:
+def _listing(limit: int | None, offset: int, order: str, filters: dict[str, Any]) -> tuple[str, list[Any]]:
+    _one_of("order", order, tuple(ORDERS))
     where, values = filtered(**filters)
-    order = "ORDER BY calls.started_at DESC, calls.id DESC"
+    order = f"ORDER BY {ORDERS[order]}, calls.id{'' if order == 'oldest' else ' DESC'}"
     if limit is not None:  # which rows they are is found in an index: those before them are not looked at
         page = f"LIMIT {int(limit)} OFFSET {int(offset)}"
         where = f" WHERE calls.id IN (SELECT calls.id FROM calls{where} {order} {page})"

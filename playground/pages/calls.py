@@ -8,8 +8,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from lab import Lab, errors
-from lab.ledger.queries import STATUSES
-from lab.show import units
+from lab.ledger.queries import ORDERS, STATUSES
 from lab.show.text import one_line
 from playground.parts import backend, drawing, escape, filters
 
@@ -19,12 +18,21 @@ _COLUMNS = {
     "started_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
     "model": st.column_config.TextColumn("Model", width=130),
     "outcome": st.column_config.TextColumn("Outcome", width=90),
-    "first token": st.column_config.TextColumn("First token", width=85),
-    "total": st.column_config.TextColumn("Total", width=70),
-    "cost": st.column_config.TextColumn("Cost", width=85),
+    "ttft": st.column_config.NumberColumn("First token", width=85),
+    "elapsed": st.column_config.NumberColumn(
+        "Total", width=75, help="What its caller waited, retries and waits included"
+    ),
+    "cost": st.column_config.NumberColumn("Cost", width=85),
+    "tokens": st.column_config.NumberColumn("Tokens", width=75, help="Of the prompt and of the answer"),
     "n_attempts": st.column_config.NumberColumn("Attempts", width=75),
     "prompt": st.column_config.TextColumn("Prompt", width=300),
     "answer": st.column_config.TextColumn("Answer", width=500),
+}
+_SHOWN: dict[Any, Any] = {
+    "ttft": drawing.seconds,
+    "elapsed": drawing.seconds,
+    "cost": drawing.dollars,
+    "tokens": drawing.whole,
 }
 _ATTEMPTS = """
     number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
@@ -34,10 +42,10 @@ _ATTEMPTS = """
 def page() -> None:
     """Filters, one page of the list, and the call that was opened."""
     lab = backend.lab()
-    narrow = asked()
+    narrow, order = asked()
     total = lab.count(**narrow)
     if total:
-        chosen = listing(lab, narrow, total)
+        chosen = listing(lab, narrow, total, order)
         if chosen:
             st.query_params["call"] = chosen
     elif any(narrow.values()):
@@ -50,8 +58,8 @@ def page() -> None:
         st.caption("Select a row to open the call.")
 
 
-def asked() -> dict[str, Any]:
-    """The filters; they are in the page's address, so that a view can be sent to a colleague."""
+def asked() -> tuple[dict[str, Any], str]:
+    """The filters and the order; they are in the page's address, so that a view can be sent to a colleague."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search", key="search", bind="query-params", placeholder="words in the prompt or the answer"
@@ -62,23 +70,30 @@ def asked() -> dict[str, Any]:
         kind = st.selectbox(
             "Kind of failure", KINDS, index=None, placeholder="all", key="kind", bind="query-params", width=180
         )
-    return {**filters.chosen(), "search": search, "status": status, "kind": kind}
+        order = st.selectbox(
+            "Order",
+            list(ORDERS),
+            format_func=_ordered,
+            key="order",
+            bind="query-params",
+            width=180,
+            help="Over all calls. A click on a column's head sorts what is shown.",
+        )
+    return {**filters.chosen(), "search": search, "status": status, "kind": kind}, order
 
 
-def listing(lab: Lab, narrow: dict[str, Any], total: int) -> str | None:
+def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str) -> str | None:
     """One page of calls, fetched as one page; the identifier of the selected one."""
     pages = math.ceil(total / PAGE)
     number = min(pages, st.session_state.get("page") or 1)
-    listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE)
+    listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE, order=order)
     listed["outcome"] = listed["kind"].where(listed["kind"].notna(), listed["status"])
-    for name, source in (("first token", "ttft"), ("total", "latency")):
-        listed[name] = [units.seconds(None if value != value else value) for value in listed[source]]
-    listed["cost"] = [units.dollars(None if value != value else value) for value in listed["cost"]]
+    listed["tokens"] = listed["input_tokens"] + listed["output_tokens"]
     for name in ("prompt", "answer"):
         listed[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in listed[name]]
-    view = [value for name, value in narrow.items() if name != "since"]
+    view = [order, *(value for name, value in narrow.items() if name != "since")]
     event = st.dataframe(
-        listed,
+        listed[[*_COLUMNS]].style.format(_SHOWN),  # numbers beneath, so that they are sorted as such
         column_order=list(_COLUMNS),
         column_config=_COLUMNS,
         hide_index=True,
@@ -151,6 +166,12 @@ def belongs(call: dict[str, Any]) -> None:
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
     facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
     st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
+
+
+def _ordered(order: str) -> str:
+    """An order as a person reads it."""
+    by = {"slowest": "total", "fastest": "total", "longest": "tokens", "shortest": "tokens"}
+    return f"{order} ({by[order]})" if order in by else order
 
 
 def _plain(column: str) -> str:

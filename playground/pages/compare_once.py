@@ -15,6 +15,7 @@ from lab.call.prompts import Filled
 from lab.call.stream import Stream
 from lab.client import Asked
 from lab.evals import code
+from lab.ledger import queries
 from lab.show import charts, units
 from lab.values import Reply
 from playground.parts import backend, choices, downloads, drawing, escape
@@ -23,6 +24,8 @@ PER_ROW = 4
 MOST = 24
 """Answers on the page at once."""
 REFRESH = 0.06  # seconds between two looks at the streams
+LOOKS = 50
+"""Looks at the ledger, at most, for the end of a call that was stopped."""
 
 
 @dataclass
@@ -33,6 +36,22 @@ class Lane:
     stream: Stream[None]
     prompt: str = ""
     since: float = field(default_factory=time.monotonic)
+    row: dict[str, Any] | None = None
+    looks: int = 0
+
+    def runs(self) -> bool:
+        """Whether more is to come. Once nothing is, `row` is the call as the ledger has it, if it has."""
+        if not self.stream.done:
+            return True
+        if self.row is None:
+            try:
+                self.row = queries.call(backend.lab().ledger, self.stream.call_id)
+            except (ValueError, errors.LedgerError):
+                self.row = {}
+        self.looks += 1
+        if self.row.get("status") == "running" and self.looks < LOOKS:  # stopped this moment: its end is being written
+            self.row = None
+        return self.row is None
 
 
 def page() -> None:
@@ -66,7 +85,10 @@ def summary(replies: list[Reply[None]]) -> None:
     """Where the time went, side by side."""
     if len(replies) > 1:
         times = pd.DataFrame(
-            [{"model": reply.model, "ttft": reply.ttft, "latency": reply.latency} for reply in replies]
+            [
+                {"model": reply.model, "elapsed": reply.elapsed, "ttft": reply.ttft, "latency": reply.latency}
+                for reply in replies
+            ]
         )
         st.caption("Where the time went")
         st.altair_chart(charts.timeline(times))
@@ -174,10 +196,9 @@ def layout(lanes: list[Lane]) -> list[tuple[DeltaGenerator, DeltaGenerator]]:
 
 
 def draw(lane: Lane, answer: DeltaGenerator, figures: DeltaGenerator) -> bool:
-    """One lane as it stands; whether it still runs."""
-    stream = lane.stream
-    running = not stream.done
-    text = stream.text
+    """One lane as it stands; whether more is to come of it."""
+    running = lane.runs()
+    text = lane.stream.text
     if text:
         answer.text(text)
     elif running:
@@ -194,29 +215,24 @@ def figures_of(lane: Lane, running: bool) -> tuple[dict[str, str], tuple[str, ..
     blank = dict.fromkeys(("First token", "Total", "Tokens in → out", "Cost", "Attempts", "Outcome"), "–")
     if running:
         return blank | {"Total": f"{time.monotonic() - lane.since:.1f} s", "Outcome": "running"}, (), ""
-    failure = lane.stream.error
+    failure, row = lane.stream.error, lane.row or {}
+    measured = blank | {
+        "First token": units.seconds(row.get("ttft")),
+        "Total": units.seconds(row.get("elapsed")),
+        "Cost": units.dollars(row.get("cost")),
+        "Attempts": str(row.get("n_attempts") or "–"),
+    }
+    if row.get("output_tokens") is not None:
+        measured["Tokens in → out"] = f"{row['input_tokens']} → {row['output_tokens']}"
     if isinstance(failure, errors.LabError):
-        kind = failure.kind.replace("_", " ") + (
-            f" ({failure.phase or failure.reason})" if failure.phase or failure.reason else ""
-        )
-        rows = {"Attempts": str(failure.attempts), "Cost": units.dollars(failure.cost), "Outcome": kind}
-        return blank | rows, ("Outcome",), str(failure)
+        detail = failure.phase or failure.reason
+        kind = failure.kind.replace("_", " ") + (f" ({detail})" if detail else "")
+        return measured | {"Outcome": kind}, ("Outcome",), str(failure)
     if failure is not None:
         kind = "not recorded" if isinstance(failure, errors.LedgerError) else "error"
-        return blank | {"Outcome": kind}, ("Outcome",), str(failure)
+        return measured | {"Outcome": kind}, ("Outcome",), str(failure)
     if lane.stream.closed:
-        return blank | {"Outcome": "stopped"}, (), ""
-    reply = lane.stream.reply
-    waited = f"Waited {units.seconds(reply.queue)} for a first start: not counted above." if reply.queue > 0.5 else ""
-    return (
-        {
-            "First token": units.seconds(reply.ttft),
-            "Total": units.seconds(reply.latency),
-            "Tokens in → out": f"{reply.usage.input_tokens} → {reply.usage.output_tokens}",
-            "Cost": units.dollars(reply.cost),
-            "Attempts": str(reply.attempts),
-            "Outcome": "ok",
-        },
-        (),
-        waited,
-    )
+        return measured | {"Outcome": "stopped"}, (), ""
+    queued = lane.stream.reply.queue
+    why = f"{units.seconds(queued)} of it went by before the first request." if queued > 0.5 else ""
+    return measured | {"Outcome": "ok"}, (), why

@@ -12,7 +12,7 @@ import streamlit as st
 from lab import Breaker, Fallback, Hedge, Lab, Policy, Retry, Timeout, errors, metrics
 from lab.show import charts
 from lab.sim.faults import FAULTS
-from playground.parts import backend, drawing, filters
+from playground.parts import backend, drawing, filters, state
 
 MOST = 20
 """Calls of one try."""
@@ -27,7 +27,7 @@ def page() -> None:
     else:
         kinds(lab, failures, narrow)
     limits(metrics.rate_limits(lab.ledger, **narrow))
-    breakers(lab)
+    state.table(lab)
     bench()
 
 
@@ -53,16 +53,6 @@ def limits(limited: pd.DataFrame) -> None:
         return
     drawn = charts.stacked(limited, "requests", "model", "requests", format="~d")
     drawing.chart(drawn, limited, "rate-limits", "Requests over the rate limit, over time by model")
-
-
-def breakers(lab: Lab) -> None:
-    """What this server's policies hold; other processes have their own."""
-    drawing.section("Breakers and queues", "Of this server, right now. Scripts and notebooks have their own.")
-    state = lab.state()
-    if state.empty:
-        st.caption("No model was called from here yet.")
-    else:
-        drawing.table(state, "breakers")
 
 
 @st.cache_resource(show_spinner=False)

@@ -11,7 +11,7 @@ import streamlit as st
 from lab import Lab, metrics
 from lab.metrics import alerts
 from lab.show import units
-from playground.parts import backend, drawing, escape, filters
+from playground.parts import backend, drawing, escape, filters, state
 
 EVERY = 5
 """Seconds between two looks."""
@@ -43,6 +43,7 @@ def figures() -> None:
     drawing.table(shown, "health", by_model)
     out = int(by_model["saturated"].sum()), int(by_model["cached"].sum())
     st.caption(f"Times leave out {out[0]:,} answers of a saturated client and {out[1]:,} out of the store.")
+    state.table(lab)
 
 
 @st.cache_data(show_spinner=False, ttl=20)

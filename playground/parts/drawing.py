@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
+from lab.show import units
 from playground.parts import downloads
 
 if TYPE_CHECKING:
@@ -56,6 +57,21 @@ def facts(rows: Mapping[str, str], *, bad: tuple[str, ...] = (), why: str = "") 
         for label, value in rows.items()
     )
     return f'<div class="lab-facts">{cells}</div><div class="lab-why">{html.escape(why)}</div>'
+
+
+def seconds(value: float) -> str:
+    """A number of a table, as a person says it; what isn't known is a dash."""
+    return units.seconds(None if value != value else value)
+
+
+def dollars(value: float) -> str:
+    """US dollars of a table."""
+    return units.dollars(None if value != value else value)
+
+
+def whole(value: float) -> str:
+    """A whole number of a table."""
+    return "–" if value != value else f"{value:,.0f}"
 
 
 def text(words: str, name: str) -> None:

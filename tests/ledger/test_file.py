@@ -89,6 +89,32 @@ def test_filters_and_pages(lab: Lab) -> None:
         lab.calls(status="bad")
 
 
+def test_orders_are_of_numbers_over_the_whole_ledger(lab: Lab) -> None:
+    """Nine cents are less than ten, and what isn't known comes last, whichever way."""
+    for number in range(12):
+        lab.ask(f"question {number}", model="m")
+    with sqlite3.connect(lab.path) as other:
+        for number, call_id in enumerate(lab.calls()["call_id"]):
+            known = number < 11
+            values = (number * 0.9, f"{number}" if known else None, number * 10 if known else None, call_id)
+            other.execute(
+                "UPDATE calls SET ended_at = started_at + ?, cost = ?, input_tokens = ?, output_tokens = 1"
+                " WHERE call_id = ?",
+                values,
+            )
+    assert lab.calls(order="slowest", limit=1)["elapsed"].round(3).tolist() == [9.9]
+    assert lab.calls(order="fastest", limit=1)["elapsed"].round(3).tolist() == [0.0]
+    assert lab.calls(order="costliest")["cost"].tolist()[:3] == [10, 9, 8]
+    assert lab.calls(order="cheapest")["cost"].tolist()[:3] == [0, 1, 2]
+    assert lab.calls(order="longest", limit=2, offset=1)["input_tokens"].tolist() == [90, 80]
+    assert lab.calls(order="shortest", limit=1)["input_tokens"].tolist() == [0]
+    assert lab.calls(order="oldest")["prompt"].tolist() == lab.calls()["prompt"].tolist()[::-1]
+    for order in ("costliest", "cheapest", "longest", "shortest"):
+        assert lab.calls(order=order)["cost"].isna().tolist() == [False] * 11 + [True]
+    with pytest.raises(ValueError, match="order='dearest': one of newest, oldest, slowest"):
+        lab.calls(order="dearest")
+
+
 @pytest.mark.parametrize(
     "text", ["", "a\x00b", "\ud800 lone", "🙂" * 10_000, "x" * 2_000_000, "'; DROP TABLE calls; --"]
 )

@@ -91,6 +91,12 @@ def test_stop_ends_what_runs(watched: Watched) -> None:
     expect(page.get_by_text("This is")).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("stopped", exact=True)).to_be_visible(timeout=30_000)
+    figures = page.locator(".lab-facts").inner_text().split("\n")
+    measured = dict(zip(figures[::2], figures[1::2], strict=False))
+    assert measured["First token"] != "–", "what was measured until then, as Calls has it"
+    assert measured["Total"] != "–"
+    assert measured["Cost"].startswith("$0.0")
+    assert measured["Attempts"] == "1"
 
 
 def test_it_is_usable_at_800_pixels(watched: Watched) -> None:

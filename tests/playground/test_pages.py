@@ -156,30 +156,9 @@ def test_a_hostile_call_opened_changes_nothing_but_its_boxes(watched: Watched) -
     assert page.locator("a[href*=outside], img[src*=outside]").count() == 0
 
 
-def test_a_view_can_be_sent_to_a_colleague(browser: Browser, url: str) -> None:
-    """The filters go along from page to page, and into another browser by the address alone."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.goto(url)
-    visit(page, "Cost")
-    page.get_by_role("combobox", name="Model").fill("groq/llama")
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
-    for name in ("Tails", "Failures", "Compare", "Health", "Calls"):
-        visit(page, name)
-        if name != "Compare":
-            expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
-    expect(page.get_by_text(re.compile(r"of \d+ calls in pages\.db"))).to_be_visible(timeout=30_000)
-    seen = page.get_by_text(re.compile(r"of \d+ calls in pages\.db")).inner_text()
-    assert "of 1,5" not in seen
-    other = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
-    other.goto(page.url)
-    expect(other.get_by_text(seen)).to_be_visible(timeout=60_000)
-    other.close()
-    page.close()
-
-
-def test_keys_stay_on_the_server(browser: Browser, url: str) -> None:
-    """In nothing that any page sends: no frame of its websocket, no answer of the server."""
+def test_a_view_can_be_sent_to_a_colleague_and_no_key_goes_along(browser: Browser, url: str) -> None:
+    """The filters go from page to page, and into another browser by the address alone. Keys are in nothing that any
+    page sends: no frame of its websocket, no answer of the server."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     came: list[bytes] = []
     page.on(
@@ -190,14 +169,26 @@ def test_keys_stay_on_the_server(browser: Browser, url: str) -> None:
     )
     page.on("response", lambda sent: "static" in sent.url or came.append(_body(sent)))
     page.goto(url)
-    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
-    for name in PAGES:
+    visit(page, "Cost")
+    page.get_by_role("combobox", name="Model").fill("groq/llama")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
+    for name in ("Tails", "Failures", "Prompts", "Evals", "Compare", "Health", "Calls"):
         visit(page, name)
+        if name not in ("Compare", "Prompts", "Evals"):
+            expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
+    expect(page.get_by_text(re.compile(r"of \d+ calls in pages\.db"))).to_be_visible(timeout=30_000)
+    seen = page.get_by_text(re.compile(r"of \d+ calls in pages\.db")).inner_text()
+    assert "of 1,5" not in seen
+    other = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    other.goto(page.url)
+    expect(other.get_by_text(seen)).to_be_visible(timeout=60_000)
+    other.close()
+    page.close()
     whole = b"".join(came)
     assert len(whole) > 100_000
     assert b"Percentiles with intervals" in whole, "frames are read"
     assert b"planted-secret" not in whole
-    page.close()
 
 
 def _body(sent: object) -> bytes:

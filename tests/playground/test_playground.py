@@ -401,10 +401,11 @@ def test_two_long_messages_of_one_role_are_both_there(lab: Lab) -> None:
     assert "The first 20,000 of 30,000 characters" in shown(at)
 
 
-@pytest.mark.parametrize("prompt", ["a@99999999999999999999", "a@²", "@", "a@-1"])
-def test_an_odd_version_in_the_address_is_no_error(month: Lab, prompt: str) -> None:
+def test_an_odd_version_in_the_address_is_no_error(month: Lab) -> None:
     for name in READING:
-        page(name, prompt=prompt)
+        page(name, prompt="a@99999999999999999999")
+    for prompt in ("a@²", "@", "a@-1"):
+        page(READING[0], prompt=prompt)
 
 
 def test_a_page_that_fails_is_a_sentence_and_on_the_log(caplog: pytest.LogCaptureFixture) -> None:

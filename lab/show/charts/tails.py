@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from lab.show.charts.shared import GREY, LOG, colours
 from lab.show.timeline import PARTS as COLOURS_OF
 
-WAITING, ANSWERING = "until the first token", "from there to the end"
-COLOURS = {WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
+BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
+COLOURS = {BEFORE: "#b8bec4", WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
 
 
 def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
     """Where the time of each call went: a bar a call, in the order of `calls`.
 
-    Uses the columns `model`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were not
-    streamed have no first token, and one segment. Calls without a latency are left out. `width` is in pixels,
-    or the page's own.
+    Uses the columns `model`, `elapsed`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were
+    not streamed have no first token, and no segment for it. Calls without a latency are left out. `width` is in
+    pixels, or the page's own.
     """
     rows = []
     for number, call in enumerate(calls[calls["latency"].notna()].to_dict("records"), 1):
-        name, total = f"{number}  {call['model']}", float(call["latency"])
-        first = 0.0 if pd.isna(call["ttft"]) else float(call["ttft"])
-        for part, start, end in ((WAITING, 0.0, first), (ANSWERING, first, total)):
+        name, total = f"{number}  {call['model']}", np.fmax(call.get("elapsed", 0.0), call["latency"])
+        sent = total - float(call["latency"])
+        first = sent if pd.isna(call["ttft"]) else sent + float(call["ttft"])
+        before = [(BEFORE, 0.0, sent)] if sent > 0 else []
+        for part, start, end in (*before, (WAITING, sent, first), (ANSWERING, first, total)):
             rows.append(
                 {"call": name, "part": part, "start": start, "end": end, "seconds": end - start, "total": total}
             )
