@@ -20,12 +20,15 @@ AFRESH = "%reset -f\nimport os\nos.environ['LAB_DB'] = {ledger!r}\ndel os"
 @contextmanager
 def kernel() -> Iterator[KernelManager]:
     """One for all of them: each starts with nothing defined, but what one has imported needn't be loaded again."""
-    manager = KernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
-    manager.start_kernel(cwd=str(HERE))
-    try:
-        yield manager
-    finally:
-        manager.shutdown_kernel()
+    with tempfile.TemporaryDirectory() as folder:
+        manager = KernelManager(kernel_name="python3")
+        if os.name == "posix":  # no ports, which another program may take first
+            manager.transport, manager.ip = "ipc", f"{folder}/kernel"
+        manager.start_kernel(cwd=str(HERE))
+        try:
+            yield manager
+        finally:
+            manager.shutdown_kernel()
 
 
 def run(path: Path, ledger: Path, manager: KernelManager) -> nbformat.NotebookNode:
