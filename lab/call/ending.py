@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab import errors
+from lab.call.patience import by
 from lab.call.record import Recorder
 from lab.ledger.journal import Journal, Outcome
 from lab.ledger.lease import Lease
@@ -17,10 +18,20 @@ from lab.values import Attempt, Call, Event, Reply
 
 
 class Ending:
-    """The end of one call. `began` is when it came in, in Unix time; `lease` is the one it runs under, if any."""
+    """The end of one call. `began` is when it came in, in Unix time; `deadline` is when its caller has to have
+    something, on the loop's clock; `lease` is the one it runs under, if any."""
 
-    def __init__(self, call: Call, recorder: Recorder, journal: Journal, began: float, lease: Lease | None = None):
+    def __init__(
+        self,
+        call: Call,
+        recorder: Recorder,
+        journal: Journal,
+        began: float,
+        deadline: float | None,
+        lease: Lease | None = None,
+    ):
         self._call, self._recorder, self._journal, self._began, self._lease = call, recorder, journal, began, lease
+        self.deadline = deadline
         self._over = False
 
     async def answered(self, done: Event) -> Event:
@@ -139,9 +150,10 @@ class Ending:
         return None if sent is None else max(0.0, sent - self._began)
 
     async def _written(self, on_disk: Future[bool], reply: Reply[Any] | None, failure: errors.LabError | None) -> bool:
-        """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails."""
+        """Wait for the commit. Raises `LedgerError`, with the reply that was paid for, where it fails or is late."""
         try:
-            return await asyncio.wrap_future(on_disk)
+            return await by(self.deadline, asyncio.wrap_future(on_disk))
         except errors.LedgerError as unwritten:
+            self._over = True  # it was tried, or is queued
             state = "failed" if failure else "ok"
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure

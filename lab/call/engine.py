@@ -15,6 +15,7 @@ from lab.call.ending import Ending
 from lab.call.idempotency import KeyClaims
 from lab.call.lag import LagMeter
 from lab.call.loop import Turnstile
+from lab.call.patience import by
 from lab.call.record import Recorder, Source
 from lab.checks.kernel import Examined, examined
 from lab.ledger import queries, verdicts
@@ -23,7 +24,7 @@ from lab.ledger.journal import Journal
 from lab.ledger.privacy import Payload
 from lab.policies import Policy
 from lab.policies.compose import LAYERS, held
-from lab.policies.kernel import Events, Memory, Proceed, Try, World, composed
+from lab.policies.kernel import Events, Memory, Proceed, Try, World, composed, delayed
 from lab.values import Call, Event, Price, Reply
 
 Deliver = Callable[[str], None]
@@ -47,26 +48,27 @@ class Engine:
         `deliver` is called with each piece of text as it arrives.
         """
         began, came = time.time(), asyncio.get_running_loop().time()
-        call = await self._versioned(call)
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
+        deadline = None if total is None else came + total
+        call = await by(deadline, self._versioned(call))
         journal = Journal(self._ledger, self.payload, call, _as_json(policy), began)
         recorder = Recorder(call, self._source, journal, self._lag, connect)
-        claims = None if call.key is None else KeyClaims(self._ledger, call)
-        ending = Ending(call, recorder, journal, began, claims.lease if claims else None)
+        claims = None if call.key is None else KeyClaims(self._ledger, call, deadline)
+        ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None)
         checked = bool(call.schema or call.checks)
         world = World(
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
             purse=spending.CallPurse(self._source, call, policy, recorder),
-            spent=self._spent,
+            spent=partial(self._spent, deadline),
             examine=partial(self._examined, recorder) if checked else None,
             refused=self._refused,
             on_record=lambda below: partial(self._ended, ending, below),
             recorded=recorder.around,
         )
         proceed = composed(LAYERS, world, recorder.open)
-        first = Try(call=call, model=call.model, deadline=None if total is None else came + total)
+        first = Try(call=call, model=call.model, deadline=deadline)
         try:
             reply = await self._reply(proceed(first), deliver)
             if reply.cached:
@@ -95,18 +97,21 @@ class Engine:
         """The events of `below`; the last, with the answer, or its failure once all is over and on disk."""
         await self._turns.enter()
         done: Event | None = None
-        events = below(attempt)
         try:
-            async for event in events:
-                if event.answer is None:
-                    yield event
-                else:
-                    done = event
+            attempt, _ready = await delayed(attempt, self._source.ready(attempt.call))
+            ending.deadline = attempt.deadline
+            events = below(attempt)
+            try:
+                async for event in events:
+                    if event.answer is None:
+                        yield event
+                    else:
+                        done = event
+            finally:
+                await events.aclose()
         except BaseException as end:
-            await events.aclose()
             await ending.ended_in(end)
             raise
-        await events.aclose()
         assert done is not None, "a source ends with `done` or raises"
         await self._turns.enter()
         yield await ending.answered(done)
@@ -130,9 +135,9 @@ class Engine:
         recorder.examined(done.attempt, findings)
         return findings
 
-    async def _spent(self, per: str, scope: str) -> float:
+    async def _spent(self, deadline: float | None, per: str, scope: str) -> float:
         """What the ledger has for this experiment, user or day, in US dollars."""
-        return await asyncio.to_thread(queries.spent, self._ledger, per, scope)
+        return await by(deadline, asyncio.to_thread(queries.spent, self._ledger, per, scope))
 
     async def _refused(self, attempt: Try, eval_set: str) -> str | None:
         """Why a fallback's model may not be asked: what the last gate on this eval set said."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
+from lab import errors
+from lab.call.patience import by
 from lab.checks.kernel import examined
 from lab.ledger import answers
 from lab.ledger.file import Ledger
@@ -15,8 +17,10 @@ from lab.values import Call, Claim, Event
 class KeyClaims:
     """What the key's layer is handed. `lease` is the one that the call runs under once it has its key."""
 
-    def __init__(self, book: Ledger, call: Call):
+    def __init__(self, book: Ledger, call: Call, deadline: float | None):
+        """`deadline`: for how long the ledger is waited for, on the loop's clock."""
         assert call.key is not None
+        self._deadline = deadline
         self.lease = Lease(book, "key", call.key)
         self._book, self._call = book, call
         self._request = answers.request_of(call)
@@ -24,11 +28,16 @@ class KeyClaims:
     async def take(self) -> Claim:
         """Claim the key, or say how it stands."""
         call, request, lease = self._call, self._request, self.lease
-        return await asyncio.wrap_future(self._book.transact(lambda db: answers.claim(db, call, request, lease)))
+        claim = self._book.transact(lambda db: answers.claim(db, call, request, lease))
+        try:
+            return await by(self._deadline, asyncio.wrap_future(claim))
+        except errors.LedgerError:
+            self.release()  # what is queued may still take it
+            raise
 
     async def stored(self, call_id: str) -> Event:
         """The `done` of the reply that is stored under the key: its value is read again from the text."""
-        reply = await asyncio.to_thread(answers.stored, self._book, call_id)
+        reply = await by(self._deadline, asyncio.to_thread(answers.stored, self._book, call_id))
         if self._call.schema is not None:
             again = await examined(reply.text, self._call.schema, ())
             reply = replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:]))

@@ -23,6 +23,9 @@ SATURATED = 0.1
 class Source(Protocol):
     """Where answers come from: `lab.provider.source.Provider`, or a function in its place."""
 
+    async def ready(self, call: Call) -> None:
+        """Return once what has to be loaded for such a call, once, is loaded, or can't be: `open` says why."""
+
     def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """One attempt, as its events."""
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from abc import abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import regex
+
 from lab.checks.kernel import Check, Output, shown
 from lab.values import Checked
+
+PATIENCE = 1.0
+"""Seconds that a pattern may take on one text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,17 +132,24 @@ class Matches(Constraint):
     meaning: str = ""
 
     def wrong(self, value: Any) -> str | None:
-        """The pattern is Python's, over the first 10,000 characters."""
-        right = isinstance(value, str) and len(value) <= 10_000 and re.fullmatch(self.pattern, value.strip())
+        """Texts beyond 10,000 characters don't. Raises `TimeoutError` where nobody knows after `PATIENCE` seconds;
+        other threads run meanwhile."""
+        right = isinstance(value, str) and len(value) <= 10_000 and self._whole(value.strip())
         return None if right else self.meaning or f"match the pattern {self.pattern}"
+
+    def _whole(self, text: str) -> bool:
+        try:
+            return regex.fullmatch(self.pattern, text, timeout=PATIENCE, concurrent=True) is not None
+        except TimeoutError:
+            raise TimeoutError(f"{shown(self.pattern)} takes more than {PATIENCE:g} s on it") from None
 
 
 def matches(pattern: str, *, meaning: str = "", at: str | None = None, optional: bool = False) -> Matches:
     """A text that the regular expression matches whole; `meaning` says it to the model in words ("be a date such as
     2026-03-01"). Raises `ValueError` for what is no pattern."""
     try:
-        re.compile(pattern)
-    except re.error as odd:
+        regex.compile(pattern)
+    except regex.error as odd:
         raise ValueError(f"matches({pattern!r}): not a regular expression: {odd}") from odd
     return Matches(pattern=pattern, meaning=meaning, at=at, optional=optional)
 

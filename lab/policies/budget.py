@@ -13,7 +13,7 @@ from functools import partial
 from typing import Literal, get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Layer, Proceed, Purse, Settings, Spent, Try, World
+from lab.policies.kernel import Events, Layer, Proceed, Purse, Settings, Spent, Try, World, delayed
 from lab.policies.validate import among, number
 from lab.values import Call
 
@@ -175,7 +175,7 @@ _HOLDING: ContextVar[frozenset[str]] = ContextVar("holding", default=frozenset()
 async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, with the most that the call may cost set aside until it is over and on record."""
     scope = purse.named(spending.budget.scope(attempt.call, time.time()))
-    worst = await purse.worst()
+    attempt, worst = await delayed(attempt, purse.worst())
     await spending.reserve(scope, worst, attempt)
     _HOLDING.set(_HOLDING.get() | {scope})
     events = proceed(attempt)

@@ -10,8 +10,9 @@ what it has to look up outside (a price, a stored reply, a gate's verdict) is ha
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -177,6 +178,16 @@ def composed(layers: Sequence[Layer], world: World, source: Proceed) -> Proceed:
     for layer in reversed(layers):
         proceed = layer.around(world, proceed)
     return proceed
+
+
+async def delayed(attempt: Try, own: Awaitable[T]) -> tuple[Try, T]:
+    """The try once `own`, which takes the lab's time and not the call's, is over, and what it brought: the deadline is
+    that much later."""
+    now = asyncio.get_running_loop().time
+    start = now()
+    brought = await own
+    took = now() - start
+    return (attempt if attempt.deadline is None else replace(attempt, deadline=attempt.deadline + took)), brought
 
 
 async def whole(attempt: Try, proceed: Proceed) -> Events:

@@ -16,6 +16,9 @@ class Function:
 
     function: Callable[[Call], Any]
 
+    async def ready(self, call: Call) -> None:
+        """At once: nothing is loaded."""
+
     async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """One attempt: the whole answer is its only piece."""
         loop = asyncio.get_running_loop()

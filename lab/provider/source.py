@@ -42,6 +42,15 @@ class Provider:
         self._wire: Wire | None = None
         self._client: Any = None
 
+    async def ready(self, call: Call) -> None:
+        """Return once LiteLLM is loaded and, for a model of the lab's own, its process has started; or has failed to:
+        `open` says why."""
+        if not (loaded := warm()).done():
+            await asyncio.wait([asyncio.wrap_future(loaded)])
+        owner = call.model.partition("/")[0]
+        if owner in OWN and "api_base" not in call.params and (server := child.shared(OWN[owner])).up() is None:
+            await asyncio.wait([asyncio.get_running_loop().run_in_executor(None, server.endpoint)])
+
     async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
         """Send `call` once: `sent`, then what comes, then `done`. Raises a `LabError` for whatever is no answer.
 

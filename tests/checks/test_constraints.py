@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, checks, errors
-from lab.checks import Check, Output, examined
+from lab.checks import Check, Output, constraints, examined
 from lab.values import Checked
 
 ORDER = {"sku": "AB-104", "items": [{"n": 2}, {"n": 0}], "note": None, "label": " Billing "}
@@ -223,3 +223,31 @@ def test_a_secret_that_a_message_quotes_is_not_cut_in_half(tmp_path: Path) -> No
             lab.ask("q", model="m", api_key=key, checks=[checks.one_of("yes")])
         assert "s3cr3t" not in str(caught.value)
     assert b"s3cr3tvalue" not in (tmp_path / "s.db").read_bytes()
+
+
+def test_a_pattern_that_goes_back_for_ever_is_a_broken_check_and_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python's own engine would hold the whole process."""
+    monkeypatch.setattr(constraints, "PATIENCE", 0.3)
+    assert not _look(constraints.matches(r"(a+)+"), "a" * 50 + "b").passed, "no time at all"
+    endless = constraints.matches(r"(?:(a+)(a+)(a+)(a+)\1\2\3\4)+b")
+    ticks = []
+
+    async def play(lab: Lab) -> errors.ValidationError:
+        async def beside() -> None:
+            while True:
+                ticks.append(asyncio.get_running_loop().time())
+                await asyncio.sleep(0.01)
+
+        other = asyncio.create_task(beside())
+        with pytest.raises(errors.ValidationError) as failure:
+            await lab.aask("hi", model="m", checks=[endless])
+        other.cancel()
+        return failure.value
+
+    with Lab(tmp_path / "lab.db", provider=lambda call: "a" * 120) as lab:
+        failure = asyncio.run(play(lab))
+    assert "takes more than 0.3 s on it" in str(failure)
+    assert failure.checks[0].broken
+    assert len(ticks) > 5, "others go on"

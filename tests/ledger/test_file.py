@@ -7,12 +7,15 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from sqlite_utils import Database
 
-from lab import Lab, errors
+from lab import Lab, Policy, Prompt, Timeout, errors
 from lab.ledger.file import Ledger
 from lab.ledger.migrations import STEPS
 from lab.ledger.opening import connect, migrations
@@ -216,6 +219,44 @@ def test_a_locked_ledger_is_waited_for_once(lab: Lab, monkeypatch: pytest.Monkey
             waiting.ask("hi", model="m")
         other.execute("ROLLBACK")
         assert waiting.ask("again", model="m").text == "echo: again"
+
+
+def test_who_holds_the_file_holds_no_call_beyond_its_deadline(tmp_path: Path) -> None:
+    """Whole, streamed, with a key, with a budget, with a saved prompt, failing: each ends at its deadline, with the
+    reply where there is one, and is written once the file is free."""
+
+    def answers(call: object) -> str:
+        if "fail" in call.messages[-1]["content"]:
+            raise errors.ProviderError("down")
+        return "yes"
+
+    policy = Policy(timeout=Timeout(total=0.3), retry=None)
+    with Lab(tmp_path / "lab.db", provider=answers, policy=policy) as lab:
+        with sqlite3.connect(lab.path, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+            start = time.monotonic()
+            with ThreadPoolExecutor(5) as pool:
+                ended = [
+                    pool.submit(_ended, lab.ask, "hi", model="m"),
+                    pool.submit(_ended, lambda: list(lab.stream("hi", model="m"))),
+                    pool.submit(_ended, lab.ask, "hi", model="m", key="k"),
+                    pool.submit(_ended, lab.ask, Prompt("p", "hi"), model="m"),
+                    pool.submit(_ended, lab.ask, "fail", model="m"),
+                ]
+                failures = [one.result() for one in ended]
+            assert time.monotonic() - start < 6, "SQLite itself would wait for 30"
+            other.execute("ROLLBACK")
+        assert {type(failure) for failure in failures} == {errors.LedgerError}
+        assert all("did not answer by the call's deadline" in str(failure) for failure in failures)
+        assert [getattr(failure.reply, "text", None) for failure in failures] == ["yes", "yes", None, None, None]
+        assert lab.calls().sort_values("status")["status"].tolist() == ["failed", "failed", "ok", "ok"]
+        assert lab.ask("hi", model="m", key="k").text == "yes", "nobody holds the key"
+
+
+def _ended(ask: Callable[..., object], *given: object, **more: object) -> Exception:
+    with pytest.raises(errors.LedgerError) as failure:
+        ask(*given, **more)
+    return failure.value
 
 
 OPENER = """

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -99,3 +102,16 @@ def test_the_total_is_never_passed(waits: list, total: float, idle: float, first
 def test_a_limit_that_is_none_is_refused_when_made(value: object) -> None:
     with pytest.raises(ValueError, match=r"Timeout\(idle=.*\): a number above 0, or None for no limit"):
         Timeout(idle=value)
+
+
+def test_what_the_lab_has_to_load_first_is_no_time_of_the_calls(tmp_path: Path) -> None:
+    """A fresh process imports LiteLLM and starts the simulation: seconds, which are `queue`, also under a budget."""
+    code = (
+        "from lab import Budget, Lab, Policy, Timeout\n"
+        "policy = Policy(timeout=Timeout(total=1.0), budget=Budget(usd=1, per='user'))\n"
+        f"with Lab({str(tmp_path / 'lab.db')!r}, policy=policy) as lab:\n"
+        "    reply = lab.ask('hi', model='sim/instant', user='ann', max_tokens=300)\n"
+        "    print(reply.queue > 1.0 > reply.latency, reply.elapsed >= reply.queue)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("True True\n", "")
