@@ -23,7 +23,7 @@ test: $(VENV)/.dev chromium ## set up, then run the whole suite
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
 weights: $(VENV)/.run ## fetch the small model's weights (done by the targets above)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 
 from playground.screenshots.driven import CHROMIUM
 
@@ -54,3 +54,15 @@ def watching(browser: Browser, url: str, theme: str, height: int = 1100) -> Iter
     assert seen.complaints == []
     assert seen.outside == []
     page.close()
+
+
+def still(place: Locator) -> FloatRect:
+    """Where it is, in view, once it moves no more: what is drawn above it pushes it down."""
+    seen: list[FloatRect] = []
+    while len(seen) < 3 or seen[-1] != seen[-2] or seen[-2] != seen[-3]:
+        place.scroll_into_view_if_needed()
+        box = place.bounding_box()
+        assert box
+        seen.append(box)
+        place.page.wait_for_timeout(150)
+    return seen[-1]

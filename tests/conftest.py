@@ -23,7 +23,7 @@ def _loopback_only(self: socket.socket, address: object) -> object:
 
 
 LONG = "notebooks pages project wheel browser playground experiment cli background faults file conformance".split()
-"""Files that take long, the longest first: begun last, they would leave one of two workers with nothing to do."""
+"""Files that take long, the longest first: begun last, they would leave the other workers with nothing to do."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,4 +23,4 @@ def test_streamlits_settings_are_ones_it_knows_and_keep_it_quiet_and_local() -> 
 def test_ci_runs_the_whole_suite_and_nothing_less() -> None:
     assert "exec make test" in (ROOT / ".ci" / "run").read_text()
     makefile = (ROOT / "Makefile").read_text()
-    assert "-m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=20\n" in makefile
+    assert "-m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20\n" in makefile

@@ -83,6 +83,12 @@ def playground(
     out.print(Text(f"playground: http://{shown}:{port}   ledger: {os.environ['LAB_DB']}"))
     options = ["--server.port", str(port), "--server.headless", str(headless).lower()]
     options += ["--server.address", host, "--browser.serverAddress", host]
+    # whatever a settings file says: pages of other sites get no answer, and no way in
+    options += ["--server.enableCORS", "true", "--server.enableXsrfProtection", "true"]
+    if _is_loopback(host):  # nobody is asked for a password: it answers under this machine's own names alone
+        options += [
+            part for name in sorted({"localhost", "127.0.0.1", shown}) for part in ("--server.allowedHosts", name)
+        ]
     _become([sys.executable, "-m", "streamlit", "run", str(page), *options])
 
 

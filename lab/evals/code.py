@@ -7,18 +7,20 @@ from collections.abc import Mapping, Sequence
 from pprint import pformat
 from typing import Any
 
+from lab.call.prompts import Filled
 from lab.evals.spec import Spec
 
 
 def asking(
     prompts: Sequence[Any], models: Sequence[str], params: Mapping[str, Any], ledger: str | None = None
 ) -> list[str]:
-    """The cells of a script that asks every model each of these texts or lists of messages, and lists the calls.
-    `ledger` is its path where it is not the default one."""
+    """The cells of a script that asks every model each of these texts, lists of messages or filled prompts, which keep
+    their names and versions, and lists the calls. `ledger` is its path; None is the default one."""
+    asked = "".join(f"    {_asked(prompt)},\n" for prompt in prompts)
+    names = "Lab, Prompt, errors" if any(isinstance(prompt, Filled) for prompt in prompts) else "Lab, errors"
     more = "".join(f", {name}={value!r}" for name, value in params.items())
     return [
-        f"from lab import Lab, errors\n\nlab = {_lab(ledger)}\n"
-        f"prompts = {_value(list(prompts))}\nmodels = {_value(list(models))}",
+        f"from lab import {names}\n\nlab = {_lab(ledger)}\nprompts = [\n{asked}]\nmodels = {_value(list(models))}",
         "for prompt in prompts:\n    for model in models:\n        try:\n"
         f"            stream = lab.stream(prompt, model=model{more})\n            list(stream)\n"
         "            print(repr(stream.reply))\n"
@@ -59,6 +61,15 @@ def comparing(spec: Spec, ledger: str | None = None) -> list[str]:
 
 _PLAIN = "name repeats concurrency budget seed schema".split()
 """Settings of a specification that are plain values."""
+
+
+def _asked(prompt: Any) -> str:
+    if not isinstance(prompt, Filled):
+        return _value(prompt)
+    template = prompt.prompt
+    written = _arguments(template.name, [dict(message) for message in template.messages], template.blank)
+    variables = ", ".join(f"{name}={_value(text)}" for name, text in prompt.variables.items())
+    return f"Prompt({written}).fill({variables})"
 
 
 def _arguments(name: str, template: Any, blank: Sequence[str] = ()) -> str:

@@ -91,8 +91,12 @@ class EvalSet:
 
     @classmethod
     def of(cls, rows: Iterable[Mapping[str, Any] | Case], name: str = "cases", *, held_out: bool = False) -> EvalSet:
-        """A set of rows as a file's lines would have them. Raises `ValueError` for what is wrong with them."""
-        numbered = [(number, row.content() if isinstance(row, Case) else row) for number, row in enumerate(rows, 1)]
+        """A set of rows as a file's lines would have them; without `input` what is no field of a case is a variable of
+        the prompt, without `id` a row's number is it. Raises `ValueError` for what is wrong with them."""
+        numbered = [
+            (number, row.content() if isinstance(row, Case) else _of_row(row, number))
+            for number, row in enumerate(rows, 1)
+        ]
         return replace(_set_of(name, numbered, [], name), held_out=held_out)
 
     @property
@@ -106,6 +110,24 @@ class EvalSet:
         chosen = (lambda case: keep in case.tags) if isinstance(keep, str) else keep
         return replace(self, cases=tuple(case for case in self.cases if chosen(case)))
 
+    def expecting(self, variable: str) -> EvalSet:
+        """The same, where this variable of each case is what is expected of it. Raises `ValueError` where one has
+        none."""
+        cases = []
+        for case in self.cases:
+            if isinstance(case.input, str) or variable not in case.input:
+                raise ValueError(f"{self.name}: case {case.id} has no variable {variable!r}")
+            others = {name: value for name, value in case.input.items() if name != variable}
+            cases.append(replace(case, input=others, expected=case.input[variable]))
+        return replace(self, cases=tuple(cases))
+
+    def unexpecting(self) -> tuple[str, ...]:
+        """Where no case says what is expected: the variables of the first, one of which it may be."""
+        if not self.cases or any(case.expected is not None for case in self.cases):
+            return ()
+        first = self.cases[0].input
+        return () if isinstance(first, str) else tuple(first)
+
     def __len__(self) -> int:
         return len(self.cases)
 
@@ -116,6 +138,16 @@ class EvalSet:
         clusters = len({case.cluster for case in self.cases})
         held = ", held out" if self.held_out else ""
         return f"<EvalSet {self.name}: {len(self)} cases in {clusters} clusters, {self.hash[:8]}{held}>"
+
+
+def _of_row(row: Any, number: int) -> Any:
+    """A row from Python, with its number for an `id` and its variables for the `input` that it hasn't."""
+    if not isinstance(row, Mapping):
+        return row
+    case: dict[str, Any] = {"id": str(number), **row}
+    if "input" not in row and (variables := {name: value for name, value in row.items() if name not in FIELDS}):
+        case = {name: value for name, value in case.items() if name in FIELDS} | {"input": variables}
+    return case
 
 
 def _of_csv(text: str) -> tuple[list[tuple[int, Any]], list[str]]:

@@ -14,7 +14,7 @@ from lab.call.prompts import Filled, Prompt
 from lab.checks import portable
 from lab.checks.kernel import Check
 from lab.evals.plan import named, the_cases
-from lab.evals.scorers import Scorer, as_scorer, read_scorer, written_scorer
+from lab.evals.scorers import Function, Judged, Scorer, as_scorer, read_scorer, written_scorer
 from lab.evals.sets import EvalSet
 from lab.policies import Budget, Limit, Policy
 from lab.values import Schema
@@ -80,7 +80,7 @@ class Spec:
     ) -> Spec:
         """The specification of what `lab.compare` takes. Raises `InvalidRequestError`, naming what is wrong with it."""
         from_file = isinstance(cases, str | Path)
-        return cls(
+        spec = cls(
             prompts=tuple(named(prompts)),
             models=(models,) if isinstance(models, str) else tuple(models),
             cases=EvalSet.load(cases) if from_file else the_cases(cases),
@@ -90,6 +90,19 @@ class Spec:
             scorers=_scorers(scorers),
             **settings,
         )
+        spec._expects()
+        return spec
+
+    def _expects(self) -> None:
+        """Raises `InvalidRequestError` where answers are to be scored, no case says what is expected, and there are
+        columns that no prompt uses: one of them may be it."""
+        used = {name for prompt in self.prompts for name in prompt.variables}
+        left = [name for name in self.cases.unexpecting() if name not in used]
+        if left and any(not isinstance(scorer, Function | Judged) for scorer in self.scorers):
+            raise errors.InvalidRequestError(
+                f"no case says what is expected: is it {' or '.join(map(repr, left))}?"
+                f" EvalSet.load(...).expecting({left[0]!r}) says so"
+            )
 
     @classmethod
     def read(cls, data: Mapping[str, Any] | str) -> Spec:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import os
+import threading
 import time
+from dataclasses import dataclass, field
 
 import streamlit as st
 
 PASSWORD = "LAB_PASSWORD"
-WAIT = 1.0
-"""Seconds that a wrong password costs."""
+FREE, LONGEST = 5, 300.0
+"""Wrong passwords that cost nothing, and the most seconds that one more costs."""
 
 
 def known() -> bool:
@@ -59,14 +61,50 @@ def sign_in() -> bool:
         return False
 
 
+@dataclass
+class Guesses:
+    """Wrong passwords of the whole server, whoever gave them: after `FREE` in a row each costs twice as long as the one
+    before, up to `LONGEST`, and until then none is looked at. The right one begins anew."""
+
+    wrong: int = 0
+    until: float = 0.0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next is looked at."""
+        return max(0.0, self.until - now)
+
+    def looked(self, right: bool, now: float) -> None:
+        """One was looked at."""
+        self.wrong = 0 if right else self.wrong + 1
+        pause = min(LONGEST, 2.0 ** (self.wrong - FREE)) if self.wrong > FREE else 0.0
+        self.until = now + pause
+
+
+@st.cache_resource(show_spinner=False)
+def guesses() -> Guesses:
+    """Those of this server."""
+    return Guesses()
+
+
 def _ask(word: str) -> None:
     with st.form("password", border=False, width=420):
         given = st.text_input("Password", type="password", key="_password")
         sent = st.form_submit_button("Enter", type="primary")
-    if sent and hmac.compare_digest(given.encode(), word.encode()):
-        st.session_state["_let_in"] = True
-        st.rerun()
     if sent:
-        time.sleep(WAIT)
-        st.error("That is not the password.", icon=":material/lock:")
+        if why := refusal(guesses(), given, word, time.monotonic()):
+            st.error(why, icon=":material/lock:")
+        else:
+            st.session_state["_let_in"] = True
+            st.rerun()
     st.stop()
+
+
+def refusal(counted: Guesses, given: str, word: str, now: float) -> str | None:
+    """Why a password lets nobody in; None where it does."""
+    with counted.lock:  # one at a time: guesses in many tabs at once are as many guesses
+        if wait := counted.wait(now):
+            return f"Too many wrong passwords. Try again in {wait:.0f} s."
+        right = hmac.compare_digest(given.encode(), word.encode())
+        counted.looked(right, now)
+    return None if right else "That is not the password."

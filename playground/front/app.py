@@ -15,6 +15,7 @@ PAGES = Path(__file__).parents[1] / "pages"
 
 st.set_page_config(page_title="lab playground", page_icon=str(Path(__file__).parent / "icon.png"), layout="wide")
 style.apply()
+access.guard()  # before any page is named
 pages = {
     "compare": st.Page(PAGES / "compare.py", title="Compare", icon=":material/view_column:", default=True),
     "tails": st.Page(PAGES / "tails.py", title="Tails", icon=":material/show_chart:"),
@@ -25,8 +26,7 @@ pages = {
     "evals": st.Page(PAGES / "evals.py", title="Evals", icon=":material/fact_check:"),
     "health": st.Page(PAGES / "health.py", title="Health", icon=":material/monitor_heart:"),
 }
-page = st.navigation(list(pages.values()), position="top" if access.known() else "hidden")
-access.guard()
+page = st.navigation(list(pages.values()), position="top")
 filters.bar(shown=page.title not in ("Compare", "Prompts"))
 shell.run(page)
 shell.warm()

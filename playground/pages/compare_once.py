@@ -11,7 +11,6 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lab import Lab, errors
-from lab.call.prompts import Filled
 from lab.call.stream import Stream
 from lab.client import Asked
 from lab.evals import code
@@ -171,8 +170,7 @@ def start(lab: Lab, asked: list[tuple[str, Asked]], models: list[str], params: d
                 lanes.append(Lane(model, lab.stream(prompt, model=model, tags=["playground"], **params), name))
             except errors.LabError as failure:
                 st.warning(escape.markdown(failure), icon=":material/edit:")
-    questions = [list(prompt.messages) if isinstance(prompt, Filled) else prompt for _name, prompt in asked]
-    st.session_state["asked"] = (questions, list(dict.fromkeys(models)), params)
+    st.session_state["asked"] = ([prompt for _name, prompt in asked], list(dict.fromkeys(models)), params)
 
 
 def stop() -> None:

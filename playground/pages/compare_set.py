@@ -127,6 +127,11 @@ def upload() -> tuple[list[dict[str, Any]] | None, str | None]:
         cases = EvalSet.parse(file.getvalue(), file.name)
     except ValueError as odd:
         return None, str(odd)
+    if columns := cases.unexpecting():
+        expected = st.selectbox(
+            "Which column says what is expected?", columns, index=None, placeholder="none of them", key="grid_expected"
+        )
+        cases = cases.expecting(expected) if expected in columns else cases
     st.caption(f"{len(cases):,} cases")
     return [case.content() for case in cases], None
 

@@ -6,7 +6,6 @@ import streamlit as st
 
 from lab import Lab, errors
 from lab.jobs.background import Jobs
-from lab.ledger.settings import default_path
 from playground.parts import escape
 
 
@@ -34,7 +33,6 @@ def jobs() -> Jobs:
     return _jobs(lab())
 
 
-def ledger_path() -> str | None:
-    """The ledger's path, where a script has to say it."""
-    path = lab().path
-    return None if path == default_path().expanduser().absolute() else str(path)
+def ledger_path() -> str:
+    """The ledger's path, for scripts: wherever they are run, they open the one that was looked at."""
+    return str(lab().path)

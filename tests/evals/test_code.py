@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from lab import Lab, errors
+from lab import Lab, Prompt, errors
 from lab.evals import code
 from lab.evals.spec import Spec
 
@@ -37,10 +37,20 @@ def test_an_experiment_as_a_script_is_the_same_experiment(tmp_path: Path) -> Non
 
 
 def test_asking_as_a_script(tmp_path: Path) -> None:
-    cells = code.asking(["hello", [{"role": "user", "content": "you"}]], ["sim/steady"], {"max_tokens": 300})
+    """Into the ledger that was looked at, whatever the default; a prompt keeps its name and version."""
+    looked_at, saved = tmp_path / "elsewhere" / "lab.db", Prompt("greet", "Greet {{who}}, please.")
+    with Lab(looked_at, provider=lambda call: "hi") as lab:
+        lab.ask(saved.fill(who="Ann"), model="m")
+    prompts = ["hello", [{"role": "user", "content": "you"}], saved.fill(who='it\'s "Bob"')]
+    cells = code.asking(prompts, ["sim/steady"], {"max_tokens": 300}, ledger=str(looked_at))
     output = run(code.script(cells), tmp_path)
-    assert output.count("<Reply 'This is steady, a simulation.") == 2
+    assert output.count("<Reply 'This is steady, a simulation.") == 3
     assert "sim/steady" in output
+    with Lab(looked_at) as lab:
+        last = lab.calls(model="sim/steady")
+    assert last["prompt_name"].tolist()[0] == "greet"
+    assert last["prompt_version"].tolist()[0] == 1
+    assert last["prompt"].tolist() == ['Greet it\'s "Bob", please.', "you", "hello"]
 
 
 def test_a_notebook_is_valid_and_a_hostile_prompt_is_only_a_text() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from lab import EvalSet
+from lab import EvalSet, Lab, errors
 from lab.checks import Schema
 from lab.evals import scorers
 from lab.evals.scorers import as_scorer, scored
@@ -71,6 +71,30 @@ def test_what_is_wrong_is_said_by_its_line(tmp_path: Path) -> None:
         "line 9: a JSON object is wanted",
     ):
         assert part in message
+
+
+def test_rows_that_are_just_the_prompts_variables_are_cases() -> None:
+    rows = [{"city": "Rome"}, {"city": "Oslo", "expected": "Norway", "id": "north"}, {"input": "plain"}]
+    first, second, third = EvalSet.of(rows)
+    assert (first.id, first.input, first.expected) == ("1", {"city": "Rome"}, None)
+    assert (second.id, second.input, second.expected) == ("north", {"city": "Oslo"}, "Norway")
+    assert (third.id, third.input) == ("3", "plain")
+
+
+def test_a_column_of_any_name_for_what_is_expected_is_asked_for(tmp_path: Path) -> None:
+    """Without it every score would be 0; a function or a judge may need none."""
+    path = tmp_path / "capitals.csv"
+    path.write_text("country,gold,source\nItaly,Rome,atlas\nNorway,Oslo,atlas\n")
+    with Lab(tmp_path / "lab.db", provider=lambda call: "Rome") as lab:
+        with pytest.raises(errors.InvalidRequestError, match=r"is it 'gold' or 'source'\? .*expecting\('gold'\)"):
+            lab.compare("Capital of {{country}}?", "m", path, scorers=["exact"], progress=None)
+        cases = EvalSet.load(path).expecting("gold")
+        assert [case.input for case in cases] == [{"country": n, "source": "atlas"} for n in ("Italy", "Norway")]
+        experiment = lab.compare("Capital of {{country}}?", "m", cases, scorers=["exact"], progress=None)
+        assert experiment.df()["exact"].tolist() == [1.0, 0.0]
+        lab.compare("Capital of {{country}}?", "m", path, scorers=[lambda value, _: "R" in value], progress=None)
+    with pytest.raises(ValueError, match="case 1 has no variable 'silver'"):
+        EvalSet.load(path).expecting("silver")
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00", None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors
 from playground.screenshots.driven import chromium, playground
-from tests.browsing import Watched, contrast, watching
+from tests.browsing import Watched, contrast, still, watching
 
 MARKUP = "<script>document.title='owned'</script><img src='https://outside.invalid/p.png' onerror='document.title=1'>"
 HOSTILE = (
@@ -104,9 +105,7 @@ def test_one_of_the_slowest_opens_as_a_call(watched: Watched) -> None:
     page = watched.page
     visit(page, "Tails")
     canvas = page.locator("[data-testid=stDataFrame]").filter(has=page.locator("canvas")).first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    assert box
+    box = still(canvas)
     page.mouse.click(box["x"] + 15, box["y"] + 55)
     page.wait_for_url("**/calls?*call=*", timeout=30_000)
     expect(page.get_by_text(PAGES["Calls"]).first).to_be_attached(timeout=60_000)
@@ -142,8 +141,7 @@ _TEXTS = """() => {
 def test_a_hostile_call_opened_changes_nothing_but_its_boxes(watched: Watched) -> None:
     page = watched.page
     visit(page, "Calls")
-    canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
-    assert canvas
+    canvas = still(page.locator("[data-testid=stDataFrame] canvas").first)
     for row in (0, 1, 2):  # the hostile answer, the megabyte, the hostile error
         page.mouse.click(canvas["x"] + 15, canvas["y"] + 55 + 35 * row)
         page.wait_for_timeout(300)
@@ -160,14 +158,7 @@ def test_a_view_can_be_sent_to_a_colleague_and_no_key_goes_along(browser: Browse
     """The filters go from page to page, and into another browser by the address alone. Keys are in nothing that any
     page sends: no frame of its websocket, no answer of the server."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    came: list[bytes] = []
-    page.on(
-        "websocket",
-        lambda socket: socket.on(
-            "framereceived", lambda frame: came.append(frame if isinstance(frame, bytes) else frame.encode())
-        ),
-    )
-    page.on("response", lambda sent: "static" in sent.url or came.append(_body(sent)))
+    came = _frames(page)
     page.goto(url)
     visit(page, "Cost")
     page.get_by_role("combobox", name="Model").fill("groq/llama")
@@ -191,11 +182,37 @@ def test_a_view_can_be_sent_to_a_colleague_and_no_key_goes_along(browser: Browse
     assert b"planted-secret" not in whole
 
 
+def _frames(page: Page) -> list[bytes]:
+    """What a page is sent from now on: the frames of its websocket, the answers of the server."""
+    came: list[bytes] = []
+    page.on(
+        "websocket",
+        lambda socket: socket.on(
+            "framereceived", lambda frame: came.append(frame if isinstance(frame, bytes) else frame.encode())
+        ),
+    )
+    page.on("response", lambda sent: "static" in sent.url or came.append(_body(sent)))
+    return came
+
+
 def _body(sent: object) -> bytes:
     try:
         return sent.body()
     except Error:  # a redirect, or one that the page no longer waits for, has none
         return b""
+
+
+@pytest.mark.parametrize(("host", "status"), [("127.0.0.1", 101), ("localhost", 101), ("rebound.example", 403)])
+def test_without_a_password_it_answers_under_this_machines_names_alone(url: str, host: str, status: int) -> None:
+    """A page of another site that has its own name lead here (DNS rebinding) gets no session."""
+    port = int(url.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall(
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            f"Origin: http://{host}:{port}\r\n\r\n".encode()
+        )
+        assert int(connection.recv(64).split()[1]) == status
 
 
 def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str, ledger: Path) -> None:
@@ -234,9 +251,13 @@ def test_from_elsewhere_nothing_is_seen_without_the_password(browser: Browser, t
     with playground(tmp_path / "lab.db", HOST="0.0.0.0", LAB_PASSWORD="planted-password") as address:
         for path in ("/calls", "", "/cost"):
             page = browser.new_page()
+            came = _frames(page)
             page.goto(address + path)
             expect(page.get_by_label("Password", exact=True)).to_be_visible(timeout=60_000)
             assert page.get_by_role("link", name="Calls").count() == 0
+            assert page.get_by_role("dialog").count() == 0
+            assert b"Password" in b"".join(came), "frames are read"
+            assert not [name for name in PAGES if name.encode() in b"".join(came)], "no page is named"
             page.close()
         page = browser.new_page()
         page.goto(address)

@@ -346,6 +346,22 @@ def test_what_is_this_machine_alone(address: str, alone: bool) -> None:
     assert access.local(address) is alone
 
 
+def test_wrong_passwords_are_counted_over_all_sessions() -> None:
+    """Five cost nothing; each further one twice as much as the one before, and meanwhile none is looked at."""
+    counted = access.Guesses()
+    for second in range(access.FREE):
+        assert access.refusal(counted, f"wrong {second}", "right", 0.0) == "That is not the password."
+    assert access.refusal(counted, "wrong", "right", 0.0) == "That is not the password."
+    assert access.refusal(counted, "right", "right", 1.0) == "Too many wrong passwords. Try again in 1 s."
+    moment, looks = 2.0, 0
+    while moment < 3600:
+        looks += access.refusal(counted, "wrong", "right", moment) == "That is not the password."
+        moment += 0.5
+    assert looks < 25, "an hour of guessing, twice a second"
+    assert access.refusal(counted, "right", "right", moment + access.LONGEST) is None
+    assert access.refusal(counted, "wrong", "right", moment + access.LONGEST) == "That is not the password."
+
+
 def test_what_is_said_is_never_markup() -> None:
     """Whatever a place that reads Markdown is told goes through `escape.markdown`, or is a number or a fixed text."""
     told = {"info", "warning", "error", "success", "caption", "toast", "progress", "markdown", "badge", "subheader"}
