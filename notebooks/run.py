@@ -1,4 +1,4 @@
-"""Run every notebook on a ledger of its own and keep its outputs: `make notebooks`."""
+"""Run every notebook and keep its outputs: `make notebooks`."""
 
 from __future__ import annotations
 
@@ -14,26 +14,29 @@ from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-AFRESH = "%reset -f\nimport os\nos.environ['LAB_DB'] = {ledger!r}\ndel os"
 
 
 @contextmanager
 def kernel() -> Iterator[KernelManager]:
-    """One for all of them: each starts with nothing defined, but what one has imported needn't be loaded again."""
+    """One for all of them: each starts with nothing defined, but what one has imported needn't be loaded again. It
+    works in a folder that goes with it, with the data where notebooks look for them."""
     with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder, HERE.name)
+        here.mkdir()
+        Path(folder, "data").symlink_to(HERE.parent / "data", target_is_directory=True)
         manager = KernelManager(kernel_name="python3")
         if os.name == "posix":  # no ports, which another program may take first
             manager.transport, manager.ip = "ipc", f"{folder}/kernel"
-        manager.start_kernel(cwd=str(HERE))
+        manager.start_kernel(cwd=str(here))
         try:
             yield manager
         finally:
             manager.shutdown_kernel()
 
 
-def run(path: Path, ledger: Path, manager: KernelManager) -> nbformat.NotebookNode:
-    """The notebook at `path`, executed from its own folder. Raises where a cell fails."""
-    afresh = nbformat.v4.new_code_cell(AFRESH.format(ledger=str(ledger)))
+def run(path: Path, manager: KernelManager) -> nbformat.NotebookNode:
+    """The notebook at `path`, executed. Raises where a cell fails."""
+    afresh = nbformat.v4.new_code_cell("%reset -f")
     NotebookClient(nbformat.v4.new_notebook(cells=[afresh]), km=manager).execute()
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(notebook, km=manager, timeout=180).execute()
@@ -54,8 +57,7 @@ def main() -> None:
     options = parser.parse_args()
     with kernel() as manager:
         for name in options.names or sorted(path.name for path in HERE.glob("*.ipynb")):
-            with tempfile.TemporaryDirectory() as folder:
-                nbformat.write(run(HERE / name, Path(folder) / "lab.db", manager), options.into / name)
+            nbformat.write(run(HERE / name, manager), options.into / name)
             print(f"ran {name}", flush=True)
 
 

@@ -73,6 +73,8 @@ class Response:
         now = asyncio.get_running_loop().time
         try:
             async for chunk in content.iter_any():
+                if size + len(chunk) > MAX_BODY:
+                    raise errors.MalformedError(f"the answer is larger than {MAX_BODY // 2**20} MiB")
                 came = self._arrivals.get(id(content)) or deque()
                 start, end = size, size + len(chunk)
                 while came and came[0][0] <= end:
@@ -84,17 +86,15 @@ class Response:
                     self.at = came[0][1] if came else now()
                     yield chunk[size - start :]
                     size = end
-                if size > MAX_BODY:
-                    raise errors.MalformedError(f"the answer is larger than {MAX_BODY // 2**20} MiB")
         except (aiohttp.ClientError, OSError) as cut:
             raise errors.TransportError(f"the answer was cut short: {_words(cut)}", status=self.status) from cut
 
-    async def body(self, limit: int = MAX_BODY) -> bytes:
+    async def body(self, limit: int | None = None) -> bytes:
         """The whole body, or its first `limit` bytes."""
         parts = bytearray()
         async for chunk in self.chunks():
             parts += chunk
-            if len(parts) >= limit:
+            if limit is not None and len(parts) >= limit:
                 break
         self.at = self.at or asyncio.get_running_loop().time()
         return bytes(parts[:limit])

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import errors
+from lab import Lab, errors
 from lab.provider.wire import EventStream, Marks, Wire, _Stamped
-from tests.servers import END, RESET, RawServer, answer
+from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion
 
 
 def _feed(raw: bytes, cuts: list[int]) -> list[str]:
@@ -91,6 +91,21 @@ def test_an_endless_body_is_malformed(server: RawServer, monkeypatch: pytest.Mon
     server.plays(answer(json.dumps("x" * 4096).encode()))
     with pytest.raises(errors.MalformedError, match="larger than"):
         _post(server.url)
+
+
+def test_beyond_the_limit_ask_says_what_stream_says(
+    lab: Lab, server: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lab.provider.wire.MAX_BODY", 1024)
+    server.plays(answer(completion("x" * 4096)))
+    server.plays(STREAM, chunk("x" * 4096), DONE, END)
+    where = {"model": "gpt-4o-mini", "api_base": server.url, "api_key": "k-123456789"}
+    told = []
+    for ask in (lab.ask, lambda *given, **more: list(lab.stream(*given, **more))):
+        with pytest.raises(errors.MalformedError) as failure:
+            ask("hi", **where)
+        told.append(str(failure.value))
+    assert told[0] == told[1] == "the answer is larger than 0 MiB"
 
 
 def test_a_part_of_an_answer_has_the_time_it_came_at_however_late_it_is_read(server: RawServer) -> None:
