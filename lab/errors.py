@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -80,10 +81,18 @@ class LabError(Exception):
         self.cost: float | None = None
 
     def clean(self, text: Callable[[str], str]) -> None:
-        """Put the message, the body and the partial text through `text`, which takes out what must not be seen."""
+        """Put whatever it says, what the checks found too, through `text`, which takes out what must not be seen."""
         self.args = (text(str(self)),)
         self.body = text(self.body) if self.body else self.body
         self.partial = text(self.partial) if self.partial else self.partial
+        self.checks = tuple(
+            replace(
+                check,
+                message=text(check.message),
+                parts=tuple(replace(part, text=text(part.text), why=text(part.why)) for part in check.parts),
+            )
+            for check in self.checks
+        )
 
 
 class InvalidRequestError(LabError):

@@ -66,12 +66,23 @@ def text(value: str, known: Iterable[str] = ()) -> str:
     return _CARRIED.sub(rf"\1{MASK}", value) if "bearer" in low or "authorization" in low else value
 
 
+_FIELDS = frozenset(
+    "role content type text name id function arguments prompt_tokens completion_tokens total_tokens".split()
+)
+"""Names that most values have, which need no look."""
+
+
 def deep(value: Any, each: Callable[[str], str], spared: tuple[str, ...] = ()) -> Any:
-    """A JSON value with `each` applied to every text in it, but for fields that are `spared`."""
+    """A JSON value with `each` applied to every text in it, names of fields too, but for fields that are `spared`."""
     if isinstance(value, str):
         return each(value)
     if isinstance(value, Mapping):
-        return {name: child if name in spared else deep(child, each, spared) for name, child in value.items()}
+        return {
+            name if name in _FIELDS or not isinstance(name, str) else each(name): (
+                child if name in spared else deep(child, each, spared)
+            )
+            for name, child in value.items()
+        }
     return [deep(child, each, spared) for child in value] if isinstance(value, list | tuple) else value
 
 

@@ -123,7 +123,7 @@ class Engine:
         key = (call.prompt.name, call.prompt.hash)
         if key not in self._versions:
             self._versions[key] = await asyncio.wrap_future(
-                versions.register(self._ledger, call.prompt, self.payload.plain())
+                versions.register(self._ledger, call.prompt, self.payload.clean(call))
             )
         return replace(call, prompt_version=self._versions[key])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 from lab import errors, redact
@@ -102,18 +103,27 @@ def _delta(call: Call, reading: Reading, event: dict[str, Any], status: int) -> 
 def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list[dict[str, Any]]) -> Event:
     """The end of an answer, once it is known to be one. A finish that no provider documents for a whole answer is a
     failure of the provider's: LiteLLM would call it "stop"."""
+    hidden = redact.secrets(call.params)
+
+    def clean(said: Any) -> str:  # before any cut: half a key is a key's half
+        return redact.text(str(said), hidden)
+
     if told.finish not in _FINISHES:
-        raise errors.ProviderError(f"{call.model}: the provider broke off: finish_reason is {str(told.finish)[:60]!r}")
+        raise errors.ProviderError(
+            f"{call.model}: the provider broke off: finish_reason is {clean(told.finish)[:60]!r}"
+        )
     used = read(told.usage, told.raw) or counted(call.messages, text, tools, told.raw)
+    if used.raw is not None:
+        used = replace(used, raw=redact.deep(used.raw, clean))
     answer = Answer(
         text=text,
         finish_reason=_FINISHES[told.finish],
         usage=used,
         price=price(used, told.tier if isinstance(told.tier, str) else None),
         tool_calls=tuple(tools),
-        answered_by=None if told.answered_by is None else str(told.answered_by)[:200],
-        request_id=None if told.request_id is None else str(told.request_id)[:200],
-        refusal=None if not told.refusal else redact.text(str(told.refusal), redact.secrets(call.params)),
+        answered_by=None if told.answered_by is None else clean(told.answered_by)[:200],
+        request_id=None if told.request_id is None else clean(told.request_id)[:200],
+        refusal=None if not told.refusal else clean(told.refusal),
     )
     return Event("done", at, answer=answer)
 
