@@ -197,7 +197,7 @@ class Ledger:
         try:
             if self._lost is None:
                 results = self._results(jobs)
-        except (sqlite3.Error, OverflowError, UnicodeError) as failed:
+        except (sqlite3.Error, OSError, OverflowError, UnicodeError) as failed:
             waited = getattr(failed, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY  # none of them is at fault
             return (last or waited) and _failed(jobs, errors.LedgerError(f"{self.path} can't be written: {failed}"))
         except Exception as bug:  # of a function that decides: it is its caller's to see, and the writer goes on
@@ -227,9 +227,14 @@ class Ledger:
 
     def _connected(self) -> tuple[sqlite3.Connection, Files]:
         if self._connection is None or self._files is None:
-            self._connection = connect(self.path)
-            self._connection.isolation_level = None
-            self._files = Files(self.path, self._connection, self._identity)
+            connection = connect(self.path)
+            connection.isolation_level = None
+            try:
+                files = Files(self.path, connection, self._identity)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection, self._files = connection, files
         return self._connection, self._files
 
     def _disconnect(self) -> None:

@@ -177,12 +177,14 @@ async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed)
     scope = purse.named(spending.budget.scope(attempt.call, time.time()))
     attempt, worst = await delayed(attempt, purse.worst())
     await spending.reserve(scope, worst, attempt)
-    _HOLDING.set(_HOLDING.get() | {scope})
+    around = _HOLDING.get()
+    _HOLDING.set(around | {scope})
     events = proceed(attempt)
     try:
         async for event in events:
             yield event
     finally:
+        _HOLDING.set(around)  # the same task may make the next call
         await events.aclose()
         purse.when_over(lambda: spending.settle(scope, worst or 0.0, purse.cost()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,6 +147,21 @@ def test_a_call_within_a_call_does_not_wait_for_the_one_that_waits_for_it(tmp_pa
 
         with pytest.raises(errors.ValidationError, match=r"BudgetError: this call may cost"):
             lab.ask("hi", model="sim/instant", max_tokens=1500, policy=policy, checks=[judged])
+
+
+def test_cells_of_an_experiment_wait_for_each_other(tmp_path: Path) -> None:
+    """Fifteen at once would pass the budget at worst, all forty together don't come near it: none is refused."""
+    with Lab(tmp_path / "lab.db") as lab:
+        with pytest.raises(errors.BudgetError) as refusal:
+            lab.ask("Say 39.", model="sim/instant", max_tokens=2000, policy=Policy(budget=Budget(usd=1e-9)))
+        worst = float(re.search(r"may cost \$([\d.]+)", str(refusal.value))[1])
+        rows = [{"n": str(number)} for number in range(40)]
+        experiment = lab.compare(
+            "Say {{n}}.", "sim/instant", rows, budget=worst * 14, concurrency=20, max_tokens=2000, progress=None
+        )
+        assert experiment.progress.done == 40
+        assert lab.count(kind="budget", experiment=experiment.name) == 0
+        assert lab.count(status="ok", experiment=experiment.name) == 40
 
 
 def test_what_a_failed_a_cancelled_and_a_running_attempt_cost_counts(tmp_path: Path) -> None:
