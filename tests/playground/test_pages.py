@@ -224,7 +224,7 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
         page.get_by_role("option", name=option, exact=True).click()
         page.keyboard.press("Escape")
         expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
-    page.get_by_role("spinbutton", name="At once").fill("6")  # slowly enough to be stopped on the way
+    page.get_by_role("spinbutton", name="At once").fill("2")  # some 30 s to its end: time to be stopped, on a busy machine, too
     page.get_by_role("spinbutton", name="At once").press("Enter")
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_text("120 of 120 cells")).to_be_visible(timeout=60_000)
