@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, sync_playwright
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update --disable-sync"
+    # what an address bar suggests is a page of its own, loaded with every window: it costs as much as the playground's
+    " --disable-features=WebUIOmniboxPopup,WebUIOmniboxAimPopup,OptimizationHints,PaintHolding,HttpsUpgrades"
 ).split()
 
 
