@@ -1,14 +1,31 @@
-"""Rows put on a ledger by hand, for figures whose truth is known."""
+"""Rows put on a ledger by hand, for figures whose truth is known; and a month of traffic, for all else."""
 
 from __future__ import annotations
 
+import tempfile
 import time
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from benchmarks import ledgers
 from lab import Lab
 
 _CALL = {"status": "ok", "model": "m", "streamed": 0, "lane": "interactive", "cost": 0.0}
 _ATTEMPT = {"number": 1, "role": "first", "model": "m", "status": "ok", "won": 0, "cost": 0.0}
+
+
+def month(path: Path, calls: int) -> None:
+    """A ledger of so many calls of 30 days. It is made once."""
+    path.write_bytes(_month(calls))
+
+
+@cache
+def _month(calls: int) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "month.db")
+        ledgers.make(path, calls)
+        return path.read_bytes()
 
 
 def put(lab: Lab, call_id: str, *attempts: dict[str, Any], ago: float = 60.0, took: float = 1.0, **call: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from lab.show.html import verdict_html
 from lab.stats.effective import effective, paired
-from lab.stats.proportions import Interval, mcnemar, tango, z
+from lab.stats.proportions import Interval, mcnemar, tango_score, z
 
 Result = Literal["pass", "fail", "inconclusive"]
 
@@ -158,8 +158,7 @@ def _needed(differences: np.ndarray, groups: Sequence[Hashable], margin: float, 
 
     def decided(cases: float) -> bool:
         answers = cases * worth
-        seen = tango(down * answers, up * answers, answers, z(level))
-        return seen.low > -margin or seen.high < -margin
+        return abs(tango_score(down * answers, up * answers, answers, -margin)) > z(level)
 
     low, high = float(n), float(n)
     while not decided(high):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 
@@ -75,25 +76,28 @@ def paired_shares(only_first: int, only_second: int, n: int, level: float = 0.95
 
 def tango(only_first: float, only_second: float, n: float, quantile: float) -> Interval:
     """Tango's interval; the counts need not be whole numbers."""
-    b, c = only_second, only_first
-
-    def score(delta: float) -> float:
-        linear = -b - c + (2 * n - b + c) * delta
-        constant = -c * delta * (1 - delta)
-        root = math.sqrt(max(0.0, linear * linear - 8 * n * constant))
-        share = (root - linear) / (4 * n)
-        variance = n * (2 * share + delta * (1 - delta))
-        difference = b - c - n * delta
-        if abs(difference) < 1e-12:
-            return 0.0
-        return difference / math.sqrt(variance) if variance > 1e-12 else math.copysign(math.inf, difference)
-
-    estimate = (b - c) / n
+    score = partial(tango_score, only_first, only_second, n)
+    estimate = (only_second - only_first) / n
     return Interval(
         estimate,
         _root(lambda delta: score(delta) - quantile, -1.0, estimate),
         _root(lambda delta: score(delta) + quantile, estimate, 1.0),
     )
+
+
+def tango_score(only_first: float, only_second: float, n: float, delta: float) -> float:
+    """How far the counts lie from a true difference of `delta`, in standard errors; it falls as `delta` rises. The
+    interval holds every `delta` for which this is no further from 0 than the quantile."""
+    b, c = only_second, only_first
+    linear = -b - c + (2 * n - b + c) * delta
+    constant = -c * delta * (1 - delta)
+    root = math.sqrt(max(0.0, linear * linear - 8 * n * constant))
+    share = (root - linear) / (4 * n)
+    variance = n * (2 * share + delta * (1 - delta))
+    difference = b - c - n * delta
+    if abs(difference) < 1e-12:
+        return 0.0
+    return difference / math.sqrt(variance) if variance > 1e-12 else math.copysign(math.inf, difference)
 
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
@@ -102,7 +106,7 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
         return low
     if function(high) >= 0:
         return high
-    for _ in range(80):
+    while high - low > 1e-13:
         middle = (low + high) / 2
         low, high = (middle, high) if function(middle) > 0 else (low, middle)
     return (low + high) / 2

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks import ledgers
 from lab import Lab, cli
-from tests.rows import many, put
+from tests.rows import many, month, put
 from tests.servers import END, RawServer, answer
 
 
@@ -23,7 +22,7 @@ def run(*words: str) -> tuple[int, str, str]:
 @pytest.fixture
 def db(tmp_path: Path) -> str:
     """A month of traffic."""
-    ledgers.make(tmp_path / "month.db", 1500)
+    month(tmp_path / "month.db", 1500)
     return str(tmp_path / "month.db")
 
 

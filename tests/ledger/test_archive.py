@@ -12,10 +12,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmarks import ledgers
 from lab import Lab
 from lab.ledger import archive
 from lab.show.spreadsheet import safe_cell
+from tests.rows import month as made
 from tests.rows import put
 
 DAY = 86_400
@@ -24,7 +24,7 @@ DAY = 86_400
 @pytest.fixture
 def month(tmp_path: Path) -> Lab:
     """2,600 calls of 30 days: a pack, and calls beside it."""
-    ledgers.make(tmp_path / "month.db", 2600)
+    made(tmp_path / "month.db", 2600)
     with Lab(tmp_path / "month.db", provider=lambda call: "yes") as lab:
         yield lab
 

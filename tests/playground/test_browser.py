@@ -38,9 +38,16 @@ def url(ledger: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def watched(browser: Browser, url: str) -> Iterator[Watched]:
+    """The playground, quiet to the end."""
+    with watching(browser, url, "light") as seen:
+        yield seen
+
+
 @pytest.fixture(params=["light", "dark"])
-def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """The playground in each theme; quiet to the end."""
+def themed(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The playground in each theme, for what depends on it; quiet to the end."""
     with watching(browser, url, request.param) as seen:
         yield seen
 
@@ -107,9 +114,9 @@ def test_it_is_usable_at_800_pixels(watched: Watched) -> None:
     assert width <= 800, "nothing hangs over the side"
 
 
-def test_text_can_be_read_in_this_theme(watched: Watched) -> None:
+def test_text_can_be_read_in_this_theme(themed: Watched) -> None:
     """WCAG's contrast of at least 4.5, for the text that the project colours itself."""
-    page = watched.page
+    page = themed.page
     _pick(page, "sim/nothing")
     page.get_by_role("button", name="Run").click()
     bad = page.locator(".lab-facts .bad")

@@ -68,9 +68,16 @@ def url(ledger: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture
+def watched(browser: Browser, url: str) -> Iterator[Watched]:
+    """The playground, quiet to the end."""
+    with watching(browser, url, "light") as seen:
+        yield seen
+
+
 @pytest.fixture(params=["light", "dark"])
-def watched(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
-    """The playground in each theme; quiet to the end."""
+def themed(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator[Watched]:
+    """The playground in each theme, for what depends on it; quiet to the end."""
     with watching(browser, url, request.param) as seen:
         yield seen
 
@@ -82,10 +89,10 @@ def visit(page: Page, name: str) -> None:
     expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=60_000)
 
 
-def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
+def test_every_page_is_quiet_fits_and_is_only_text(themed: Watched) -> None:
     """No exception, no console error, nothing fetched from elsewhere, nothing over the side at 1280 and 800 pixels, no
     markup of a model's or a user's, and text that can be read."""
-    page = watched.page
+    page = themed.page
     for name in PAGES:
         visit(page, name)
         assert page.get_by_test_id("stException").count() == 0, name
@@ -224,7 +231,7 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
         page.get_by_role("option", name=option, exact=True).click()
         page.keyboard.press("Escape")
         expect(page.locator(".stApp[data-test-script-state=notRunning]")).to_be_attached(timeout=30_000)
-    page.get_by_role("spinbutton", name="At once").fill("2")  # some 30 s to its end: time to be stopped, on a busy machine, too
+    page.get_by_role("spinbutton", name="At once").fill("2")  # 30 s to its end: time for a stop
     page.get_by_role("spinbutton", name="At once").press("Enter")
     page.get_by_role("button", name="Plan").click()
     expect(page.get_by_text("120 of 120 cells")).to_be_visible(timeout=60_000)

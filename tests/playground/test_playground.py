@@ -12,16 +12,25 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from benchmarks import ledgers
 from lab import Lab, Prompt, errors, metrics
 from lab.jobs.background import Jobs
 from playground.front import access
 from playground.parts import backend, drawing, escape
+from tests import rows
 from tests.servers import RawServer, answer
 
 PAGES = Path(backend.__file__).parents[1] / "pages"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_components() -> Iterator[None]:
+    """Each run of a page would read the metadata of all packages that are installed, for components of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", lambda: [])
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -220,7 +229,7 @@ def test_an_empty_ledger_says_what_to_do(lab: Lab, name: str, sentence: str) -> 
 @pytest.fixture
 def month(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """A month of traffic behind the pages."""
-    ledgers.make(tmp_path / "month.db", 3000)
+    rows.month(tmp_path / "month.db", 3000)
     with Lab(tmp_path / "month.db") as opened:
         serve(opened, monkeypatch)
         yield opened
