@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.text import Text
 
 from lab.call.prompts import Prompt
-from lab.cli.shared import Db, err, out, plainly, print_frame, printable, write
+from lab.cli.shared import Db, err, existing, out, plainly, print_frame, printable, write
 from lab.client import Lab
 from lab.evals.spec import Spec
 
@@ -131,10 +132,11 @@ def gate(
 ) -> None:
     """Is the candidate no worse than the baseline? Exit status 0 is pass, 1 fail, 3 inconclusive, 2 a mistake."""
     from lab.evals import report  # reads numpy and pandas, which takes a second
+    from lab.evals.gate import gated
 
     try:
-        with plainly(), Lab(db) as lab:
-            verdict = lab.gate(baseline, candidate, margin, level=level)
+        with plainly(), closing(existing(db)) as ledger:  # a Lab would begin to load what asks models
+            verdict = gated(ledger, baseline, candidate, margin, level)
     except typer.Exit:
         raise typer.Exit(2) from None
     colour = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}[verdict.verdict]

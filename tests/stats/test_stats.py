@@ -6,21 +6,18 @@ import math
 
 import numpy as np
 import pytest
-import scipy.stats
-from scipy.optimize import minimize_scalar
-from statsmodels.stats.contingency_tables import mcnemar as theirs_mcnemar
-from statsmodels.stats.multitest import multipletests
-from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import proportion_confint
 
 from lab import stats
 
+# what it is compared with takes seconds to import: each test brings its own
 RANDOM = np.random.default_rng(20)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (0, 12), (1, 3), (7, 10), (10, 10), (88, 120), (4999, 5000)])
 @pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
 def test_wilson_is_statsmodels(successes: int, n: int, level: float) -> None:
+    from statsmodels.stats.proportion import proportion_confint
+
     interval = stats.wilson(successes, n, level)
     low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
     assert (interval.low, interval.high) == (pytest.approx(low, abs=1e-9), pytest.approx(high, abs=1e-9))
@@ -28,13 +25,16 @@ def test_wilson_is_statsmodels(successes: int, n: int, level: float) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (3, 9), (9, 3), (8, 8), (40, 75), (1000, 1100)])
 def test_mcnemar_is_statsmodels(first: int, second: int) -> None:
-    theirs = theirs_mcnemar([[5, first], [second, 7]], exact=True).pvalue
+    from statsmodels.stats.contingency_tables import mcnemar
+
+    theirs = mcnemar([[5, first], [second, 7]], exact=True).pvalue
     assert stats.mcnemar(first, second) == pytest.approx(min(1.0, theirs), rel=1e-9)
 
 
 @pytest.mark.parametrize(("lost", "won", "n"), [(1, 4, 20), (0, 5, 30), (12, 2, 50), (9, 9, 120), (30, 10, 400)])
 def test_tangos_interval_inverts_the_score_test(lost: int, won: int, n: int) -> None:
     """Against the score test computed the long way: the nuisance share by maximum likelihood, numerically."""
+    from scipy.optimize import minimize_scalar
 
     def score(delta: float) -> float:
         def loss(share: float) -> float:  # won has share + delta, lost has share
@@ -61,12 +61,16 @@ def test_no_case_that_differs_is_still_no_certainty() -> None:
 @pytest.mark.parametrize("df", [1, 2, 5, 29, 400, 50_000])
 @pytest.mark.parametrize("share", [0.5, 0.6, 0.975, 0.9999, 0.01])
 def test_students_t_is_the_inverse_of_scipys_distribution(share: float, df: int) -> None:
-    assert scipy.stats.t.cdf(stats.t_quantile(share, df), df) == pytest.approx(share, rel=1e-9)
+    from scipy import stats as reference
+
+    assert reference.t.cdf(stats.t_quantile(share, df), df) == pytest.approx(share, rel=1e-9)
 
 
 def test_a_mean_without_clusters_is_scipys_t_interval() -> None:
+    from scipy import stats as reference
+
     values = RANDOM.normal(size=23)
-    theirs = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    theirs = reference.ttest_1samp(values, 0).confidence_interval(0.9)
     interval = stats.mean(values, level=0.9)
     assert (interval.low, interval.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
 
@@ -81,8 +85,10 @@ def test_clusters_of_equal_answers_count_once() -> None:
 
 
 def test_the_bootstrap_is_scipys() -> None:
+    from scipy import stats as reference
+
     values = RANDOM.exponential(size=60)
-    theirs = scipy.stats.bootstrap(
+    theirs = reference.bootstrap(
         (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
     ).confidence_interval
     interval = stats.bootstrap(values, resamples=20_000)
@@ -91,6 +97,8 @@ def test_the_bootstrap_is_scipys() -> None:
 
 
 def test_holm_is_statsmodels() -> None:
+    from statsmodels.stats.multitest import multipletests
+
     p_values = [0.04, 0.001, 0.2, 0.01, 0.01, 0.9]
     assert stats.holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]))
     assert stats.holm([]) == []
@@ -98,6 +106,8 @@ def test_holm_is_statsmodels() -> None:
 
 def test_cases_needed_is_statsmodels_and_the_inverse_of_detectable() -> None:
     """A one-sample z test is the two-sample one with an unboundedly large second sample."""
+    from statsmodels.stats.power import NormalIndPower
+
     theirs = NormalIndPower(ddof=0).solve_power(effect_size=0.05 / 0.45, alpha=0.05, power=0.8, ratio=0)
     assert stats.cases_needed(0.45, 0.05) == math.ceil(theirs)
     assert stats.detectable(0.45, stats.cases_needed(0.45, 0.05)) == pytest.approx(0.05, rel=1e-3)
@@ -106,11 +116,13 @@ def test_cases_needed_is_statsmodels_and_the_inverse_of_detectable() -> None:
 @pytest.mark.parametrize("share", [0.5, 0.95, 0.99])
 def test_percentile_intervals_say_where_there_are_too_few(share: float) -> None:
     """The least n is that for which the largest (or smallest) value is a bound at all."""
+    from scipy import stats as reference
+
     least = next(n for n in range(1, 1000) if stats.ranks(n, share) is not None)
     assert least == {0.5: 6, 0.95: 72, 0.99: 368}[share]
     assert math.isnan(stats.percentile(np.arange(least - 1), share).estimate)
     low, high = stats.ranks(5000, share)
-    cdf = scipy.stats.binom(5000, share).cdf
+    cdf = reference.binom(5000, share).cdf
     assert 0.95 <= cdf(high) - cdf(low) <= 0.97
 
 
@@ -132,7 +144,9 @@ def _share(hits: int, runs: int) -> None:
 @pytest.mark.parametrize(("n", "p"), [(20, 0.5), (30, 0.8), (60, 0.9), (120, 0.95), (1000, 0.99)])
 def test_wilson_covers_as_often_as_it_says(n: int, p: float) -> None:
     """Exactly, over every outcome there can be."""
-    chances = scipy.stats.binom(n, p).pmf(np.arange(n + 1))
+    from scipy import stats as reference
+
+    chances = reference.binom(n, p).pmf(np.arange(n + 1))
     covered = sum(chance for k, chance in enumerate(chances) if _covered(stats.wilson(k, n), p))
     assert 0.93 <= covered <= 0.975, covered
 
@@ -190,8 +204,10 @@ def test_the_cluster_bootstrap_covers_as_often_as_it_says() -> None:
 @pytest.mark.parametrize(("n", "share"), [(100, 0.5), (200, 0.95), (500, 0.99), (2000, 0.99)])
 def test_percentile_intervals_cover_at_least_as_often_as_they_say(n: int, share: float) -> None:
     """Their steps are whole values: what can't be exactly 95 % is more. Exactly, by the binomial distribution."""
+    from scipy import stats as reference
+
     low, high = stats.ranks(n, share)
-    below = scipy.stats.binom(n, share)
+    below = reference.binom(n, share)
     covered = below.cdf(high) - below.cdf(low)
     assert 0.95 <= covered <= 0.97
 
