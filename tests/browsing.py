@@ -43,9 +43,9 @@ def contrast(front: str, back: str) -> float:
 
 
 @contextmanager
-def watching(browser: Browser, url: str, theme: str, height: int = 1100) -> Iterator[Watched]:
-    """The playground's first page in this theme; quiet to the end."""
-    page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme=theme)
+def watching(browser: Browser, url: str, height: int = 1100) -> Iterator[Watched]:
+    """The playground's first page; quiet to the end."""
+    page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme="light")
     seen = Watched(page, url)
     page.goto(url)
     expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
@@ -54,6 +54,14 @@ def watching(browser: Browser, url: str, theme: str, height: int = 1100) -> Iter
     assert seen.complaints == []
     assert seen.outside == []
     page.close()
+
+
+def in_both_themes(page: Page) -> Iterator[None]:
+    """The page in the dark, then in the light again, each once it is drawn so."""
+    for scheme, colour in (("dark", "rgb(19, 23, 26)"), ("light", "rgb(255, 255, 255)")):
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator(".stApp")).to_have_css("background-color", colour)
+        yield
 
 
 def still(place: Locator) -> FloatRect:
