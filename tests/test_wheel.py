@@ -47,11 +47,10 @@ class Environment:
         (metadata,) = site.glob("lab-*.dist-info/METADATA")
         lines = [line[15:] for line in metadata.read_text().split("\n") if line.startswith("Requires-Dist: ")]
         for name in _closure(lines, extras):
-            for file in distribution(name).files or ():
-                top = file.parts[0]
-                source = Path(str(distribution(name).locate_file(top))).resolve()
-                if top not in ("..", "__pycache__") and not (site / top).exists():
-                    (site / top).symlink_to(source)
+            installed = distribution(name)
+            for top in {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}:
+                if not (site / top).exists():
+                    (site / top).symlink_to(Path(str(installed.locate_file(top))).resolve())
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """`python command`, in an empty folder, with nothing of this environment's in its own."""

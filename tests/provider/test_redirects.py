@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -25,7 +27,15 @@ CARRIED = [
 ]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # sessions that LiteLLM forgets
+@pytest.fixture
+def forgetful() -> Iterator[None]:
+    """LiteLLM forgets sessions of some providers: they are collected here, not in another test."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("model", CARRIED)
 def test_no_carried_provider_follows_a_redirect(lab: Lab, server: RawServer, model: str) -> None:
     """Azure's key went along, to another origin; most posted the prompt there again."""
