@@ -108,6 +108,7 @@ class Sent:
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
     """What LiteLLM sends, caught at its transport; nothing leaves."""
     load()
+    from litellm.litellm_core_utils.litellm_logging import Logging
     from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
 
     caught: list[Sent] = []
@@ -117,6 +118,10 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
         caught.append(Sent(str(request.url), _told(request.headers), body))
         return httpx.Response(400, json={"error": {"message": "caught"}}, request=request)
 
+    async def silent(*_args: object, **_more: object) -> None: ...
+
+    monkeypatch.setattr(Logging, "failure_handler", lambda *_args, **_more: None)  # half of the time would go into it
+    monkeypatch.setattr(Logging, "async_failure_handler", silent)
     monkeypatch.setattr(LiteLLMAiohttpTransport, "handle_async_request", catch)
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", catch)
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
