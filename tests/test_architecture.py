@@ -19,6 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lazy": set(),
     "show": set(),
     "sim": set(),
+    "aside": set(),
     "redact": set(),
     "values": {"show"},
     "errors": {"values"},
@@ -26,9 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # what a call is made of
     "checks": {"lazy", "values", "show"},
     "policies": {"errors", "values", "show"},
-    "ledger": {"lazy", "errors", "redact", "values", "show"},
+    "ledger": {"aside", "lazy", "errors", "redact", "values", "show"},
     # the call, and who answers it: neither knows the other
-    "provider": {"lazy", "errors", "redact", "values", "show", "sim"},
+    "provider": {"aside", "lazy", "errors", "redact", "values", "show", "sim"},
     "call": {"errors", "redact", "values", "show", "checks", "policies", "ledger"},
     # made of the ledger alone
     "metrics": {"lazy", "errors", "show", "stats", "ledger"},

@@ -41,7 +41,7 @@ class Ending:
         winner = self._recorder.won(done.attempt)
         outcome = self._outcome("ok", winner, keyed=True)
         reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
-        on_disk = self._journal.end(outcome, self._lease)
+        on_disk = await self._journal.ended(outcome, self._lease)
         if not await self._written(on_disk, reply, None):
             self._recorder.lost(winner)
             raise LostLease
@@ -81,7 +81,7 @@ class Ending:
             "finish_reason": reply.finish_reason,
         }
         outcome = Outcome(status="ok", columns=columns, text=reply.text, tool_calls=reply.tool_calls)
-        await self._written(self._journal.end(outcome), reply, None)
+        await self._written(await self._journal.ended(outcome), reply, None)
 
     async def ended_in(self, end: BaseException) -> None:
         """Whatever else it ends in, put on record once, below what still holds something for it."""
@@ -98,12 +98,12 @@ class Ending:
 
     async def _failed(self, failure: errors.LabError) -> None:
         """The failure's evidence, and its rows on disk."""
-        self._journal.cleaned(failure)
+        await self._journal.cleaned(failure)
         failure.call_id, failure.attempts = self._call.call_id, len(self._recorder.sent())
         failure.cost = self._recorder.cost()
         self._recorder.ran_out(failure)
         outcome = self._outcome("failed", self._recorder.last(), failure=failure)
-        await self._written(self._journal.end(outcome), None, failure)
+        await self._written(await self._journal.ended(outcome), None, failure)
 
     def _outcome(
         self,

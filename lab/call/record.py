@@ -105,7 +105,7 @@ class Recorder:
                 else:
                     yield event
         except errors.LabError as failure:
-            self._blame(row, seen, failure)
+            await self._blame(row, seen, failure)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             if row.status == "running":
@@ -154,10 +154,10 @@ class Recorder:
             row.cost, row.cost_estimated = _cost_without_answer(row, seen), True
         self.journal.attempt_ended(row, self.cost(), self.cost_estimated())
 
-    def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
+    async def _blame(self, row: Attempt, seen: _Seen, failure: errors.LabError) -> None:
         """Write the failure onto the attempt; keep the text that had come on the failure."""
         failure.partial = failure.partial or "".join(seen.parts)
-        self.journal.cleaned(failure)
+        await self.journal.cleaned(failure)
         row.status, row.kind, row.phase, row.reason = "failed", failure.kind, failure.phase, failure.reason
         row.error, row.body = str(failure), failure.body
         row.http_status = failure.status or row.http_status
@@ -275,5 +275,5 @@ def _check_content(call: Call, answer: Answer) -> None:
             f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",
             reason="truncated",
         )
-    if not answer.text.strip() and not answer.tool_calls:
+    if (not answer.text or answer.text.isspace()) and not answer.tool_calls:
         raise errors.ContentError(f"{call.model}: the answer is empty", reason="empty")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from lab import errors
+from lab.aside import aside
 from lab.ledger import answers, rows
 from lab.ledger.file import Ledger, Statement, execute
 from lab.ledger.lease import Lease
@@ -56,10 +57,9 @@ class Journal:
         """A text as the file has it."""
         return self._clean.text(text)
 
-    def cleaned(self, failure: errors.LabError) -> errors.LabError:
-        """The failure without secrets, as it may leave the lab."""
-        failure.clean(self._clean.without_secrets)
-        return failure
+    async def cleaned(self, failure: errors.LabError) -> None:
+        """Take the secrets out of a failure, which then may leave the lab."""
+        await aside(len(failure.partial or ""), failure.clean, self._clean.without_secrets)
 
     def attempt(self, attempt: Attempt) -> None:
         """An attempt as it stands now, to be written in a moment."""
@@ -90,7 +90,14 @@ class Journal:
         if statements := self._taken():
             self._book.submit(*statements)
 
-    def end(self, outcome: Outcome, lease: Lease | None = None) -> Future[bool]:
+    async def ended(self, outcome: Outcome, lease: Lease | None = None) -> Future[bool]:
+        """As `end`, but a long answer is cleaned first, in a thread."""
+        end_rows = await aside(len(outcome.text), self._end_rows, outcome)
+        return self.end(outcome, lease, end_rows)
+
+    def end(
+        self, outcome: Outcome, lease: Lease | None = None, end_rows: Sequence[Statement] | None = None
+    ) -> Future[bool]:
         """Write how the call ended, after what of it still waits. The future is False where `lease`, under which it
         ran, was lost meanwhile: then its end is not written."""
         kept_after_all = outcome.status == "failed" and not self._whole
@@ -99,7 +106,7 @@ class Journal:
             self._changed = {attempt.number: attempt for attempt in outcome.attempts}
         self._ended = True
         before, call = self._taken(), self._call
-        update, *others = self._end_rows(outcome)
+        update, *others = end_rows or self._end_rows(outcome)
         if kept_after_all:
             others = [rows.put_words(call, self._clean), *others]
 
@@ -125,7 +132,7 @@ class Journal:
         if columns.get("error"):
             columns["error"] = self._clean.text(columns["error"]) or None
         answer, tools = self._clean.answer(outcome.text, outcome.tool_calls)
-        if self._whole:
+        if self._whole or outcome.status == "failed":
             return rows.end_call(call_id, columns, answer, tools)
         given_again = self._call.key is not None and outcome.status == "ok"
         kept = (answer, tools) if given_again else (None, None)

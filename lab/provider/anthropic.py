@@ -11,7 +11,7 @@ from typing import Any
 from lab import errors, redact
 from lab.provider import failures
 from lab.provider.loading import load
-from lab.provider.request import Request, Silent, Told, response
+from lab.provider.request import Answered, Request, Silent, Told
 from lab.provider.usage import tokens
 
 
@@ -87,7 +87,7 @@ class AnthropicReading:
         readable["stop_reason"] = body.get("stop_reason") or "end_turn"  # what it said is in `told`
         answer = request.config.transform_response(
             model=request.model,
-            raw_response=response(json.dumps(readable).encode()),
+            raw_response=Answered(readable),
             model_response=load().ModelResponse(),
             logging_obj=Silent(),
             request_data=dict(request.body),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from lab.provider.credentials import need_address
 from lab.provider.loading import load
-from lab.provider.request import Request, Silent, Told, response
+from lab.provider.request import Answered, Request, Silent, Told
 
 
 def written(
@@ -94,7 +93,7 @@ class OpenAIReading:
         request = self._request
         answer = request.config.transform_response(
             model=request.model,
-            raw_response=response(json.dumps({"service_tier": None, **body}).encode()),  # Groq's reader wants it
+            raw_response=Answered({"service_tier": None, **body}),  # Groq's reader wants it
             model_response=load().ModelResponse(),
             logging_obj=Silent(),
             request_data=dict(request.body),

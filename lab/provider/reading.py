@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab import errors, redact
+from lab.aside import aside, bites, parsed
 from lab.provider import failures
 from lab.provider.anthropic import AnthropicReading
 from lab.provider.openai import OpenAIReading
@@ -27,9 +28,17 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
     """A plain answer: at most one `piece`, then `done`."""
     raw = await response.body()
     at = response.at
-    body = _json(call, raw.decode("utf-8", "replace"), response.status)
     reading = _reading(call, request)
-    _check_shape(call, reading, body, response.status)
+    text, tools = await aside(len(raw), _whole, call, reading, raw, response.status)
+    if text:
+        yield Event("piece", at, text=text)
+    yield done(call, price, at, reading.told, text, tools)
+
+
+def _whole(call: Call, reading: Reading, raw: bytes, status: int) -> tuple[str, list[dict[str, Any]]]:
+    """The text and the tool calls of a plain answer."""
+    body = _json(call, raw, status)
+    _check_shape(call, reading, body, raw, status)
     try:
         text, tools = reading.whole(body)
     except errors.LabError:
@@ -37,13 +46,8 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
     except Exception as unread:  # whatever LiteLLM trips over, the answer could not be read
         problem = f"{call.model}: the answer can't be read: {_head(call, str(unread))[:300]}"
     else:
-        problem = ""
-    if problem:  # raised here, so that nothing unredacted hangs on it
-        raise errors.MalformedError(problem, status=response.status, body=_head(call, raw))
-    text = whole_characters(text)
-    if text:
-        yield Event("piece", at, text=text)
-    yield done(call, price, at, reading.told, text, tools)
+        return whole_characters(text), tools
+    raise errors.MalformedError(problem, status=status, body=_head(call, raw))  # here: nothing unredacted hangs on it
 
 
 async def read_stream(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
@@ -60,7 +64,7 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             if data.strip() == "[DONE]":
                 ended = True
                 break
-            event = _json(call, data, response.status, "a chunk of the stream")
+            event = await aside(len(data), _json, call, data, response.status, "a chunk of the stream")
             if event.get("error"):
                 raise told_error(call, event["error"], response.status)
             delta = _delta(call, reading, event, response.status)
@@ -80,8 +84,8 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             break
     text, at = "".join(parts), response.at
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
-        body = _json(call, head.decode("utf-8", "replace"), response.status)
-        _check_shape(call, reading, body, response.status)
+        body = _json(call, head, response.status)
+        _check_shape(call, reading, body, head, response.status)
         raise errors.MalformedError(
             f"{call.model}: the answer is no stream", status=response.status, body=_head(call, head)
         )
@@ -145,27 +149,32 @@ def whole_characters(text: str) -> str:
     """`text` with the halves of characters joined, and a lone half replaced."""
     if text.isascii():
         return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return "".join(part.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for part in bites(text, _first))
+
+
+def _first(character: str) -> bool:
+    """Whether it is the first half of a character."""
+    return "\ud800" <= character <= "\udbff"
 
 
 def joined_characters(text: str) -> tuple[str, str]:
     """`text` for handing on, and the half of a character at its end that must wait for its other half."""
-    if text and "\ud800" <= text[-1] <= "\udbff":
+    if text and _first(text[-1]):
         return whole_characters(text[:-1]), text[-1]
     return whole_characters(text), ""
 
 
-def _json(call: Call, text: str, status: int, what: str = "the answer") -> dict[str, Any]:
+def _json(call: Call, text: str | bytes, status: int, what: str = "the answer") -> dict[str, Any]:
     try:
-        parsed = json.loads(text)
+        value = parsed(text.encode() if isinstance(text, str) else text)
     except ValueError as broken:
-        kind = "HTML" if text.lstrip()[:1] == "<" else "broken JSON"
+        kind = "HTML" if text[:1000].lstrip()[:1] in ("<", b"<") else "broken JSON"
         raise errors.MalformedError(
             f"{call.model}: {what} is {kind}", status=status, body=_head(call, text)
         ) from broken
-    if not isinstance(parsed, dict):
+    if not isinstance(value, dict):
         raise errors.MalformedError(f"{call.model}: {what} is no JSON object", status=status, body=_head(call, text))
-    return parsed
+    return value
 
 
 def told_error(call: Call, error: Any, status: int) -> errors.LabError:
@@ -175,18 +184,16 @@ def told_error(call: Call, error: Any, status: int) -> errors.LabError:
     return failures.from_object(redacted, model=call.model, status=status)
 
 
-def _check_shape(call: Call, reading: Reading, body: dict[str, Any], status: int) -> None:
+def _check_shape(call: Call, reading: Reading, body: dict[str, Any], raw: bytes, status: int) -> None:
     if body.get("error"):
         raise told_error(call, body["error"], status)
     if missing := reading.lacks(body):
-        raise errors.MalformedError(
-            f"{call.model}: the answer has no {missing}", status=status, body=_head(call, str(body))
-        )
+        raise errors.MalformedError(f"{call.model}: the answer has no {missing}", status=status, body=_head(call, raw))
 
 
 def _head(call: Call, text: str | bytes) -> str:
     """The beginning of a body, for the record: without secrets, and only then cut."""
-    whole = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    whole = text[:240_000].decode("utf-8", "replace") if isinstance(text, bytes) else text
     return redact.text(whole[:60_000], redact.secrets(call.params))[:4000]
 
 

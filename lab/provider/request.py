@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -67,6 +68,23 @@ class Silent:
         """Nothing is logged: the ledger has it."""
 
 
-def response(content: bytes) -> httpx.Response:
-    """An answer's bytes, as LiteLLM wants them."""
-    return httpx.Response(200, content=content, headers={"content-type": "application/json"})
+class Answered(httpx.Response):
+    """An answer that has been read, as LiteLLM wants it."""
+
+    def __init__(self, body: Any):
+        super().__init__(200, headers={"content-type": "application/json"})
+        self._body = body
+
+    def json(self, **_more: Any) -> Any:
+        """The body."""
+        return self._body
+
+    @property
+    def content(self) -> bytes:
+        """The body, written again."""
+        return json.dumps(self._body).encode()
+
+    @property
+    def text(self) -> str:
+        """Nothing: LiteLLM logs it, and reads `json()`."""
+        return ""

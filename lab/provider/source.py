@@ -34,6 +34,9 @@ from lab.values import Call, Event, Price, Usage
 OWN = {"local": "lab.provider.local", "sim": "lab.sim"}
 """Model prefixes served by a process of the lab's own, and the module that is run for it."""
 
+GIVE_WAY = 32
+"""Events of one attempt after which other calls have their turn: a stream may hand over thousands at once."""
+
 
 class Provider:
     """Turns a call into a stream of events, by wire or carried. Used on one event loop."""
@@ -56,12 +59,15 @@ class Provider:
 
         `connect` is how many seconds the connection may take; None is no limit.
         """
-        sent, odd = False, None
+        sent, odd, count = False, None, 0
         events = self._open(call, connect)
         try:
             async for event in events:
                 sent = True
                 yield event
+                count += 1
+                if not count % GIVE_WAY:
+                    await asyncio.sleep(0)
         except errors.LabError:
             raise
         except Exception as failure:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's

@@ -175,18 +175,21 @@ class EventStream:
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
-        self._rest = ""
+        self._rest: list[str] = []
         self._data: list[str] = []
 
     def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
         """The data of each event completed by `chunk`. At the end (`final`) an unfinished event is dropped."""
-        text = self._rest + self._decode(chunk, final)
+        self._rest.append(self._decode(chunk, final))
+        if not final and "\n" not in self._rest[-1] and "\r" not in "".join(self._rest[-2:]):
+            return []  # in the middle of a line, which may be long
+        text = "".join(self._rest)
         if text.endswith("\r") and not final:  # the LF of a CR LF may still come
             text, held = text[:-1], "\r"
         else:
             held = ""
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._rest = lines.pop() + held
+        self._rest = [lines.pop() + held]
         events = []
         for line in lines:
             if line:

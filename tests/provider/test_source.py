@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 import traceback
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from lab import Lab, Policy, Timeout, errors
+from lab.provider import reading
 from lab.provider.prices import price_of
+from lab.provider.source import GIVE_WAY, Provider
+from lab.values import Call, Event
 from tests.servers import DONE, END, RESET, STREAM, RawServer, answer, chunk, completion, message
 
 HTML = b"<html><body>502 from a proxy</body></html>"
@@ -451,3 +458,55 @@ def test_a_message_that_can_not_be_translated_is_refused_without_its_secrets(lab
     assert (failure.value.kind, failure.value.attempts) == ("invalid_request", 0)
     assert secret[:12] not in told
     assert failure.value.__cause__ is None
+
+
+def test_a_long_answer_holds_up_no_other_call(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is being read, another one is asked and answered."""
+    begun, other_is_answered, read = threading.Event(), threading.Event(), reading.parsed
+
+    def slowly(text: bytes) -> object:
+        if len(text) > 300_000:
+            begun.set()
+            assert other_is_answered.wait(60), "the loop waits for what is being read"
+        return read(text)
+
+    monkeypatch.setattr(reading, "parsed", slowly)
+    text = 'word "x" \\ <b> é\n' * 30_000
+    with RawServer() as server, RawServer() as another:
+        server.plays(answer(completion(text)))
+        another.plays(answer(completion("quick")))
+        with ThreadPoolExecutor() as threads:
+            long = threads.submit(ask, lab, server)
+            assert begun.wait(60)
+            assert ask(lab, another).text == "quick"
+            other_is_answered.set()
+            reply = long.result()
+    assert reply.text == text == lab.texts(reply.call_id)["answer"]
+
+
+class Immediate(Provider):
+    """A provider whose events have all come already."""
+
+    async def _open(self, call: Call, connect: float | None) -> AsyncIterator[Event]:
+        for _ in range(4000):
+            yield Event("piece", 0.0, text="a")
+
+
+def test_a_long_stream_gives_way() -> None:
+    """Thousands of events that have come already are not read in one go."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def read_all() -> int:
+        aside = asyncio.create_task(others())
+        pieces = [event async for event in Immediate().open(Call(call_id="c", model="m", messages=()))]
+        aside.cancel()
+        return len(pieces)
+
+    assert asyncio.run(read_all()) == 4000
+    assert turns >= 4000 // GIVE_WAY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import random
 
 import pytest
 
@@ -86,3 +87,21 @@ def test_the_password_of_a_proxy_is_a_secret(name: str, monkeypatch: pytest.Monk
 )
 def test_ordinary_words_stay(text: str) -> None:
     assert redact.text(text) == text
+
+
+PIECES = [
+    *("sk-", "hf_", "gsk_", "task-", "AIza", "abcDEF123456_x", "x" * 22, "token_abc12345", "9", "@", "/", '"', ","),
+    *("Bearer ", "bearer  ", "Authorization: ", "authorization=", "AUTHORIZATION : ", "Basic ", "://", "u:p@", " "),
+    *("\n", "\t", "é", "狐", "İ", "\ud83d"),
+]
+
+
+def test_a_long_text_is_masked_as_a_short_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is cut on the way, and whatever stands together."""
+    draw = random.Random(7)
+    texts = ["".join(draw.choices(PIECES, k=draw.randint(1, 14))) for _ in range(5000)]
+    short = [redact.text(text, {"DEF123456_"}) for text in texts]
+    monkeypatch.setattr(redact, "LONG", 0)
+    monkeypatch.setattr(redact.long, "BITE", 5)
+    assert [redact.text(text, {"DEF123456_"}) for text in texts] == short
+    assert sum(text != masked for text, masked in zip(texts, short, strict=True)) > 1000

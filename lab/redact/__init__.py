@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from lab.redact import long
+
 MASK = "[redacted]"
 _NAME = re.compile(r"key|token(?!s)|secret|passw|^auth|authori[sz]ation|credential|cookie", re.IGNORECASE)
 _ADDRESSES = {"api_base", "base_url"}
 _NOT_SECRET = {"prompt_cache_key", "max_tokens"}
+_MAKERS = "sk pk rk gsk xai hf r8 pplx nvapi".split()
 _SHAPES = re.compile(
-    r"\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][A-Za-z0-9_-]{12,}|\bAIza[A-Za-z0-9_-]{20,}|(?<=Bearer )[^\s\"',]{8,}"
+    rf"\b(?:{'|'.join(_MAKERS)})[-_][A-Za-z0-9_-]{{12,}}|\bAIza[A-Za-z0-9_-]{{20,}}|(?<=Bearer )[^\s\"',]{{8,}}"
 )
+_BEGINNINGS = (*(f"{maker}{joint}" for maker in _MAKERS for joint in "-_"), "AIza")
 _ASKED_AS = re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)")
 """Who an address is asked as."""
 _CARRIED = re.compile(
@@ -23,6 +27,9 @@ _CARRIED = re.compile(
     re.IGNORECASE,
 )
 """A credential as a header carries it: after `Authorization:` in any scheme, and after `Bearer` on its own."""
+_CARRIERS = re.compile(r"\bauthorization|\bbearer", re.IGNORECASE)
+LONG = 64 * 1024
+"""Characters from which a text is looked at where there are marks, not all over."""
 
 _PICTURE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]*\Z")
 """Bytes that have no words in them, and may be many."""
@@ -57,8 +64,13 @@ def text(value: str, known: Iterable[str] = ()) -> str:
     """`value` without the `known` secrets and without anything shaped like a provider's key."""
     for secret in sorted(known, key=len, reverse=True):
         value = value.replace(secret, MASK)
-    if _PICTURE.match(value):
+    if value.startswith("data:") and _PICTURE.match(value):
         return value
+    if len(value) >= LONG:
+        begun = {*long.after(value, *_BEGINNINGS, back=True), *long.after(value, "Bearer ")}
+        value = long.masked(value, _SHAPES, MASK, begun)
+        value = long.masked(value, _ASKED_AS, MASK, long.after(value, "://"))
+        return long.masked(value, _CARRIED, rf"\1{MASK}", long.words(value, _CARRIERS, "authorization", "bearer"))
     value = _SHAPES.sub(MASK, value)
     if "://" in value and "@" in value:
         value = _ASKED_AS.sub(MASK, value)
