@@ -22,7 +22,6 @@ playground: $(VENV)/.run ## set up, then open the playground in the browser (POR
 test: $(VENV)/.dev chromium ## set up, then run the whole suite
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
-	@$(BIN)/mypy -n auto
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
 
 weights: $(VENV)/.run ## fetch the small model's weights (done by the targets above)

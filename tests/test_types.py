@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +113,12 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[tu
         ]
 
     return check
+
+
+def test_the_code_is_typed() -> None:
+    """A process of its own, beside the other tests: half a minute where nothing of it is known yet."""
+    checked = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT.parent, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_users_see_the_types_of_what_they_ask_for(checked) -> None:
