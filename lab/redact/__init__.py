@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +38,16 @@ _PICTURE = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,[A-Za-z0-9+/=]*\Z")
 
 def secrets(params: Mapping[str, Any]) -> set[str]:
     """The values that must not be kept: those of secret-looking parameters, headers and environment variables."""
-    return {value for value in _secret_values(params) if len(value) >= 8} | _in_environment()
+    return {form for value in _secret_values(params) if len(value) >= 8 for form in _forms(value)} | _in_environment()
+
+
+def _forms(value: str) -> set[str]:
+    """A secret as it is, and as JSON, Python or a quoted JSON write it: where it has quotes or backslashes."""
+    if not any(char in value for char in "\"'\\/"):
+        return {value}
+    once = json.dumps(value, ensure_ascii=False)[1:-1]
+    twice = json.dumps(once, ensure_ascii=False)[1:-1]
+    return {value, once, twice, repr(value)[1:-1], repr(once)[1:-1], value.replace("/", "\\/")}
 
 
 _environment: tuple[dict[Any, Any], frozenset[str]] = ({}, frozenset())
@@ -50,7 +60,10 @@ def _in_environment() -> frozenset[str]:
     if now is None or now != _environment[0]:
         named = {value for name, value in os.environ.items() if is_secret(name)}
         carried = {part for value in os.environ.values() for part in _passwords(value)}
-        _environment = (dict(now or {}), frozenset(value for value in named | carried if len(value) >= 8))
+        _environment = (
+            dict(now or {}),
+            frozenset(form for value in named | carried if len(value) >= 8 for form in _forms(value)),
+        )
     return _environment[1]
 
 

@@ -14,7 +14,11 @@ import pytest
 from lab import Lab, Policy, Prompt, checks, errors
 from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion
 
-KEYS = {"of 1,000 characters": "Qz" + "k9Xw" * 250, "of no known shape": "planted8key4f7a"}
+KEYS = {
+    "of 1,000 characters": "Qz" + "k9Xw" * 250,
+    "of no known shape": "planted8key4f7a",
+    "that JSON must escape": 'pl"anted\\8/key4f7a',
+}
 
 
 def _event(**fields: object) -> bytes:
@@ -40,6 +44,10 @@ def _whole(key: str) -> Iterator[bytes]:
     yield answer(f"<html>{key}</html>".encode(), 200)
     yield answer(f"<html>{'y' * 59_990}{key}</html>".encode(), 500)
     yield answer(completion(), 200, **{"x-request-id": key})
+    yield answer(completion(json.dumps({"a": key, "b": ["\n", key]})))
+    yield answer(completion('{"a": "' + "".join(f"\\u{ord(char):04x}" for char in key) + '"}'))
+    yield answer(completion("word " * 100_000 + key + " word" * 100_000))
+    yield answer({**completion(), "system_fingerprint": key, "choices": [{"index": 0, "text": key}]})
     yield answer({"error": {"message": "slow"}}, 429, **{"retry-after": key})
 
 
@@ -52,11 +60,18 @@ def _streamed(key: str) -> Iterator[list[bytes]]:
     yield [STREAM, _event(id=key, model=key, choices=choices), DONE, END]
 
 
+def _has(thing: object, key: str) -> bool:
+    """Whether the beginning of the key is in what `thing` says, as it is or escaped."""
+    begin = key[:12]
+    written = f"{thing!s} {thing!r}"
+    return any(form in written for form in (begin, repr(begin)[1:-1], json.dumps(begin)[1:-1]))
+
+
 def _leaks(reply: object, key: str) -> list[str]:
     """Facts of a reply that have the key in them; what was answered is the caller's own."""
     own = ("text", "value", "tool_calls")
     facts = {field.name: getattr(reply, field.name) for field in dataclasses.fields(reply) if field.name not in own}
-    return [name for name, fact in facts.items() if key[:12] in repr(fact)]
+    return [name for name, fact in facts.items() if _has(fact, key)]
 
 
 @pytest.mark.parametrize("key", KEYS.values(), ids=list(KEYS))
@@ -79,10 +94,10 @@ def test_no_echo_leaves_the_caller(key: str, checked: tuple, tmp_path: Path, ser
                 leaks += [(number, name) for name in _leaks(reply, key)]
             except errors.LabError as failure:
                 told = [*traceback.format_exception(failure), failure.partial, failure.body, failure.checks]
-                leaks += [(number, said) for said in told if key[:12] in repr(said)]
+                leaks += [(number, said) for said in told if _has(said, key)]
     assert len(server.received) == len(echoes)
     with sqlite3.connect(tmp_path / "lab.db") as db:
         tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         for table in tables:
-            leaks += [(table, row) for row in db.execute(f"SELECT * FROM {table}") if key[:12] in repr(row)]
+            leaks += [(table, row) for row in db.execute(f"SELECT * FROM {table}") for cell in row if _has(cell, key)]
     assert leaks == []
