@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import random
 
 import pytest
 
 from lab import aside
 
 PAD = b" " * aside.LONG
-MANY = b"[" + b"{}," * (aside.MANY + 1) + b"0]"
+MANY = b"[" + b"{}," * 20_000 + b"0]"
 ODD = [
     b'{"a": [1, 2.5, -0.0, 1e400, 123456789012345678901234567890, true, null, "\\u00e9\\ud83d\\ude00"]}',
     b'{"a": 1, "a": 2}',
@@ -49,9 +50,41 @@ def test_a_number_that_is_none_is_read_as_the_standard_library_does() -> None:
     assert math.isnan(aside.parsed(b'{"a": NaN' + PAD + b"}")["a"])
 
 
-def test_many_objects_are_built_by_what_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aside, "from_json", None)
-    assert aside.parsed(MANY + PAD) == json.loads(MANY)
+@pytest.mark.parametrize("bite", [13, 20, 64])
+def test_a_string_is_put_together_from_bites(bite: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever an escape, a pair or a quote falls; one that is broken is as broken as in one piece."""
+    monkeypatch.setattr(aside, "BITE", bite)
+    monkeypatch.setattr(aside, "LONG", 0)
+    draw = random.Random(3)
+    pieces = [
+        "a",
+        "é",
+        "狐",
+        r"\n",
+        r"\"",
+        r"\\",
+        r"\/",
+        r"\u0041",
+        r"\ud83d\ude00",
+        r"\ud83d",
+        r"\ude00",
+        "😀",
+        "word ",
+    ]
+    broken = ["\\", r"\u12", r"\x", "\x01"]
+    for number in range(3000):
+        text = "".join(draw.choices(pieces, k=draw.randint(0, 40)))
+        if number % 4 == 0:
+            place = draw.randint(0, len(text))
+            text = text[:place] + draw.choice(broken) + text[place:]
+        for whole in (f'{{"{text}": ["{text}", 1]}}', f'"{text}'):
+            try:
+                expected: object = json.loads(whole)
+            except ValueError:
+                with pytest.raises(json.JSONDecodeError):
+                    aside.parsed(whole.encode())
+            else:
+                assert aside.parsed(whole.encode()) == expected, whole
 
 
 def test_no_bite_parts_what_belongs_together() -> None:

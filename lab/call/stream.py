@@ -14,6 +14,9 @@ from lab.values import Reply
 
 T = TypeVar("T", covariant=True)
 
+GIVE_WAY = 32
+"""Pieces after which what else runs on the reader's event loop has its turn: many may have come already."""
+
 
 class Stream(Generic[T]):
     """Text pieces of one call, by `for` or by `async for`; then `reply`, a `Reply[Order]` of a `Stream[Order]`.
@@ -79,6 +82,8 @@ class Stream(Generic[T]):
             while (piece := await self._inbox.aget()) is not None:
                 self._parts.append(piece)
                 yield piece
+                if not len(self._parts) % GIVE_WAY:
+                    await asyncio.sleep(0)
             self._outcome()
         finally:
             self.close()

@@ -35,7 +35,7 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Resp
     yield done(call, price, at, reading.told, text, tools)
 
 
-def _whole(call: Call, reading: Reading, raw: bytes, status: int) -> tuple[str, list[dict[str, Any]]]:
+def _whole(call: Call, reading: Reading, raw: bytearray, status: int) -> tuple[str, list[dict[str, Any]]]:
     """The text and the tool calls of a plain answer."""
     body = _json(call, raw, status)
     _check_shape(call, reading, body, raw, status)
@@ -164,7 +164,7 @@ def joined_characters(text: str) -> tuple[str, str]:
     return whole_characters(text), ""
 
 
-def _json(call: Call, text: str | bytes, status: int, what: str = "the answer") -> dict[str, Any]:
+def _json(call: Call, text: str | bytes | bytearray, status: int, what: str = "the answer") -> dict[str, Any]:
     try:
         value = parsed(text.encode() if isinstance(text, str) else text)
     except ValueError as broken:
@@ -184,16 +184,16 @@ def told_error(call: Call, error: Any, status: int) -> errors.LabError:
     return failures.from_object(redacted, model=call.model, status=status)
 
 
-def _check_shape(call: Call, reading: Reading, body: dict[str, Any], raw: bytes, status: int) -> None:
+def _check_shape(call: Call, reading: Reading, body: dict[str, Any], raw: bytes | bytearray, status: int) -> None:
     if body.get("error"):
         raise told_error(call, body["error"], status)
     if missing := reading.lacks(body):
         raise errors.MalformedError(f"{call.model}: the answer has no {missing}", status=status, body=_head(call, raw))
 
 
-def _head(call: Call, text: str | bytes) -> str:
+def _head(call: Call, text: str | bytes | bytearray) -> str:
     """The beginning of a body, for the record: without secrets, and only then cut."""
-    whole = text[:240_000].decode("utf-8", "replace") if isinstance(text, bytes) else text
+    whole = text[:240_000].decode("utf-8", "replace") if not isinstance(text, str) else text
     return redact.text(whole[:60_000], redact.secrets(call.params))[:4000]
 
 

@@ -14,10 +14,12 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from lab import errors, redact
+from lab.aside import short_turns
 from lab.provider import child, failures, tap
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
@@ -36,6 +38,9 @@ OWN = {"local": "lab.provider.local", "sim": "lab.sim"}
 
 GIVE_WAY = 32
 """Events of one attempt after which other calls have their turn: a stream may hand over thousands at once."""
+
+MANY = 5_000
+"""Events from which a stream is a long one."""
 
 
 class Provider:
@@ -61,6 +66,7 @@ class Provider:
         """
         sent, odd, count = False, None, 0
         events = self._open(call, connect)
+        long = ExitStack()
         try:
             async for event in events:
                 sent = True
@@ -68,11 +74,14 @@ class Provider:
                 count += 1
                 if not count % GIVE_WAY:
                     await asyncio.sleep(0)
+                if count == MANY:
+                    long.enter_context(short_turns())
         except errors.LabError:
             raise
         except Exception as failure:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
             odd = f"{type(failure).__name__}: {failure}"
         finally:
+            long.close()
             await events.aclose()
         if odd is not None:
             odd = redact.text(odd, redact.secrets(call.params))[:500]

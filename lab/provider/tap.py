@@ -101,7 +101,7 @@ _LENGTHS = ("content-encoding", "content-length", "transfer-encoding")
 
 async def _whole(response: Response, seen: Seen) -> bytes:
     try:
-        raw = await response.body()
+        raw = bytes(await response.body())
     except errors.LabError as failure:
         seen.failure = failure
         raise httpx.ReadError(str(failure)) from None

@@ -89,15 +89,16 @@ class Response:
         except (aiohttp.ClientError, OSError) as cut:
             raise errors.TransportError(f"the answer was cut short: {_words(cut)}", status=self.status) from cut
 
-    async def body(self, limit: int | None = None) -> bytes:
+    async def body(self, limit: int | None = None) -> bytearray:
         """The whole body, or its first `limit` bytes."""
-        parts = bytearray()
+        whole = bytearray()
         async for chunk in self.chunks():
-            parts += chunk
-            if limit is not None and len(parts) >= limit:
+            whole += chunk
+            if limit is not None and len(whole) >= limit:
+                del whole[limit:]
                 break
         self.at = self.at or asyncio.get_running_loop().time()
-        return bytes(parts[:limit])
+        return whole
 
 
 class Wire:

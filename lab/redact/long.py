@@ -6,8 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-BITE = 256 * 1024
-"""Characters that are looked at in one go, where marks can't be looked for as they are."""
+BITE = 32 * 1024
+"""Characters that are looked at in one go."""
 
 
 def masked(value: str, pattern: re.Pattern[str], mask: str, places: Iterable[int]) -> str:
@@ -22,11 +22,13 @@ def masked(value: str, pattern: re.Pattern[str], mask: str, places: Iterable[int
 
 def after(value: str, *marks: str, back: bool = False) -> Iterator[int]:
     """Where each of the `marks` ends; where it begins if `back`."""
-    for mark in marks:
-        place = value.find(mark)
-        while place >= 0:
-            yield place if back else place + len(mark)
-            place = value.find(mark, place + 1)
+    for start in range(0, len(value), BITE):
+        for mark in marks:
+            end = start + BITE + len(mark) - 1
+            place = value.find(mark, start, end)
+            while place >= 0:
+                yield place if back else place + len(mark)
+                place = value.find(mark, place + 1, end)
 
 
 def words(value: str, pattern: re.Pattern[str], *lowered: str) -> Iterator[int]:
