@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "show": set(),
     "sim": set(),
     "aside": set(),
-    "redact": set(),
+    "redact": {"aside"},
     "values": {"show"},
     "errors": {"values"},
     "stats": {"show"},

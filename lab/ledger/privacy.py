@@ -66,7 +66,7 @@ class Clean:
 
     def text(self, text: str) -> str:
         """One text, as it may be written."""
-        if text[:1] in ("{", "[") and self._hides(text):
+        if text[:1] in ("{", "[") and "\\" in text:
             text = self._unescaped(text)
         masked = redact.text(text, self.secrets)
         if self.own is None or not masked:
@@ -76,11 +76,6 @@ class Clean:
         except Exception as failed:  # a user's function: what it could not look at must not be written
             return f"[not kept: the redaction failed with {type(failed).__name__}]"
         return mine if isinstance(mine, str) else f"[not kept: the redaction returned {type(mine).__name__}]"
-
-    def _hides(self, text: str) -> bool:
-        """Whether JSON may have a part of a key in escapes: a letter or a slash, or what a key must be escaped for."""
-        odd = any(char in secret for secret in self.secrets for char in '"\\')
-        return "\\u00" in text or "\\/" in text or ((odd or self.own is not None) and "\\" in text)
 
     def _unescaped(self, text: str) -> str:
         """JSON in a text, cleaned inside: what is to be removed may be written in escapes there."""

@@ -17,8 +17,11 @@ _NAME = re.compile(r"key|token(?!s)|secret|passw|^auth|authori[sz]ation|credenti
 _ADDRESSES = {"api_base", "base_url"}
 _NOT_SECRET = {"prompt_cache_key", "max_tokens"}
 _MAKERS = "sk pk rk gsk xai hf r8 pplx nvapi".split()
+_BEGIN = r"(?:\b|(?<=\\[bfnrt]))"
+"""Where a word begins, behind an escape, too: `\\nsk-...` in JSON."""
 _SHAPES = re.compile(
-    rf"\b(?:{'|'.join(_MAKERS)})[-_][A-Za-z0-9_-]{{12,}}|\bAIza[A-Za-z0-9_-]{{20,}}|(?<=Bearer )[^\s\"',]{{8,}}"
+    rf"{_BEGIN}(?:{'|'.join(_MAKERS)})[-_][A-Za-z0-9_-]{{12,}}|{_BEGIN}AIza[A-Za-z0-9_-]{{20,}}"
+    r"|(?<=Bearer )[^\s\"',]{8,}"
 )
 _BEGINNINGS = (*(f"{maker}{joint}" for maker in _MAKERS for joint in "-_"), "AIza")
 _ASKED_AS = re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)")

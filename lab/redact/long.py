@@ -6,8 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-BITE = 32 * 1024
-"""Characters that are looked at in one go."""
+from lab.aside import BITE
 
 
 def masked(value: str, pattern: re.Pattern[str], mask: str, places: Iterable[int]) -> str:

@@ -169,7 +169,7 @@ def test_a_view_can_be_sent_to_a_colleague(watched: Watched, browser: Browser) -
     page.get_by_role("combobox", name="Model").fill("groq/llama")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
-    for name in ("Tails", "Evals", "Calls"):
+    for name in ("Tails", "Failures", "Evals", "Health", "Calls"):
         visit(page, name)
         if name != "Evals":
             expect(page).to_have_url(re.compile("model=groq"), timeout=30_000)
@@ -249,7 +249,7 @@ def test_from_elsewhere_nothing_is_seen_without_the_password(browser: Browser, t
     """Listening on every address: a question for the password on every page, the first that is opened too, and nothing
     else."""
     with playground(tmp_path / "lab.db", HOST="0.0.0.0", LAB_PASSWORD="planted-password") as address:
-        for path in ("/calls", ""):
+        for path in ("/calls", "", "/cost"):
             page = browser.new_page()
             came = frames(page)
             page.goto(address + path)
