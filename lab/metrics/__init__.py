@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from lab.metrics.figures import BY, COLUMNS, metrics
     from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
     from lab.metrics.times import SPANS, binned, parse_span, since_of
-    from lab.metrics.wording import money, readable, share
+    from lab.metrics.wording import beneath, money, readable, share
 
 _HOMES = {
     **dict.fromkeys(("ANSWERS", "WASTE", "quality", "spend", "spend_over_time", "waste"), "lab.metrics.costs"),
     **dict.fromkeys(("failures", "failures_over_time", "rate_limits"), "lab.metrics.faults"),
     **dict.fromkeys(("BY", "COLUMNS", "metrics"), "lab.metrics.figures"),
-    **dict.fromkeys(("money", "readable", "share"), "lab.metrics.wording"),
+    **dict.fromkeys(("beneath", "money", "readable", "share"), "lab.metrics.wording"),
     **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
     **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
     "alerts": "lab.metrics.alerts",
@@ -40,6 +40,7 @@ __all__ = [
     "SPANS",
     "WASTE",
     "alerts",
+    "beneath",
     "binned",
     "curves",
     "failures",

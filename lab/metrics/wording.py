@@ -11,6 +11,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEW = "too few"
+_BENEATH = {
+    "calls": "calls",
+    "success": "success",
+    **{name: f"{{measure}}_{name}" for name in ("p50", "p95", "p99")},
+    "first token p95": "ttft_p95",
+    "queue p95": "queue_p95",
+    "retried": "retry_rate",
+    "hedged": "hedge_rate",
+    "fell back": "fallback_rate",
+    "429s": "rate_limited",
+    "invalid": "invalid",
+    "cost": "cost",
+    "extra": "cost_extra",
+    "per good answer": "cost_per_good",
+}
+"""Which figure each text of `readable` says."""
 
 
 def readable(frame: pd.DataFrame, by: Sequence[str] = ("model",), measure: str = "elapsed") -> pd.DataFrame:
@@ -41,6 +57,11 @@ def readable(frame: pd.DataFrame, by: Sequence[str] = ("model",), measure: str =
     texts = pd.DataFrame(rows)
     empty = [name for name in texts.columns if name not in by and (texts[name] == "").all()]
     return texts.drop(columns=empty)
+
+
+def beneath(frame: pd.DataFrame, measure: str = "elapsed") -> pd.DataFrame:
+    """The figures that the columns of `readable` say, under their names and as numbers: what a table is sorted by."""
+    return frame[[name.format(measure=measure) for name in _BENEATH.values()]].set_axis([*_BENEATH], axis="columns")
 
 
 def share(value: float, low: float, high: float) -> str:

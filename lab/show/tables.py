@@ -29,6 +29,15 @@ def readable(summary: pd.DataFrame) -> pd.DataFrame:
     return frame.drop(columns=empty)
 
 
+def beneath(summary: pd.DataFrame) -> pd.DataFrame:
+    """The figures that the columns of `readable` say, under their names and as numbers: what a table is sorted by."""
+    names = {"done": "done", "success": "success", "valid": "valid", "score": "score"}
+    names |= {name: f"latency_{name}" for name in ("p50", "p95", "p99")}
+    names |= {f"first token {name}": f"ttft_{name}" for name in ("p50", "p95", "p99")}
+    names |= {"cost": "cost", "per good answer": "cost_per_good"}
+    return summary[[*names.values()]].set_axis([*names], axis="columns")
+
+
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     texts = {
         "prompt": f"{row['prompt']} v{row['version']:.0f}" if row["version"] == row["version"] else str(row["prompt"]),

@@ -76,4 +76,4 @@ def tally(lab: Lab, name: str) -> None:
             "left one wins": [f"{won:.0%}" if won == won else "–" for won in tallied["first_won"]],
         }
     )
-    drawing.table(shown_, "ratings", tallied)
+    drawing.table(shown_, "ratings", tallied, {"one wins": tallied["share"], "left one wins": tallied["first_won"]})

@@ -10,7 +10,7 @@ import streamlit as st
 from lab import EvalSet, Lab, errors
 from lab.evals import code
 from lab.evals.spec import Spec
-from lab.show import charts, units
+from lab.show import charts, tables, units
 from lab.show.text import one_line
 from playground.parts import backend, choices, downloads, drawing, escape
 
@@ -143,13 +143,13 @@ def planned(lab: Lab) -> None:
     spec, plan = st.session_state["plan"]
     with st.container(border=True):
         st.text(str(plan))
-        rows = pd.DataFrame(plan.rows())
-        rows["usd"] = [units.dollars(usd) for usd in rows["usd"]]
-        rows["seconds"] = [
-            "unknown" if seconds is None or seconds != seconds else f"{seconds / plan.concurrency:,.0f}"
-            for seconds in rows["seconds"]
-        ]
-        st.dataframe(rows.rename(columns={"usd": "cost", "based_on": "based on"}), hide_index=True, key="plan-table")
+        rows = pd.DataFrame(plan.rows()).rename(columns={"usd": "cost", "based_on": "based on"})
+        rows["seconds"] = rows["seconds"].astype(float) / plan.concurrency
+        said = {"cost": [drawing.dollars(usd) for usd in rows["cost"].astype(float)]}
+        said["seconds"] = ["unknown" if seconds != seconds else f"{seconds:,.0f}" for seconds in rows["seconds"]]
+        st.dataframe(
+            drawing.sortable(rows.assign(**said), rows[["cost", "seconds"]]), hide_index=True, key="plan-table"
+        )
         start = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0)
         if plan.left == 0:
             st.caption("All of it is answered already.")
@@ -228,7 +228,7 @@ def results(lab: Lab) -> None:
         return  # planned, and not begun
     drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
     summary = experiment.summary()
-    drawing.table(experiment.table(), "grid", summary)
+    drawing.table(experiment.table(), "grid", summary, tables.beneath(summary))
     scored = summary[summary["score"].notna()]
     if not scored.empty:
         label = scored["prompt"] + " v" + scored["version"].astype(int).astype(str) + " · " + scored["model"]

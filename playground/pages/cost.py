@@ -41,7 +41,8 @@ def page() -> None:
     left, right = st.columns(2)
     with left:
         drawing.section(f"By {name}", "A good answer is one that came, passed its checks, and has no score below 1.")
-        drawing.table(readable(spend, BY[name]), "spend", spend, height=320)
+        numbers = {"cost": spend["cost"], "lost": spend["cost_extra"], "per good answer": spend["cost_per_good"]}
+        drawing.table(readable(spend, BY[name]), "spend", spend, numbers, height=320)
     with right:
         wasted(waste)
     quality(metrics.quality(book, **narrow))

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lab import EvalSet, Lab, stats
-from lab.show import charts
+from lab.show import charts, tables
 from playground.parts import backend, choices, drawing, escape, filters
 
 COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail": "red", "inconclusive": "orange"}
@@ -38,7 +38,7 @@ def runs(lab: Lab) -> None:
     if rows := event.selection.rows:
         experiment = lab.experiment(listed["experiment"].iloc[rows[0]])
         summary = experiment.summary()
-        drawing.table(experiment.table(), "summary", summary)
+        drawing.table(experiment.table(), "summary", summary, tables.beneath(summary))
         drawn = summary[summary["score"].notna()]
         if not drawn.empty:
             named = drawn.assign(

@@ -40,7 +40,7 @@ def figures() -> None:
     tiles(whole, by_model)
     drawing.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
     shown = metrics.readable(by_model)
-    drawing.table(shown, "health", by_model)
+    drawing.table(shown, "health", by_model, metrics.beneath(by_model))
     out = int(by_model["saturated"].sum()), int(by_model["cached"].sum())
     st.caption(f"Times leave out {out[0]:,} answers of a saturated client and {out[1]:,} out of the store.")
     state.table(lab)

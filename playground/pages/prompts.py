@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import streamlit as st
 
@@ -58,13 +60,15 @@ def results(lab: Lab, name: str) -> None:
     figures = figures.sort_values(["prompt_version", "model"], ascending=[False, True])
     worth = metrics.quality(lab.ledger, prompt=name).set_index(["version", "model"])
     shown = metrics.readable(figures, by).rename(columns=drawing.column_name)
-    scores = []
+    scores, known = [], []
     for version, model in figures[list(by)].itertuples(index=False):
         row = worth.loc[(version, model)] if (version, model) in worth.index else None
         scores.append("" if row is None else metrics.share(row["score"], row["low"], row["high"]))
+        known.append(math.nan if row is None else row["score"])
     if any(scores):
         shown.insert(4, "score", scores)
-    drawing.table(shown, "results-by-version", figures)
+    numbers = metrics.beneath(figures).assign(score=known)
+    drawing.table(shown, "results-by-version", figures, numbers)
 
 
 def changes(lab: Lab, name: str, numbers: list[int]) -> None:

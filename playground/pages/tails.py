@@ -106,7 +106,8 @@ def rescues(rescued: pd.DataFrame) -> None:
             "cost of the others": [metrics.money(cost) for cost in rescued["cost"]],
         }
     )
-    drawing.table(shown, "rescues", rescued)
+    shares = {"ended well": rescued["ok"] / rescued["calls"], "answered": rescued["won"] / rescued["requests"]}
+    drawing.table(shown, "rescues", rescued, {**shares, "cost of the others": rescued["cost"]})
 
 
 page()

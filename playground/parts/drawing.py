@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -14,6 +16,7 @@ from playground.parts import downloads
 
 if TYPE_CHECKING:
     import altair as alt
+    from pandas.io.formats.style import Styler
 
 LONG = 20_000
 """Characters of a text that are drawn; the rest is for the download."""
@@ -32,11 +35,35 @@ def chart(drawn: alt.Chart | alt.LayerChart, frame: pd.DataFrame, name: str, alt
     downloads.csv(frame, name)
 
 
-def table(frame: pd.DataFrame, name: str, data: pd.DataFrame | None = None, **more: Any) -> Any:
-    """A table, with its data (or other `data`, such as the figures behind its texts) to download."""
-    event = st.dataframe(frame, hide_index=True, key=f"table-{name}", **more)
+def table(
+    frame: pd.DataFrame,
+    name: str,
+    data: pd.DataFrame | None = None,
+    numbers: pd.DataFrame | Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Any:
+    """A table, with its data (or other `data`, such as the figures behind its texts) to download. `numbers`: columns of
+    the same names, a value a row, that texts are sorted by where they say a number."""
+    shown = frame if numbers is None or frame.empty else sortable(frame, pd.DataFrame(dict(numbers)))
+    event = st.dataframe(shown, hide_index=True, key=f"table-{name}", **more)
     downloads.csv(frame if data is None else data, name)
     return event
+
+
+def sortable(frame: pd.DataFrame, numbers: pd.DataFrame) -> Styler:
+    """A table of texts that is sorted by the `numbers` that they say, where it has a column of the same name."""
+    names = [name for name in frame.columns if name in numbers.columns]
+    texts = frame.reset_index(drop=True)
+    known = numbers[names].astype(float).fillna(math.inf)  # what isn't known has its words, too, and comes last
+    styled = texts.assign(**{name: known[name].to_numpy() for name in names}).style
+    for name in names:
+        for row, words in enumerate(texts[name]):
+            styled = styled.format(partial(_said, words), subset=([row], [name]))
+    return styled
+
+
+def _said(words: str, _number: float) -> str:
+    return words
 
 
 def column_name(column: str) -> str:
