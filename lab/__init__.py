@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lab.ledger import rehearsal as rehearsal
     from lab.metrics import alerts as alerts
     from lab.metrics import trace as trace
-    from lab.policies import Breaker, Budget, Fallback, Hedge, Limit, Policy, Repair, Retry, Timeout
+    from lab.policies import Breaker, Budget, Cache, Fallback, Hedge, Limit, Near, Policy, Repair, Retry, Timeout
     from lab.provider import catalogue as catalogue
     from lab.show import charts as charts
     from lab.values import Reply
@@ -30,11 +30,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Breaker",
     "Budget",
+    "Cache",
     "EvalSet",
     "Fallback",
     "Hedge",
     "Lab",
     "Limit",
+    "Near",
     "Policy",
     "Prompt",
     "Repair",
@@ -53,7 +55,8 @@ _HOMES = {
     "Prompt": "lab.call.prompts",
     "Reply": "lab.values",
     **dict.fromkeys(
-        ("Breaker", "Budget", "Fallback", "Hedge", "Limit", "Policy", "Repair", "Retry", "Timeout"), "lab.policies"
+        ("Breaker", "Budget", "Cache", "Fallback", "Hedge", "Limit", "Near", "Policy", "Repair", "Retry", "Timeout"),
+        "lab.policies",
     ),
     # modules, imported as `from lab import charts` wherever they stand
     "alerts": "lab.metrics.alerts",

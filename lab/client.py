@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -15,14 +16,15 @@ from lab import errors, evals, metrics
 from lab.call import intake, versions
 from lab.call.engine import Engine
 from lab.call.loop import Loop
+from lab.call.near import told
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
-from lab.ledger import archive, queries
+from lab.ledger import archive, cached, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
 from lab.ledger.settings import default_path, load_env
-from lab.policies import Policy
+from lab.policies import Near, Policy
 from lab.policies.policy import Explanation
 from lab.provider.function import Function
 from lab.provider.loading import warm
@@ -31,11 +33,13 @@ from lab.values import Call, Reply
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lab.call.calibration import CacheLane
     from lab.evals.experiment import Experiment
     from lab.evals.ratings import Choice
     from lab.evals.sets import EvalSet
     from lab.evals.spec import Spec
     from lab.metrics.alerts import Alert
+    from lab.metrics.caching import Saved
     from lab.metrics.trace import Trace
     from lab.stats import Verdict
 
@@ -130,10 +134,12 @@ class Lab:
         `prompt`: a string, a list of messages, or a `Prompt` filled in. `schema`: a pydantic model, a type, or a JSON
         schema; what it makes of the answer is the reply's `value`. `checks`: what the answer must be besides
         (`lab.checks`), or functions of the value. An answer that fails is repaired as the policy says. `params` go to
-        the provider (`temperature`, `max_tokens`, `api_base`, `api_key` ...). `key`: the same key returns the stored
-        reply, with no request to a provider; while one is in flight, in this process or another, the others wait for
-        it. The answer is on the ledger before it is returned.
+        the provider (`temperature`, `max_tokens`, `api_base`, `api_key` ...), but for `cache`: the policy's for this
+        call, None for without. `key`: the same key returns the stored reply, with no request to a provider; while one
+        is in flight, in this process or another, the others wait for it. The answer is on the ledger before it is
+        returned.
         """
+        chosen = self._policy(policy, params)
         call = intake.call_of(
             prompt,
             model=model,
@@ -146,7 +152,7 @@ class Lab:
             key=key,
             params=params,
         )
-        return self._loop.run(self._engine.run(call, self._policy(policy)))
+        return self._loop.run(self._engine.run(call, chosen))
 
     # fmt: off
     @overload
@@ -177,6 +183,7 @@ class Lab:
         **params: Any,
     ) -> Reply[Any]:
         """`ask`, to be awaited, on any event loop."""
+        chosen = self._policy(policy, params)
         call = intake.call_of(
             prompt,
             model=model,
@@ -189,7 +196,7 @@ class Lab:
             key=key,
             params=params,
         )
-        return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, self._policy(policy))))
+        return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, chosen)))
 
     # fmt: off
     @overload
@@ -220,6 +227,7 @@ class Lab:
         **params: Any,
     ) -> Stream[Any]:
         """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
+        chosen = self._policy(policy, params)
         call = intake.call_of(
             prompt,
             model=model,
@@ -232,7 +240,6 @@ class Lab:
             key=key,
             params=params,
         )
-        chosen = self._policy(policy)
 
         def start(deliver: Callable[[str], None]) -> Future[Reply[Any]]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
@@ -241,12 +248,19 @@ class Lab:
 
     astream = stream
 
-    def _policy(self, given: Policy | None) -> Policy:
+    def _policy(self, given: Policy | None, params: dict[str, Any]) -> Policy:
+        """The policy of one call; `cache` among its `params` is the cache's setting, or None for without."""
         if given is not None and not isinstance(given, Policy):
             raise errors.InvalidRequestError(
                 f"policy={given!r}: a Policy(...), such as Policy(timeout=Timeout(total=20))"
             )
-        return given or self.policy
+        chosen = given or self.policy
+        if "cache" not in params:
+            return chosen
+        try:
+            return replace(chosen, cache=params.pop("cache"))
+        except TypeError as odd:
+            raise errors.InvalidRequestError(str(odd)) from odd
 
     def calls(self, **filters: Any) -> pd.DataFrame:
         """Calls on the ledger, newest first, a row each: see `lab.ledger.queries.calls` for columns and orders."""
@@ -278,6 +292,39 @@ class Lab:
     def prune(self, before: datetime | float, **more: Any) -> archive.Pruned:
         """Remove calls from before then (a datetime, Unix seconds), or their words: see `lab.archive.prune`."""
         return archive.prune(self._ledger, before.timestamp() if isinstance(before, datetime) else before, **more)
+
+    @overload
+    def cache(self, name: None = None, **more: Any) -> Saved: ...
+    @overload
+    def cache(self, name: str, *, near: Near | None = None) -> CacheLane: ...
+    def cache(self, name: str | None = None, *, near: Near | None = None, **more: Any) -> Saved | CacheLane:
+        """What the cache saved and what it spoiled, to be printed (`more` are filters as in `calls`).
+
+        With the `name` of a prompt (`triage`, its last version, or `triage@2`; `messages` for calls without one), its
+        near hits: how they stand, and `.calibrate(pairs)` with labels you have. `near`: for which `Near(...)`; by
+        default that of the Lab's policy. Raises `ValueError` where there is none, or no such prompt."""
+        if name is None:
+            return metrics.saved(self._ledger, **more)
+        from lab.call.calibration import CacheLane  # only who calibrates needs it
+
+        wanted = near or (self.policy.cache.near if self.policy.cache else None)
+        if wanted is None:
+            raise ValueError("lab.cache(...): say near=Near(false_hits=...), for the Lab's policy has none")
+        return CacheLane(
+            self._ledger, name, wanted, lambda embed, text: self._loop.run(self._engine.embedded(embed, text))
+        )
+
+    def compared(self, number: int, *, same: bool) -> bool:
+        """Say whether the two answers of an open comparison (`lab.ledger.cached.open_labels`) are the same; False where
+        somebody has said so before."""
+        near = self.policy.cache.near if self.policy.cache else None
+        return self._loop.run(told(self._ledger, number, same, near.labels if near else None))
+
+    def forget(self, *, before: datetime | float | None = None, **filters: Any) -> int:
+        """Remove answers from the cache, all, or those of calls that match (filters as in `calls`) or were kept before
+        then; how many. The calls themselves stay on the ledger."""
+        until = before.timestamp() if isinstance(before, datetime) else before
+        return cached.forget(self._ledger, until, **filters)
 
     def rate(self, one: str, other: str, choice: Choice, *, user: str | None = None) -> None:
         """Say which of two calls has the better answer: `a` is the one, `b` the other, or `both`, or `neither`."""
@@ -321,8 +368,8 @@ class Lab:
 
         Nothing is sent. Dollars are left out where a price is unknown.
         """
+        chosen = self._policy(policy, params)
         call = intake.call_of(prompt, model=model, streamed=False, schema=schema, checks=checks, params=params)
-        chosen = self._policy(policy)
         usd = self._loop.run(self._engine.worst(call, chosen))
         return chosen.explain(usd=usd, checked=bool(call.schema or call.checks))
 

@@ -12,6 +12,7 @@ from lab.show.text import one_line
 
 T = TypeVar("T", covariant=True)
 Lane = Literal["interactive", "batch"]
+CachedAs = Literal["exact", "near"]
 Role = Literal["first", "retry", "hedge", "fallback", "repair"]
 _NONE: Any = None
 """Of whatever type a value would be."""
@@ -266,7 +267,10 @@ class Reply(Generic[T]):
     retry and wait; `queue` is the part of it before the first request left. `cost` is US dollars
     for all attempts, None when a price is unknown. `value` is what the schema made of the text: an
     `Order` in a `Reply[Order]`, and None without a schema. `checks` is what each check found, and `valid` whether all
-    of them passed.
+    of them passed. `cached` says that the answer came out of the store: True under its key, and out of the cache
+    `exact` or `near`, for the same request or for one that may have the same answer; `cached_from` is the call that it
+    was the answer of. Out of the cache it costs nothing, has no time but `elapsed`, and `saved` is the US dollars (None
+    where unknown) and `saved_seconds` the time that it had taken.
     """
 
     text: str
@@ -284,7 +288,10 @@ class Reply(Generic[T]):
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     value: T = _NONE
     checks: tuple[Checked, ...] = ()
-    cached: bool = False
+    cached: bool | CachedAs = False
+    cached_from: str | None = None
+    saved: float | None = None
+    saved_seconds: float | None = None
     hedged: bool = False
     fell_back: bool = False
 

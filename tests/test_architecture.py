@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ledger": {"aside", "lazy", "errors", "redact", "values", "show"},
     # the call, and who answers it: neither knows the other
     "provider": {"aside", "lazy", "errors", "redact", "values", "show", "sim"},
-    "call": {"errors", "redact", "values", "show", "checks", "policies", "ledger"},
+    "call": {"errors", "redact", "values", "show", "stats", "checks", "policies", "ledger"},
     # made of the ledger alone
     "metrics": {"lazy", "errors", "show", "stats", "ledger"},
     # made of calls

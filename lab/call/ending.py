@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from lab import errors
+from lab.call.caching import CallCache
 from lab.call.patience import by
 from lab.call.record import Recorder
 from lab.ledger.journal import Journal, Outcome
@@ -19,7 +20,7 @@ from lab.values import Attempt, Call, Event, Reply
 
 class Ending:
     """The end of one call. `began` is when it came in, in Unix time; `deadline` is when its caller has to have
-    something, on the loop's clock; `lease` is the one it runs under, if any."""
+    something, on the loop's clock; `lease` is the one it runs under, if any; `kept` may keep its answer."""
 
     def __init__(
         self,
@@ -29,9 +30,10 @@ class Ending:
         began: float,
         deadline: float | None,
         lease: Lease | None = None,
+        kept: CallCache | None = None,
     ):
         self._call, self._recorder, self._journal, self._began, self._lease = call, recorder, journal, began, lease
-        self.deadline = deadline
+        self.deadline, self._kept = deadline, kept
         self._over = False
 
     async def answered(self, done: Event) -> Event:
@@ -41,6 +43,8 @@ class Ending:
         winner = self._recorder.won(done.attempt)
         outcome = self._outcome("ok", winner, keyed=True)
         reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
+        if self._kept is not None and winner.model == self._call.model and self._recorder.passed(winner) is not False:
+            outcome = replace(outcome, keep=await self._kept.keeping(outcome.text))
         on_disk = await self._journal.ended(outcome, self._lease)
         if not await self._written(on_disk, reply, None):
             self._recorder.lost(winner)
@@ -70,11 +74,19 @@ class Ending:
             fell_back=winner.model != self._call.model and winner.role != "hedge",
         )
 
-    async def known(self, reply: Reply[Any]) -> None:
-        """The reply was stored under the call's key: this call's own row says so, and what it has cost itself."""
+    async def known(self, reply: Reply[Any]) -> Reply[Any]:
+        """The reply was stored, under the call's key or in the cache: this call's own row says so, and what it has cost
+        itself. As its caller is handed it."""
+        now = time.time()
+        if isinstance(reply.cached, str):
+            elapsed = now - self._began
+            saved = max(0.0, (reply.saved_seconds or 0.0) - elapsed)
+            reply = replace(reply, elapsed=elapsed, saved_seconds=saved, cost=self._recorder.cost())
         columns = {
-            "ended_at": time.time(),
+            "ended_at": now,
             "cached": True,
+            "cached_as": reply.cached if isinstance(reply.cached, str) else "key",
+            **{"cached_from": reply.cached_from, "saved": reply.saved, "saved_seconds": reply.saved_seconds},
             "cost": self._recorder.cost(),
             "n_attempts": len(self._recorder.sent()),
             "answered_by": reply.answered_by,
@@ -82,6 +94,7 @@ class Ending:
         }
         outcome = Outcome(status="ok", columns=columns, text=reply.text, tool_calls=reply.tool_calls)
         await self._written(await self._journal.ended(outcome), reply, None)
+        return reply
 
     async def ended_in(self, end: BaseException) -> None:
         """Whatever else it ends in, put on record once, below what still holds something for it."""

@@ -10,11 +10,14 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
-from lab.call import spending, versions
+from lab.call import caching, intake, spending, versions
+from lab.call.caching import CallCache
 from lab.call.ending import Ending
 from lab.call.idempotency import KeyClaims
 from lab.call.lag import LagMeter
+from lab.call.likeness import embedded_by, packed
 from lab.call.loop import Turnstile
+from lab.call.near import JUDGED, Comparison
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
 from lab.checks.kernel import Examined, examined
@@ -54,12 +57,14 @@ class Engine:
         journal = Journal(self._ledger, self.payload, call, _as_json(policy), began)
         recorder = Recorder(call, self._source, journal, self._lag, connect)
         claims = None if call.key is None else KeyClaims(self._ledger, call, deadline)
-        ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None)
+        kept = self._cached(call, policy, deadline, recorder)
+        ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None, kept)
         checked = bool(call.schema or call.checks)
         world = World(
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
+            kept=kept,
             purse=spending.CallPurse(self._source, call, policy, recorder),
             spent=partial(self._spent, deadline),
             examine=partial(self._examined, recorder) if checked else None,
@@ -71,9 +76,7 @@ class Engine:
         first = Try(call=call, model=call.model, deadline=deadline)
         try:
             reply = await self._reply(proceed(first), deliver)
-            if reply.cached:
-                await ending.known(reply)
-            return reply
+            return await ending.known(reply) if reply.cached else reply
         except BaseException as end:
             await ending.ended_in(end)
             raise
@@ -134,6 +137,40 @@ class Engine:
         findings = await examined(done.answer.text, call.schema, call.checks, call.variables)
         recorder.examined(done.attempt, findings)
         return findings
+
+    def _cached(self, call: Call, policy: Policy, deadline: float | None, recorder: Recorder) -> CallCache | None:
+        """What the cache's layer is handed; None where it is off, or the call can't be told from others."""
+        cache = policy.cache
+        if cache is None or (cache.scope == "prompt" and call.prompt is None):
+            return None
+        request = caching.request_of(call, cache)
+        if request is None:
+            return None
+        embed, judge = partial(self.embedded, recorder=recorder), partial(self._judged, policy, call)
+        return CallCache(self._ledger, call, request, cache, self.memory, deadline=deadline, embed=embed, judge=judge)
+
+    async def embedded(self, embedder: Any, text: str, recorder: Recorder | None = None) -> bytes:
+        """The embedding of a text, by a model's name or a function; what it costs is a cost of the recorder's call."""
+        if not isinstance(embedder, str):
+            return await embedded_by(embedder, text)
+        vector, usd = await self._source.embed(embedder, text)
+        if recorder is not None:
+            recorder.besides = None if usd is None or recorder.besides is None else recorder.besides + usd
+        return packed(vector)
+
+    async def _judged(self, policy: Policy, call: Call, model: str, comparison: Comparison) -> bool:
+        """Whether two answers are the same, by a model: a call of its own."""
+        asked = intake.call_of(
+            comparison.question(),
+            model=model,
+            streamed=False,
+            schema=JUDGED,
+            tags=("judge",),
+            user=call.user,
+            params={},
+        )
+        reply = await self.run(asked, replace(policy, cache=None, fallback=None, hedge=None))
+        return bool(reply.value["verdict"] == "yes")
 
     async def _spent(self, deadline: float | None, per: str, scope: str) -> float:
         """What the ledger has for this experiment, user or day, in US dollars."""

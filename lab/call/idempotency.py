@@ -37,7 +37,9 @@ class KeyClaims:
 
     async def stored(self, call_id: str) -> Event:
         """The `done` of the reply that is stored under the key: its value is read again from the text."""
-        reply = await by(self._deadline, asyncio.to_thread(answers.stored, self._book, call_id))
+        reply = await by(
+            self._deadline, asyncio.wrap_future(self._book.transact(lambda db: answers.stored(db, call_id)))
+        )
         if self._call.schema is not None:
             again = await examined(reply.text, self._call.schema, ())
             reply = replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:]))

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from lab import errors
 from lab.call.lag import LagMeter
@@ -35,6 +35,9 @@ class Source(Protocol):
     async def price(self, call: Call) -> Price | None:
         """US dollars a token of `call`'s model; None where it isn't known."""
 
+    async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
+        """The embedding of a text by a model's name, as numbers, and what it cost in US dollars, if that is known."""
+
     async def close(self) -> None:
         """Let go of what it holds."""
 
@@ -51,6 +54,8 @@ class Recorder:
     attempts: list[Attempt] = field(default_factory=list)
     first_sent: float | None = None
     """When the first request left, in Unix time."""
+    besides: float | None = 0.0
+    """US dollars that the call has cost beside its attempts, such as for an embedding; None where that isn't known."""
     _seen: list[_Seen] = field(default_factory=list)
     _checks: dict[int, Sequence[Checked]] = field(default_factory=dict)
     _when_over: list[Callable[[], None]] = field(default_factory=list)
@@ -215,6 +220,7 @@ class Recorder:
             for row, seen in zip(self.attempts, self._seen, strict=True)
             if row.way is not None
         ]
+        costs.append(self.besides)
         return None if any(cost is None for cost in costs) else float(sum(cost or 0.0 for cost in costs))
 
     def when_over(self, act: Callable[[], None]) -> None:

@@ -20,6 +20,7 @@ from rich.text import Text
 from lab import metrics as figures
 from lab.cli.shared import Db, err, existing, missing, out, plainly, print_frame, printable
 from lab.ledger import archive, queries
+from lab.ledger import cached as kept
 from lab.ledger.file import Ledger
 from lab.ledger.settings import default_path
 from lab.show import units
@@ -164,6 +165,9 @@ def prune(
     words: Annotated[bool, typer.Option("--words", help="Only what was asked and answered; the figures stay.")] = False,
     experiments: Annotated[bool, typer.Option("--experiments", help="Also calls of experiments.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    cached: Annotated[
+        bool, typer.Option("--cached", help="Only what the cache keeps to be given again; the calls stay.")
+    ] = False,
     vacuum: Annotated[
         bool, typer.Option("--vacuum", help="Then give the space back to the disk; nobody may write.")
     ] = False,
@@ -172,6 +176,10 @@ def prune(
     """Remove what has grown old. Calls of experiments are evidence, and stay unless you say otherwise."""
     with plainly(), closing(existing(db)) as ledger:
         before = time.time() - figures.parse_span(older_than)
+        if cached:
+            many = kept.forget(ledger, before, dry_run=dry_run)
+            out.print(Text(f"{many:,} kept answers {'would be removed' if dry_run else 'removed'}"))
+            return
         more = {"words_only": words, "experiments": experiments, "dry_run": dry_run, "vacuum": vacuum}
         out.print(Text(str(archive.prune(ledger, before, **more))))
 

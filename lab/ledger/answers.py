@@ -8,7 +8,6 @@ import sqlite3
 from typing import Any
 
 from lab import redact
-from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease, held_for
 from lab.values import Call, Checked, Claim, Part, Reply, Usage
 
@@ -19,6 +18,16 @@ _HOW = ("api_key", "extra_headers", "api_base", "base_url")
 def request_of(call: Call) -> str:
     """A hash of what is asked, of whom and by whom: model, messages, parameters, address, credentials and user. Other
     headers may differ from one try to the next."""
+    params, judged, who = asked_of(call)
+    who["user"] = call.user
+    content = [call.model, [dict(message) for message in call.messages], params, *judged]
+    content += [who] if any(who.values()) else []
+    return hashed(json.dumps(content, sort_keys=True, default=str))
+
+
+def asked_of(call: Call) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
+    """What besides model and messages tells a request from another one: its parameters, its schema and checks, and
+    where it goes under whose credentials."""
     judged = [call.schema.content()] if call.schema else []
     judged += [check.content() for check in call.checks]
     params = {name: value for name, value in call.params.items() if name not in _HOW}
@@ -27,11 +36,12 @@ def request_of(call: Call) -> str:
         "address": call.params.get("api_base") or call.params.get("base_url"),
         "api_key": call.params.get("api_key"),
         "headers": {name: value for name, value in headers.items() if redact.is_secret(name)},
-        "user": call.user,
     }
-    content = [call.model, [dict(message) for message in call.messages], params, *judged]
-    content += [who] if any(who.values()) else []
-    text = json.dumps(content, sort_keys=True, default=str)
+    return params, judged, who
+
+
+def hashed(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
 
 
@@ -73,17 +83,21 @@ def finish(db: sqlite3.Connection, call: Call, lease: Lease, *, valid: bool) -> 
     return True
 
 
-def stored(book: Ledger, call_id: str) -> Reply[Any]:
+def stored(db: sqlite3.Connection, call_id: str) -> Reply[Any]:
     """A reply as it was returned, from the ledger; its times and cost are those of the call that was made. Its value
-    is not kept: it is to be read again from the text."""
-    (row,) = book.query(
+    is not kept: it is to be read again from the text. Raises `LookupError` where it, or its words, are gone."""
+    calls = _dicts(
+        db,
         "SELECT calls.*, texts.answer, texts.tool_calls AS tools FROM calls JOIN texts ON texts.id = calls.id"
         " WHERE calls.call_id = ?",
-        [call_id],
+        (call_id,),
     )
-    (won,) = book.query("SELECT * FROM attempts WHERE call_id = ? AND won", [call_id])
-    checks = book.query(
-        "SELECT * FROM checks WHERE call_id = ? AND attempt = ? ORDER BY place", [call_id, won["number"]]
+    attempts = _dicts(db, "SELECT * FROM attempts WHERE call_id = ? AND won", (call_id,))
+    if not calls or not attempts or (calls[0]["answer"] is None and calls[0]["tools"] is None):
+        raise LookupError(f"the answer of call {call_id} is gone")
+    row, won = calls[0], attempts[0]
+    checks = _dicts(
+        db, "SELECT * FROM checks WHERE call_id = ? AND attempt = ? ORDER BY place", (call_id, won["number"])
     )
     return Reply(
         text=row["answer"] or "",
@@ -109,9 +123,16 @@ def stored(book: Ledger, call_id: str) -> Reply[Any]:
         answered_by=row["answered_by"],
         tool_calls=tuple(json.loads(row["tools"])) if row["tools"] else (),
         cached=True,
+        cached_from=call_id,
         hedged=bool(row["hedged"]),
         fell_back=bool(row["fell_back"]),
     )
+
+
+def _dicts(db: sqlite3.Connection, sql: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
+    cursor = db.execute(sql, values)
+    names = [column[0] for column in cursor.description]
+    return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
 def _checked(row: dict[str, Any]) -> Checked:

@@ -4,8 +4,9 @@ written, and takes out what may not be kept."""
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,7 +26,8 @@ VISIBLE = 0.05
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a call ended: `columns` of its row, its answer, or what had come of one. `attempts` are those that were sent.
-    `keyed`: the answer is the one that its key stands for from now on."""
+    `keyed`: the answer is the one that its key stands for from now on. `keep` is done in the same transaction, where
+    the answer is written as it was given: it keeps it for other calls."""
 
     status: Literal["ok", "failed", "cancelled"]
     columns: Mapping[str, Any]
@@ -33,6 +35,7 @@ class Outcome:
     tool_calls: Sequence[Any] = ()
     attempts: Sequence[Attempt] = ()
     keyed: bool = False
+    keep: Callable[[sqlite3.Connection], None] | None = None
 
 
 class Journal:
@@ -107,6 +110,7 @@ class Journal:
         self._ended = True
         before, call = self._taken(), self._call
         update, *others = end_rows or self._end_rows(outcome)
+        as_given = outcome.keep is not None and self._as_given(outcome, others)
         if kept_after_all:
             others = [rows.put_words(call, self._clean), *others]
 
@@ -120,6 +124,8 @@ class Journal:
                     execute(db, statement)
             for statement in others:
                 execute(db, statement)
+            if outcome.keep is not None and as_given:
+                outcome.keep(db)
             return True
 
         return self._book.transact(decide, before=before)
@@ -134,9 +140,15 @@ class Journal:
         answer, tools = self._clean.answer(outcome.text, outcome.tool_calls)
         if self._whole or outcome.status == "failed":
             return rows.end_call(call_id, columns, answer, tools)
-        given_again = self._call.key is not None and outcome.status == "ok"
+        given_again = (self._call.key is not None or outcome.keep is not None) and outcome.status == "ok"
         kept = (answer, tools) if given_again else (None, None)
         return rows.end_call(call_id, columns, *kept, digest(self._call, outcome.text, outcome.tool_calls))
+
+    def _as_given(self, outcome: Outcome, end_rows: Sequence[Statement]) -> bool:
+        """Whether the answer stands in the rows of the call's end as its caller was given it: nothing was taken out."""
+        _sql, (answer, tools, *_) = end_rows[-1]
+        given = json.dumps(outcome.tool_calls, ensure_ascii=False) if outcome.tool_calls else None
+        return bool(answer == (outcome.text or None) and tools == given)
 
     def _taken(self) -> list[Statement]:
         """The rows that wait, for a commit."""

@@ -19,7 +19,7 @@ from lab.ledger.owner import Owner, me
 SECONDS = 15.0
 """How long a lease holds that nobody renews, where it isn't known whether its owner lives."""
 
-Space = Literal["key", "experiment", "job"]
+Space = Literal["key", "experiment", "job", "cache"]
 """Names of different kinds don't meet."""
 
 _PUT = """INSERT OR REPLACE INTO leases (space, name, token, host, boot, pid, began, expires_at)
@@ -62,6 +62,11 @@ class Lease:
 
         self._renewed = time.monotonic()
         return self._book.transact(decide)
+
+    def holder(self, db: sqlite3.Connection) -> str:
+        """Within a transaction: the token under which somebody holds it; empty where nobody does."""
+        row = db.execute("SELECT token FROM leases WHERE space = ? AND name = ?", (self.space, self.name)).fetchone()
+        return "" if row is None else str(row[0])
 
     def due(self) -> bool:
         """Whether it is time to renew it."""

@@ -359,11 +359,79 @@ def m005_leases(db: Database) -> None:
         db.execute(statement)
 
 
+_M006 = """
+ALTER TABLE calls ADD COLUMN cached_as TEXT;;    -- key, exact, near: why its answer came out of the store
+ALTER TABLE calls ADD COLUMN cached_from TEXT;;  -- the call whose answer it was
+ALTER TABLE calls ADD COLUMN saved REAL;;        -- US dollars that the answer of the cache had cost; NULL is unknown
+ALTER TABLE calls ADD COLUMN saved_seconds REAL;;-- that it had taken, less what this call took
+CREATE INDEX calls_cached ON calls(started_at) WHERE cached_as IN ('exact', 'near');;
+CREATE TABLE cache_entries (           -- answers that may be given again
+    id INTEGER PRIMARY KEY,
+    request TEXT NOT NULL UNIQUE,      -- hash of what was asked, of whom, by whose key, and for whom
+    call_id TEXT NOT NULL,             -- whose answer it is
+    kept_at REAL NOT NULL,             -- Unix time
+    expires_at REAL,
+    size INTEGER NOT NULL,             -- bytes
+    rest TEXT,                         -- hash of all of the request but what may be said otherwise; NULL: nothing may
+    words TEXT, word_order TEXT,       -- signatures of that, see lab/policies/likeness.py
+    embedder TEXT, vector BLOB         -- of that: 16-bit floats, of length 1
+);;
+CREATE INDEX cache_entries_near ON cache_entries(rest, words) WHERE rest IS NOT NULL;;
+CREATE INDEX cache_entries_call ON cache_entries(call_id);;
+CREATE INDEX cache_entries_expired ON cache_entries(expires_at) WHERE expires_at IS NOT NULL;;
+CREATE TABLE cache_size (id INTEGER PRIMARY KEY CHECK (id = 0), entries INTEGER NOT NULL, bytes INTEGER NOT NULL);;
+INSERT INTO cache_size VALUES (0, 0, 0);;
+CREATE TRIGGER cache_entries_put AFTER INSERT ON cache_entries BEGIN
+    UPDATE cache_size SET entries = entries + 1, bytes = bytes + new.size;
+END;;
+CREATE TRIGGER cache_entries_gone AFTER DELETE ON cache_entries BEGIN
+    UPDATE cache_size SET entries = entries - 1, bytes = bytes - old.size;
+END;;
+CREATE TRIGGER cache_entries_call_gone AFTER DELETE ON calls BEGIN
+    DELETE FROM cache_entries WHERE call_id = old.call_id;
+END;;
+CREATE TABLE cache_labels (            -- would-be near hits whose answers were compared
+    id INTEGER PRIMARY KEY,
+    at REAL NOT NULL,
+    lane TEXT NOT NULL,                -- the prompt's name and version; 'messages' where there is none
+    embedder TEXT NOT NULL, rule INTEGER NOT NULL,
+    share REAL NOT NULL,               -- of near hits that may be wrong, as the call wanted it
+    closeness REAL NOT NULL,           -- cosine; 1 more where the words come in the same order
+    wrong INTEGER,                     -- the kept answer would not have done; NULL: a person is to say
+    how TEXT NOT NULL,                 -- value, label, function, judge, person, given
+    call_id TEXT, kept_from TEXT       -- the call that was asked all the same, and the one whose answer was kept
+);;
+CREATE INDEX cache_labels_lane ON cache_labels(lane, embedder, rule, id);;
+CREATE INDEX cache_labels_open ON cache_labels(id) WHERE wrong IS NULL;;
+CREATE TABLE cache_certificates (      -- what labels have shown, a row a look
+    id INTEGER PRIMARY KEY,
+    given_at REAL NOT NULL,
+    lane TEXT NOT NULL, embedder TEXT NOT NULL, rule INTEGER NOT NULL,
+    share REAL NOT NULL,               -- of near hits that may be wrong
+    labels INTEGER NOT NULL,           -- there were
+    n INTEGER NOT NULL, wrong INTEGER NOT NULL, high REAL NOT NULL,   -- within the step: the share's upper bound
+    closeness REAL,                    -- from which on hits are served; NULL: none is
+    spent REAL NOT NULL,               -- probability with which this look certifies what isn't so
+    evidence REAL NOT NULL DEFAULT 1,  -- against it, since: see lab/stats/certificates.py
+    checked INTEGER NOT NULL DEFAULT 0, checked_wrong INTEGER NOT NULL DEFAULT 0,   -- labels since
+    stopped_at REAL, last_label INTEGER   -- it was broken then, by this label
+);;
+CREATE INDEX cache_certificates_lane ON cache_certificates(lane, embedder, rule, share, id)
+"""
+
+
+def m006_cache(db: Database) -> None:
+    """Answers that may be given again, what is known of requests in other words, and which calls were answered so."""
+    for statement in _M006.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
     m003_checks_prompts_experiments,
     m004_packs_tags_views_jobs_ratings,
     m005_leases,
+    m006_cache,
 )
 """All of them, oldest first: a new one is a line here."""

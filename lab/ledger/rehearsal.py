@@ -61,6 +61,21 @@ class Incident:
         return end - self.ago <= started < end - self.ago + self.minutes * 60
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hits:
+    """A share of the calls comes out of the cache, `exact` and `near`; of the near ones every tenth was asked all the
+    same and compared, and a share of `wrong` ones found, where 2 % are allowed."""
+
+    exact: float = 0.09
+    near: float = 0.03
+    wrong: float = 0.012
+
+    def kind(self, number: int) -> str | None:
+        """Whether a call is one, by its own lot."""
+        drawn = random.Random(f"hit {number}").random()
+        return "exact" if drawn < self.exact else "near" if drawn < self.exact + self.near else None
+
+
 def write(
     path: Path,
     calls: int,
@@ -69,6 +84,7 @@ def write(
     until: float | None = None,
     seed: int = 0,
     incident: Incident | None = None,
+    hits: Hits | None = None,
 ) -> None:
     """Write the ledger at `path`: so many calls in the `days` up to `until` (Unix seconds; now)."""
     prepare(path)
@@ -79,7 +95,7 @@ def write(
     db.execute("INSERT INTO configs VALUES ('c1', '{\"params\": {}}')")
     _prompts(db, end - days * DAY)
     for start in range(0, calls, 20_000):
-        lots = list(_calls(lot, range(start, min(calls, start + 20_000)), calls, days, end, incident))
+        lots = list(_calls(lot, range(start, min(calls, start + 20_000)), calls, days, end, incident, hits))
         _put(db, "calls", [call["row"] for call in lots])
         _put(db, "attempts", [row for call in lots for row in call["attempts"]])
         _put(db, "texts", [call["text"] for call in lots])
@@ -87,8 +103,38 @@ def write(
         db.commit()
     db.execute("INSERT INTO texts_fts (texts_fts) VALUES ('rebuild')")
     _experiments(db, end)
+    if hits is not None:
+        _comparisons(db, hits, end - days * DAY)
     db.commit()
     db.close()
+
+
+def _comparisons(db: sqlite3.Connection, hits: Hits, first: float) -> None:
+    """Near hits of the newest triage prompt: certified at the start by a thousand labels, compared since."""
+    lane = ("triage@3", "local/minilm", 1, 0.02)
+    db.execute(
+        "INSERT INTO cache_certificates (given_at, lane, embedder, rule, share, labels, n, wrong, high, closeness,"
+        " spent) VALUES (?, ?, ?, ?, ?, 1000, 868, 7, 0.0151, 1.9, 0.04)",
+        (first, *lane),
+    )
+    calls = db.execute(
+        "SELECT call_id, started_at FROM calls WHERE prompt_name = 'triage' AND cached_as IS NULL AND status = 'ok'"
+        " ORDER BY id"
+    ).fetchall()
+    lot = random.Random(7)
+    for number in range(10, len(calls), 10):
+        (fresh, at), (kept, _) = calls[number], calls[number - lot.randint(1, 9)]
+        wrong = None if number > len(calls) - 30 else int(lot.random() < hits.wrong)
+        how = "person" if wrong is None else "value"
+        db.execute(
+            "INSERT INTO cache_labels (at, lane, embedder, rule, share, closeness, wrong, how, call_id, kept_from)"
+            " VALUES (?, ?, ?, ?, ?, 1.96, ?, ?, ?, ?)",
+            (at, *lane, wrong, how, fresh, kept),
+        )
+    db.execute(
+        "UPDATE cache_certificates SET checked = (SELECT count(wrong) FROM cache_labels), checked_wrong ="
+        " (SELECT coalesce(sum(wrong), 0) FROM cache_labels)"
+    )
 
 
 def pack(path: Path) -> int:
@@ -128,15 +174,23 @@ def _experiments(db: sqlite3.Connection, end: float) -> None:
 
 
 def _calls(
-    lot: random.Random, numbers: range, total: int, days: float, end: float, incident: Incident | None
+    lot: random.Random,
+    numbers: range,
+    total: int,
+    days: float,
+    end: float,
+    incident: Incident | None,
+    hits: Hits | None,
 ) -> Iterator[dict[str, Any]]:
     for number in numbers:
         started = end - days * DAY * (1 - (number + 0.5) / total) - 60
         during = incident is not None and incident.during(started, end)
-        yield _call(lot, number, started, incident if during else None)
+        yield _call(lot, number, started, incident if during else None, hits.kind(number) if hits else None)
 
 
-def _call(lot: random.Random, number: int, started: float, incident: Incident | None) -> dict[str, Any]:
+def _call(
+    lot: random.Random, number: int, started: float, incident: Incident | None, hit: str | None
+) -> dict[str, Any]:
     model = lot.choices(list(MODELS), _SHARES)[0]
     user, tags = (
         f"user{int(lot.paretovariate(0.9)) % 200:03d}",
@@ -149,6 +203,9 @@ def _call(lot: random.Random, number: int, started: float, incident: Incident | 
     call_id = f"{int(started * 1000):013x}{number:09x}"
     sent, received, queue = lot.randint(40, 900), lot.randint(10, 300), lot.expovariate(200)
     cached = lot.random() < 0.01
+    price_in, price_out = MODELS[model][3:]
+    saved = sent * price_in + received * price_out if hit else None
+    cached = cached or hit is not None
     tries = [] if cached else list(_attempts(lot, call_id, started + queue, model, sent, received, incident))
     winner = next((attempt for attempt in tries if attempt["won"]), None)
     last = tries[-1] if tries and winner is None else None
@@ -165,6 +222,8 @@ def _call(lot: random.Random, number: int, started: float, incident: Incident | 
         **{"input_tokens": sent, "output_tokens": received},
         **{"finish_reason": "stop" if winner else None, "prompt_name": prompt[0], "prompt_version": prompt[1]},
         **{"config": "c1", "user": user, "tags": json.dumps(tags), "lane": "batch" if scored else "interactive"},
+        **{"cached_as": hit or ("key" if cached else None), "saved": saved},
+        "saved_seconds": MODELS[model][0] + received / MODELS[model][2] if hit else None,
         **{"cached": int(cached), "hedged": int(any(attempt["role"] == "hedge" for attempt in tries))},
         "fell_back": int(any(attempt["role"] == "fallback" for attempt in tries)),
         "experiment": f"nightly-{number % 20}" if scored else None,

@@ -15,6 +15,7 @@ from lab.lazy import names
 
 if TYPE_CHECKING:
     from lab.metrics import alerts, trace
+    from lab.metrics.caching import Saved, saved
     from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
     from lab.metrics.faults import failures, failures_over_time, rate_limits
     from lab.metrics.figures import BY, COLUMNS, metrics
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from lab.metrics.wording import beneath, money, readable, share
 
 _HOMES = {
+    **dict.fromkeys(("Saved", "saved"), "lab.metrics.caching"),
     **dict.fromkeys(("ANSWERS", "WASTE", "quality", "spend", "spend_over_time", "waste"), "lab.metrics.costs"),
     **dict.fromkeys(("failures", "failures_over_time", "rate_limits"), "lab.metrics.faults"),
     **dict.fromkeys(("BY", "COLUMNS", "metrics"), "lab.metrics.figures"),
@@ -39,6 +41,7 @@ __all__ = [
     "COLUMNS",
     "SPANS",
     "WASTE",
+    "Saved",
     "alerts",
     "beneath",
     "binned",
@@ -55,6 +58,7 @@ __all__ = [
     "rate_limits",
     "readable",
     "rescues",
+    "saved",
     "share",
     "since_of",
     "spend",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import stats
+from lab.ledger.cached import last_compared, stopped
 from lab.ledger.file import Ledger
 from lab.ledger.queries import spent
 from lab.metrics.figures import Part, metrics
@@ -103,6 +104,8 @@ class _Look:
             return self._kind(rule)
         if rule.figure == "waiting":
             return self._waiting(rule)
+        if rule.figure == "cache":
+            return self._cache(rule)
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
@@ -165,6 +168,19 @@ class _Look:
                 why = one_line(row["error"] or "", 160)
                 message = f"{row['name']}: {row['n']:,} calls failed ({rule.figure}) in {_span(rule.over)}: {why}"
                 alerts.append(self._alert(rule, str(row["name"]), row["n"], rule.above or 0.0, None, row["n"], message))
+        return alerts
+
+    def _cache(self, rule: Rule) -> list[Alert]:
+        """Of certificates that were broken, each."""
+        alerts = []
+        for row in stopped(self._book, self._now - rule.over, self._now):
+            wrong, many = last_compared(self._book, row)
+            share = wrong / many
+            message = (
+                f"{row['lane']}: near hits are no longer served: {wrong:,} of the last {many:,} that were compared were"
+                f" wrong, and {row['share']:.1%} may be"
+            )
+            alerts.append(self._alert(rule, row["lane"], share, row["share"], None, row["checked"], message))
         return alerts
 
     def _spent(self, rule: Rule) -> list[Alert]:

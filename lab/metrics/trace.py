@@ -40,8 +40,17 @@ class Trace:
             parts.append(f"{units.seconds(call['elapsed'])} in all")
         many = len(self.attempts)
         parts.append(f"{many} attempt{'' if many == 1 else 's'}")
-        parts.append("out of the store" if call["cached"] else units.dollars(call["cost"]))
+        parts.append(self._paid())
         return " · ".join(parts)
+
+    def _paid(self) -> str:
+        call = self.call
+        if not call["cached"]:
+            return units.dollars(call["cost"])
+        if call["cached_as"] not in ("exact", "near"):
+            return "out of the store"
+        saved = "" if call["saved"] is None else f", saved {units.dollars(call['saved'])}"
+        return f"out of the cache ({call['cached_as']}), the answer of call {call['cached_from']}{saved}"
 
     def df(self) -> pd.DataFrame:
         """The timeline as a table: columns `attempt`, `part`, `start`, `end` (seconds from the call's beginning)."""

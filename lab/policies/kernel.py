@@ -116,6 +116,33 @@ class Claims(Protocol):
         """Give it back: the call brought no answer."""
 
 
+class Kept(Protocol):
+    """Answers that may be given again, kept where every process sees them."""
+
+    async def take(self) -> Claim:
+        """How the request stands: an answer to it is there (`done`), somebody asks it now (`other`, with who that is),
+        or it is for the caller to ask (`mine`)."""
+
+    async def other(self, seconds: float) -> None:
+        """Wait for whoever asks it now, for so long at most."""
+
+    async def stored(self) -> Event:
+        """The `done` of the answer that was there, with the reply on it."""
+
+    async def near(self) -> Event | None:
+        """The same of an answer to a request in other words; None where there is none that may be given."""
+
+    def answered(self, done: Event) -> None:
+        """It was asked, and this came of it: where it is to be compared with what a near one would have brought, it
+        is."""
+
+    async def renew(self) -> None:
+        """Say that it is still being asked, for as long as this is awaited."""
+
+    def release(self) -> None:
+        """Nobody asks it any more."""
+
+
 class Purse(Protocol):
     """What a call costs and may cost, in US dollars."""
 
@@ -152,6 +179,7 @@ class World:
     settings: Settings
     memory: Memory = field(default_factory=Memory)
     claims: Claims | None = None
+    kept: Kept | None = None
     purse: Purse | None = None
     spent: Spent | None = None
     examine: Examine | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
+from lab.policies.cache import Cache
 from lab.policies.compose import LAYERS
 from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
@@ -29,6 +30,7 @@ _TYPES = {
     "hedge": Hedge,
     "breaker": Breaker,
     "limit": Limit,
+    "cache": Cache,
 }
 
 
@@ -44,6 +46,7 @@ class Policy:
     limit: Limit | None = field(default_factory=Limit)
     breaker: Breaker | None = field(default_factory=Breaker)
     budget: Budget | None = None
+    cache: Cache | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _TYPES.items():
@@ -70,7 +73,7 @@ class Policy:
 
     def content(self) -> dict[str, Any]:
         """The policy as plain JSON values, as the ledger keeps it."""
-        return {name: asdict(part) if (part := getattr(self, name)) else None for name in _TYPES}
+        return {name: _plain(part) if (part := getattr(self, name)) else None for name in _TYPES}
 
     def worst_attempts(self, checked: bool = False) -> int:
         """The most requests that one call can make; `checked` is one with a schema or checks, that may be repaired."""
@@ -128,6 +131,10 @@ class Policy:
 @lru_cache(maxsize=256)
 def _settings(policy: Policy, checked: bool) -> Settings:
     return Settings(tuple(part for name in _TYPES if (part := getattr(policy, name)) is not None), checked)
+
+
+def _plain(part: Any) -> dict[str, Any]:
+    return part.content() if isinstance(part, Cache) else asdict(part)
 
 
 def _tuple(value: Any) -> Any:

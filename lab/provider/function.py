@@ -40,5 +40,11 @@ class Function:
         """Nor what a token costs."""
         return None
 
+    async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
+        """A model's, as anywhere: see `lab.provider.embedding.embedded`."""
+        from lab.provider.embedding import embedded  # its clients are slow to import, and a function needs none
+
+        return await embedded(model, text)
+
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from lab import errors, redact
 from lab.aside import short_turns
-from lab.provider import child, failures, tap
+from lab.provider import child, embedding, failures, tap
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
 from lab.provider.fit import fit
@@ -172,6 +172,10 @@ class Provider:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
             return pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
         return listed_price(call.model)
+
+    async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
+        """The embedding of a text, and what it cost: see `lab.provider.embedding.embedded`."""
+        return await embedding.embedded(model, text)
 
     async def close(self) -> None:
         """Close the connections."""

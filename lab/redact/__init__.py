@@ -53,6 +53,7 @@ def _forms(value: str) -> set[str]:
     return {value, once, twice, repr(value)[1:-1], repr(once)[1:-1], value.replace("/", "\\/")}
 
 
+_CREDENTIAL = re.compile(r"(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")
 _environment: tuple[dict[Any, Any], frozenset[str]] = ({}, frozenset())
 
 
@@ -68,6 +69,14 @@ def _in_environment() -> frozenset[str]:
             frozenset(form for value in named | carried if len(value) >= 8 for form in _forms(value)),
         )
     return _environment[1]
+
+
+def credentials(model: str) -> list[str]:
+    """The keys in the environment by which `model` may be asked: those that begin like its provider, else all."""
+    named = {name: value for name, value in os.environ.items() if value and _CREDENTIAL.search(name)}
+    maker = model.partition("/")[0].upper().replace("-", "_")
+    own = [value for name, value in sorted(named.items()) if name.startswith(f"{maker}_")]
+    return own or sorted(named.values())
 
 
 def params(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,14 @@ def seconds(value: float | None) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
 
 
+def duration(value: float) -> str:
+    """A long time: seconds, minutes, hours or days, whichever says it shortest."""
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if value >= 2 * size:
+            return f"{value / size:.1f} {name}"
+    return seconds(value)
+
+
 def dollars(value: float | None) -> str:
     """An amount in US dollars, with as many digits as it takes to be told from nothing."""
     if value is None:

@@ -113,6 +113,7 @@ MODELS = {
             ("medium", "between the two", (0.97, 0.9, 0.72), 0.03, 0.03, 0.005, 0.4, 100.0, 0.5),
             ("large", "dear and good", (0.99, 0.95, 0.85), 0.01, 0.01, 0.002, 0.7, 70.0, 2.5),
             ("large-update", "`large` after a silent update", (0.94, 0.9, 0.8), 0.01, 0.01, 0.002, 0.6, 80.0, 2.5),
+            ("sure", "never wrong: for measuring whoever asks", (1.0, 1.0, 1.0), 0.0, 0.0, 0.0, 0.2, 150.0, 0.5),
             ("careless", "`small`, careless of form", (0.95, 0.82, 0.55), 0.04, 0.4, 0.04, 0.2, 150.0, 0.1),
         )
     },

@@ -20,6 +20,7 @@ pages = {
     "compare": st.Page(PAGES / "compare.py", title="Compare", icon=":material/view_column:", default=True),
     "tails": st.Page(PAGES / "tails.py", title="Tails", icon=":material/show_chart:"),
     "cost": st.Page(PAGES / "cost.py", title="Cost", icon=":material/payments:"),
+    "cache": st.Page(PAGES / "cache.py", title="Cache", icon=":material/inventory_2:"),
     "failures": st.Page(PAGES / "failures.py", title="Failures", icon=":material/error:"),
     "calls": st.Page(PAGES / "calls.py", title="Calls", icon=":material/list:"),
     "prompts": st.Page(PAGES / "prompts.py", title="Prompts", icon=":material/description:"),

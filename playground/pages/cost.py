@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab import metrics
 from lab.show import charts
-from playground.parts import backend, drawing, filters
+from playground.parts import backend, drawing, filters, saved
 
 BY = {
     "model": ("model",),
@@ -33,6 +33,9 @@ def page() -> None:
     waste = metrics.waste(book, BY[name][0], **narrow)
     if name != "tag":  # a call with two tags would count twice
         tiles(spend, waste)
+    found = metrics.saved(book, **narrow)
+    if found.exact + found.near or len(found.lanes):
+        saved.tiles(found)
     over = metrics.spend_over_time(book, BY[name][0], **narrow)
     drawing.section("Over time", "US dollars, as far as prices are known.")
     drawing.chart(
@@ -46,6 +49,8 @@ def page() -> None:
     with right:
         wasted(waste)
     quality(metrics.quality(book, **narrow))
+    if len(found.lanes):
+        saved.wrong(found.last_wrong, 3)
 
 
 def tiles(spend: pd.DataFrame, waste: pd.DataFrame) -> None:

@@ -112,7 +112,22 @@ def test_windows_line_ends_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -
     assert [case.id for case in EvalSet.load(path)] == ["a", "b"]
 
 
-@pytest.mark.parametrize("path", sorted(EVALS.glob("*.jsonl")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("name", ["requests", "rewordings"])
+def test_the_sets_of_requests_in_other_words_are_whole(name: str) -> None:
+    """400 pairs and more, of each kind that fools a similarity; see `tests/policies/test_likeness.py`, too."""
+    eval_set = EvalSet.load(EVALS / f"{name}.jsonl")
+    assert eval_set.name == name
+    assert all(case.tags[0] in DIFFICULTIES and case.cluster for case in eval_set)
+    kinds = {"paraphrase", "number", "negation", "place", "time", "condition", "direction", "unit", "language"}
+    assert kinds <= {tag for case in eval_set for tag in case.tags}
+    assert str(len(eval_set)) in (EVALS / f"{name}.md").read_text(encoding="utf-8")
+    assert len(eval_set) >= (400 if name == "rewordings" else 300)
+
+
+TASKS = [EVALS / f"{name}.jsonl" for name in ("orders", "passages", "triage")]
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 def test_the_sets_that_come_along_are_whole(path: Path) -> None:
     """60 to 150 cases, each with a difficulty first among its tags, an expectation, and a README beside the set."""
     eval_set = EvalSet.load(path)

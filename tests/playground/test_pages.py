@@ -25,6 +25,7 @@ LINE = "[link](https://outside.invalid/) **bold** :red[red] <img src='https://ou
 PAGES = {  # what each has when it is drawn to its end
     "Tails": "What hedges, timeouts and fallbacks did",
     "Cost": "Quality against cost",
+    "Cache": "The last near hits that were wrong",
     "Failures": "Try a policy",
     "Calls": "calls in pages.db",
     "Prompts": "Labels",

