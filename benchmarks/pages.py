@@ -25,12 +25,13 @@ from playwright.sync_api import Page
 from lab import Lab, Policy
 from playground.screenshots.driven import chromium, playground
 
-PAGES = ("Tails", "Cost", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
+PAGES = ("Tails", "Cost", "Cache", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
+ORDERS = ("newest", "slowest", "costliest", "longest")
 PICTURE = "[data-testid=stVegaLiteChart] canvas, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"
 COLD = """
 import sys, time
 import pandas
-from lab.ledger import Ledger
+from lab.ledger.file import Ledger
 from lab.metrics import metrics
 from pathlib import Path
 book = Ledger(Path(sys.argv[1]))
@@ -73,8 +74,20 @@ def figures(path: Path) -> dict[str, float]:
         start = time.perf_counter()
         lab.metrics()
         again.append(time.perf_counter() - start)
+    listed = {f"calls_{order}_s": _listed(lab, order) for order in ORDERS}
     lab.close()
-    return {"open_s": opened, "metrics_first_s": statistics.median(cold), "metrics_s": statistics.median(again)}
+    metrics = {"metrics_first_s": statistics.median(cold), "metrics_s": statistics.median(again)}
+    return {"open_s": opened, **metrics, **listed}
+
+
+def _listed(lab: Lab, order: str) -> float:
+    """Seconds for one page of the list."""
+    took = []
+    for _ in range(3):
+        start = time.perf_counter()
+        lab.calls(order=order, limit=50)
+        took.append(time.perf_counter() - start)
+    return statistics.median(took)
 
 
 def writing(path: Path, folder: Path) -> dict[str, float]:

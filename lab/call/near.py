@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,38 +83,43 @@ async def labelled(
 
     try:
         kept, kept_asked = await asyncio.wrap_future(book.transact(read))
-        same, how = await compared(
-            near,
-            call,
-            reply,
-            kept,
-            lambda name: judge(
-                name,
-                Comparison(asked=closest.words.text, answer=reply.text, kept_asked=kept_asked, kept_answer=kept.text),
-            ),
-        )
-    except (LookupError, errors.LabError):  # it was removed meanwhile, or the judge failed: no label
+    except (LookupError, errors.LabError):  # it was removed meanwhile, or the ledger is closed: no label
         return
-    wrong = None if same is None else not same
-    await put_label(book, lane, near, closest.closeness, wrong, how, call.call_id, closest.call_id)
+    comparison = Comparison(asked=closest.words.text, answer=reply.text, kept_asked=kept_asked, kept_answer=kept.text)
+    try:
+        same, how = await compared(near, call, reply, kept, comparison, judge)
+    except Exception:  # a judge's call that failed, or the user's own function: somebody else is to say
+        same, how = None, "person"
+    with suppress(errors.LabError):  # the ledger may be closed by now
+        wrong = None if same is None else not same
+        await put_label(book, lane, near, closest.closeness, wrong, how, call.call_id, closest.call_id)
 
 
 async def compared(
-    near: Near, call: Call, fresh: Reply[Any], kept: Reply[Any], judge: Callable[[str], Awaitable[bool]]
+    near: Near,
+    call: Call,
+    fresh: Reply[Any],
+    kept: Reply[Any],
+    comparison: Comparison,
+    judge: Callable[[str, Comparison], Awaitable[bool]],
 ) -> tuple[bool | None, str]:
-    """Whether two answers are the same, and who says so; None where a person is to say it."""
+    """Whether two answers are the same, and who says so; None where a person is to say it. Equal values under a schema,
+    equal labels and equal texts are the same; of others whoever `near.same` names says it, where it names somebody."""
+    value, one, other = None, _label(kept.text), _label(fresh.text)
     if call.schema is not None:
-        value = (await examined(kept.text, call.schema, ())).value
-        return bool(value == fresh.value), "value"
+        value = (await examined(kept.text, call.schema, ())).value == fresh.value
+        if value:
+            return True, "value"
+    elif kept.text == fresh.text or (one is not None and one == other):
+        return True, "label"
     if isinstance(near.same, str):
-        return await judge(near.same), "judge"
+        return await judge(near.same, comparison), "judge"
     if near.same is not None:
         said = await asyncio.to_thread(near.same, kept.text, fresh.text)
         return bool(await said if inspect.isawaitable(said) else said), "function"
-    one, other = _label(kept.text), _label(fresh.text)
-    if one is not None and other is not None:
-        return one == other, "label"
-    return (True, "label") if kept.text == fresh.text else (None, "person")
+    if value is not None:
+        return False, "value"
+    return (None, "person") if one is None or other is None else (False, "label")
 
 
 def _label(text: str) -> str | None:

@@ -15,7 +15,7 @@ app = typer.Typer(
 )
 for verb in (
     *(asking.ask, comparing.compare, comparing.evaluate, comparing.gate),
-    *(record.calls, record.trace, record.metrics, record.alerts, record.export, record.prune),
+    *(record.calls, record.trace, record.metrics, record.cache, record.alerts, record.export, record.prune),
     *(asking.models, serving.sim, serving.local, serving.playground),
 ):
     app.command("eval" if verb is comparing.evaluate else None)(verb)

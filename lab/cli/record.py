@@ -97,6 +97,19 @@ def metrics(
                 out.print(Text(note, style="dim"))
 
 
+def cache(
+    since: Since = None,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Only this model.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only this user.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Only calls with this tag.")] = None,
+    db: Db = None,
+) -> None:
+    """What the cache saved and what it spoiled: hits, dollars, seconds, near hits that were wrong."""
+    with plainly(), closing(existing(db)) as ledger:
+        saved = figures.saved(ledger, since=figures.since_of(since), model=model, user=user, tag=tag)
+        out.print(Text(printable(str(saved))))
+
+
 def alerts(
     rules: Annotated[
         Path | None,

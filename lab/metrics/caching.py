@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SAVED = """
-    SELECT count(*) AS ended, coalesce(sum(cached_as = 'exact'), 0) AS exact,
-        coalesce(sum(cached_as = 'near'), 0) AS near, coalesce(sum(saved), 0.0) AS usd,
-        coalesce(sum(saved_seconds), 0.0) AS seconds,
-        coalesce(sum(cached_as IN ('exact', 'near') AND saved IS NULL), 0) AS unknown FROM calls
+    SELECT coalesce(sum(cached_as = 'exact'), 0) AS exact, coalesce(sum(cached_as = 'near'), 0) AS near,
+        coalesce(sum(saved), 0.0) AS usd, coalesce(sum(saved_seconds), 0.0) AS seconds,
+        coalesce(sum(saved IS NULL), 0) AS unknown FROM calls
 """
+_HIT = "cached_as IN ('exact', 'near')"
+"""As the index of hits says it."""
 _COMPARED = """
     SELECT count(*) AS n, coalesce(sum(wrong), 0) AS wrong FROM cache_labels WHERE lane = :lane
     AND embedder = :embedder AND rule = :rule AND wrong IS NOT NULL AND how <> 'given' AND closeness >= :closeness
@@ -34,7 +35,7 @@ _COMPARED = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
-    """What came out of the cache: of `calls` that ended, `exact` and `near` hits; the US dollars (`usd`; of `unknown`
+    """What came out of the cache: of so many `calls`, `exact` and `near` hits; the US dollars (`usd`; of `unknown`
     hits it isn't known) and `seconds` that they had taken; what is kept now, `entries` of `megabytes`.
 
     `compared` would-be hits of what is served were asked all the same, and for `wrong` of them the kept answer would
@@ -81,8 +82,8 @@ class Saved:
                 f"{row['lane']}: {row['state']}; at most {row['allowed']:.1%} may be wrong, {row['wrong']:,} of"
                 f" {row['labels']:,} labels are{more}"
             )
-        lines += [f"{self.open:,} pairs of answers wait for a person to compare them"] if self.open else []
-        lines.append(f"{self.entries:,} answers are kept ({self.megabytes:.1f} MB)")
+        lines += [f"pairs of answers that a person is to compare: {self.open:,}"] if self.open else []
+        lines.append(f"kept now: {self.entries:,} answers, {self.megabytes:.1f} MB")
         return lines
 
     def __str__(self) -> str:
@@ -105,7 +106,7 @@ def saved(book: Ledger, *, last: int = 10, **filters: Any) -> Saved:
     import pandas as pd  # slow to import, and only readers need it
 
     where, values = queries.filtered(**filters)
-    (figures,) = book.query(f"{_SAVED}{where or ' WHERE'}{' AND' if where else ''} calls.ended_at IS NOT NULL", values)
+    (figures,) = book.query(f"{_SAVED}{where or ' WHERE'}{' AND' if where else ''} {_HIT}", values)
     since = filters.get("since")
     begin = 0.0 if since is None else since.timestamp() if hasattr(since, "timestamp") else float(since)
     rows = [_lane(book, lane, begin) for lane in cached.lanes(book)]
@@ -114,7 +115,7 @@ def saved(book: Ledger, *, last: int = 10, **filters: Any) -> Saved:
     (size,) = book.query("SELECT entries, bytes FROM cache_size")
     (waiting,) = book.query("SELECT count(*) AS n FROM cache_labels WHERE wrong IS NULL")
     return Saved(
-        calls=figures["ended"],
+        calls=queries.count(book, **filters),
         **{name: figures[name] for name in ("exact", "near", "usd", "unknown", "seconds")},
         entries=size["entries"],
         megabytes=size["bytes"] / 1e6,

@@ -26,10 +26,10 @@ class Near:
     `false_hits`: the share of near hits that may be wrong, above 0 and below 1; nothing is served before labels certify
     it, with 95 % confidence. `shadow`: the share of would-be hits that is asked all the same and compared, from then on
     (before, all are). `labels`: how many labels the first look waits for; by default as few as can certify the share,
-    if none is wrong (59 for 5 %, 149 for 2 %). `same` says whether two answers are the same, where no schema does and
-    they aren't short labels: a function of the two texts, or the name of a model that is asked; by default a person, on
-    the page Cache. `embed`: `local/minilm` on this machine, a LiteLLM embedding model, or a function of a text that
-    returns numbers.
+    if none is wrong (59 for 5 %, 149 for 2 %). `same` says whether two answers that aren't equal do the same: a
+    function of the two texts, the kept one first, or the name of a model that is asked; by default values under a
+    schema and short labels have to be equal, and of longer texts a person says it, on the page Cache. `embed`:
+    `local/minilm` on this machine, a LiteLLM embedding model, or a function of a text that returns numbers.
     """
 
     false_hits: float = 0.02

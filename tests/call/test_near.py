@@ -262,6 +262,22 @@ def test_a_function_or_a_person_compares_long_answers(lab: Lab, labeller: Labell
     assert [row["number"] for row in lab.cache().last_wrong] == [open_one["number"]]
 
 
+@pytest.mark.parametrize("same", [lambda kept, fresh: 1 / 0, "nobody"])
+def test_where_who_compares_fails_a_person_does(same: Any, lab: Lab, labeller: Labeller) -> None:
+    """The call itself is none the worse for it."""
+    labeller.label = lambda ticket: f"A long answer.\nTo {ticket}"
+    asked = policy(same=same)
+    ask(lab, FIRST, policy=asked)
+    assert ask(lab, AGAIN, policy=asked).text
+    assert labels(lab, 1)[0][:2] == (None, "person")
+
+
+def test_what_is_equal_needs_no_judge(lab: Lab, labeller: Labeller) -> None:
+    ask(lab, FIRST, policy=policy(same="nobody"))
+    ask(lab, AGAIN, policy=policy(same="nobody"))
+    assert labels(lab, 1)[0][:2] == (0, "label")
+
+
 def test_a_judge_compares(lab: Lab, labeller: Labeller) -> None:
     def provider(call: Call) -> str:
         asked = str(call.messages[-1]["content"])

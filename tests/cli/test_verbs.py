@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from lab import Lab, cli
+from lab import Cache, Lab, Policy, cli
 from tests.rows import many, month, put
 from tests.servers import END, RawServer, answer
 
@@ -44,6 +44,22 @@ def test_one_call_is_traced(db: str) -> None:
     assert code == 0
     assert out.startswith(f"call {call}\n")
     assert run("trace", "nothing-like-it", "--db", db)[2].startswith("usage: no call 'nothing-like-it'")
+
+
+def test_the_cache_says_what_it_saved_and_is_emptied(tmp_path: Path) -> None:
+    db = str(tmp_path / "cached.db")
+    with Lab(db, provider=lambda _call: "an answer", policy=Policy(cache=Cache())) as lab:
+        for _ in range(3):
+            lab.ask("hi", model="m")
+    code, out, _ = run("cache", "--db", db)
+    assert code == 0
+    assert out.startswith("2 of 3 calls came out of the cache (66.7%): 2 exact, 0 near\n")
+    assert "kept now: 1 " in out
+    assert "0 of 0 calls" in run("cache", "--user", "nobody", "--db", db)[1]
+    assert run("prune", "--cached", "--older-than", "1 d", "--db", db)[1] == "0 kept answers removed\n"
+    with Lab(db) as lab:
+        assert lab.forget() == 1
+        assert lab.count() == 3
 
 
 def test_export_and_prune(db: str, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors
+from lab.ledger import cached
 from playground.screenshots.driven import chromium, playground
 from tests.browsing import Watched, contrast, in_both_themes, still, watching
 
@@ -53,7 +54,13 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
             other.ask(HOSTILE, model=LINE, user=LINE, tags=[LINE])
         with Lab(path, provider=lambda call: "x" * 1_000_000) as other:
             other.ask("a megabyte on one line", model="m")
-        lab.ask(HOSTILE, model=LINE, user=LINE, tags=[LINE])
+        kept = lab.ask(HOSTILE, model="m", user=LINE)
+        fresh = lab.ask(HOSTILE, model=LINE, user=LINE, tags=[LINE])
+        lane = cached.Lane(name=f"{LINE}@1", embedder=LINE, rule=1, share=0.02)
+        for wrong in (True, None):  # compared, and to be compared by a person
+            lab.ledger.transact(
+                lambda db, wrong=wrong: cached.put_label(db, lane, 1.95, wrong, "value", fresh.call_id, kept.call_id)
+            ).result()
     return path
 
 
