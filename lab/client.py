@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lab import errors, evals, metrics
 from lab.call import intake, versions
+from lab.call.certifying import told
 from lab.call.engine import Engine
 from lab.call.loop import Loop
-from lab.call.near import told
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
@@ -55,9 +55,9 @@ class Lab:
     checkout this package runs from, or `data/lab.db` below the current folder. `policy`: how calls are bounded
     unless they say otherwise. `provider`: a function `Call -> str` (or `Answer`) to answer in a provider's place.
     `keep`: whose prompts and answers are written: `all`, a share of the calls from 0 to 1, or `hashes` (with sizes)
-    alone; those of failed calls always are, and the answer of a call with a key. `redact`: a function of a text that
-    returns what may be written of it, put before everything that is: prompts, answers, errors, users, tags; what it
-    returns for a user is what budgets count by.
+    alone; those of failed calls always are, and an answer that is to be given again, under a key or out of the cache.
+    `redact`: a function of a text that returns what may be written of it, put before everything that is: prompts,
+    answers, errors, users, tags; what it returns for a user is what budgets count by.
     Keys are read from the environment, and from `.env` in the current folder or above. A Lab is safe to share
     between threads and event loops. Raises `LedgerError` when the ledger can't be used.
     """
@@ -80,7 +80,7 @@ class Lab:
         self._loop = Loop()
         self._source = Function(provider) if provider else _provider()
         self._engine = Engine(self._source, self._ledger, payload)
-        self._end = weakref.finalize(self, _close, self._loop, self._source, self._ledger)
+        self._end = weakref.finalize(self, _close, self._loop, self._engine, self._ledger)
         if provider is None:
             warm()  # LiteLLM takes seconds to import: begin now
 
@@ -520,9 +520,9 @@ def _provider() -> Source:
     return Provider()
 
 
-def _close(loop: Loop, source: Source, ledger: Ledger) -> None:
+def _close(loop: Loop, engine: Engine, ledger: Ledger) -> None:
     if loop.is_current() or ledger.is_current():  # dropped by a thread of the lab's own, which can't wait for itself
-        threading.Thread(target=_close, args=(loop, source, ledger)).start()
+        threading.Thread(target=_close, args=(loop, engine, ledger)).start()
         return
-    loop.close(source.close())
+    loop.close(engine.close())
     ledger.close()

@@ -42,6 +42,18 @@ def test_the_readmes_examples_run_and_say_what_they_say(tmp_path: Path) -> None:
     assert [line.split()[1:6] for line in ours[1:5]] == [line.split()[1:6] for line in theirs[1:5]]
 
 
+def test_the_readmes_cache_does_what_it_says(tmp_path: Path) -> None:
+    (code,) = [code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "calibrate" in code]
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    given, calibrated, *saved = ran.stdout.split("\n")
+    assert given.startswith("exact 0.0 ")
+    (told,) = re.findall(r"^# (desk@1: .*?) \.\.\.$", code, re.MULTILINE)
+    assert calibrated.startswith(told)
+    assert saved[0].startswith("1 of 2 calls came out of the cache (50.0%): 1 exact, 0 near")
+
+
 def test_the_readmes_tree_is_the_docstrings() -> None:
     tree = [line.strip() for line in errors.__doc__.split("\n") if "──" in line]
     assert [line.strip() for line in README.split("\n") if "── " in line] == tree

@@ -6,11 +6,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
+from lab.call.certifying import look, watch
 from lab.call.likeness import LEAST, MESSAGES, cosine_of, embedder_of
-from lab.call.near import look
-from lab.ledger import cached
+from lab.ledger import answers, cached
 from lab.ledger.file import Ledger
 from lab.ledger.narrowing import named_version
 from lab.policies.cache import Near
@@ -74,11 +75,12 @@ class CacheLane:
         )
 
     def calibrate(self, pairs: Iterable[Pair]) -> Calibration:
-        """Take labels that you have, draw them from the traffic they are to speak for, and look at what all labels now
-        show: see `lab.cache`. All looks of a lane share the 5 % of certificates that may be wrong: one look at many
-        labels shows more than many looks. Raises `ValueError`, naming the pair that can't be used."""
+        """Take labels that you have, and look at what all labels now show: see `lab.cache`. Draw them from the traffic
+        that they are to speak for; a pair counts once. All looks of a lane share the 5 % of certificates that may be
+        wrong: one look at many labels shows more than many looks. Raises `ValueError`, naming the pair that can't be
+        used."""
         rows = [_pair(number, pair) for number, pair in enumerate(pairs)]
-        labels: list[tuple[float, bool]] = []
+        labels: list[tuple[float, bool, str]] = []
         for one, other, same in rows:
             marks = signature(one), signature(other)
             if marks[0] is None or marks[1] is None or marks[0].words != marks[1].words:
@@ -86,11 +88,14 @@ class CacheLane:
             vectors = [self._embed(self._near.embed, "\n".join(texts)) for texts in (one, other)]
             cosine = cosine_of(*vectors) if len(vectors[0]) == len(vectors[1]) else 0.0
             if cosine >= LEAST:
-                labels.append((round(cosine + (marks[0] == marks[1]), 4), same))
+                closeness = round(min(cosine, 0.9999) + (marks[0] == marks[1]), 4)
+                labels.append((closeness, same, answers.hashed(json.dumps(sorted((one, other))))))
+        import_module("lab.stats")  # slow to import: not while the ledger waits
 
         def put(db: sqlite3.Connection) -> None:
-            for closeness, same in labels:
-                cached.put_label(db, self.lane, closeness, not same, "given")
+            for closeness, same, pair in labels:
+                if cached.put_label(db, self.lane, closeness, not same, "given", pair=pair):
+                    watch(db, self.lane, closeness, not same)
 
         self._book.transact(put).result()
         if labels:

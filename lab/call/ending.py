@@ -40,11 +40,11 @@ class Ending:
         """The event with the reply on it, once its rows are on disk. Raises `LostLease` where somebody else has taken
         this call's key meanwhile."""
         assert done.answer is not None
-        winner = self._recorder.won(done.attempt)
-        outcome = self._outcome("ok", winner, keyed=True)
-        reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
+        winner, answer, keep = self._recorder.won(done.attempt), done.answer, None
         if self._kept is not None and winner.model == self._call.model and self._recorder.passed(winner) is not False:
-            outcome = replace(outcome, keep=await self._kept.keeping(outcome.text))
+            keep = await self._kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
+        outcome = replace(self._outcome("ok", winner, keyed=True), keep=keep)
+        reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
         on_disk = await self._journal.ended(outcome, self._lease)
         if not await self._written(on_disk, reply, None):
             self._recorder.lost(winner)
@@ -74,12 +74,12 @@ class Ending:
             fell_back=winner.model != self._call.model and winner.role != "hedge",
         )
 
-    async def known(self, reply: Reply[Any]) -> Reply[Any]:
+    async def known(self, reply: Reply[Any]) -> Reply[Any] | None:
         """The reply was stored, under the call's key or in the cache: this call's own row says so, and what it has cost
-        itself. As its caller is handed it."""
-        now = time.time()
+        itself. As its caller is handed it; None where the key that it runs under was lost meanwhile."""
+        now, lease = time.time(), None
         if isinstance(reply.cached, str):
-            elapsed = now - self._began
+            elapsed, lease = now - self._began, self._lease
             saved = max(0.0, (reply.saved_seconds or 0.0) - elapsed)
             reply = replace(reply, elapsed=elapsed, saved_seconds=saved, cost=self._recorder.cost())
         columns = {
@@ -92,9 +92,16 @@ class Ending:
             "answered_by": reply.answered_by,
             "finish_reason": reply.finish_reason,
         }
-        outcome = Outcome(status="ok", columns=columns, text=reply.text, tool_calls=reply.tool_calls)
-        await self._written(await self._journal.ended(outcome), reply, None)
-        return reply
+        outcome = Outcome(
+            status="ok",
+            columns=columns,
+            text=reply.text,
+            tool_calls=reply.tool_calls,
+            keyed=lease is not None,
+            given=reply.cached_from,
+        )
+        written = await self._written(await self._journal.ended(outcome, lease), reply, None)
+        return reply if written else None
 
     async def ended_in(self, end: BaseException) -> None:
         """Whatever else it ends in, put on record once, below what still holds something for it."""

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
 from lab.call import caching, intake, spending, versions
 from lab.call.caching import CallCache
+from lab.call.certifying import JUDGED, Comparison
 from lab.call.ending import Ending
 from lab.call.idempotency import KeyClaims
 from lab.call.lag import LagMeter
-from lab.call.likeness import embedded_by, packed
+from lab.call.likeness import embedded_by, packed, words_of
 from lab.call.loop import Turnstile
-from lab.call.near import JUDGED, Comparison
+from lab.call.near import NearHits
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
 from lab.checks.kernel import Examined, examined
@@ -44,6 +47,7 @@ class Engine:
         self._lag = LagMeter()
         self._turns = Turnstile()
         self._versions: dict[tuple[str, str], int] = {}
+        self._aside: Executor | None = None
 
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply[Any]:
         """One call, whole: its rows are on disk before this returns or raises.
@@ -59,6 +63,8 @@ class Engine:
         claims = None if call.key is None else KeyClaims(self._ledger, call, deadline)
         kept = self._cached(call, policy, deadline, recorder)
         ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None, kept)
+        if kept is not None:
+            kept.on_record = ending.known
         checked = bool(call.schema or call.checks)
         world = World(
             settings=policy.settings(checked),
@@ -76,7 +82,9 @@ class Engine:
         first = Try(call=call, model=call.model, deadline=deadline)
         try:
             reply = await self._reply(proceed(first), deliver)
-            return await ending.known(reply) if reply.cached else reply
+            if reply.cached is True:  # out of the cache it is on record already
+                await ending.known(reply)
+            return reply
         except BaseException as end:
             await ending.ended_in(end)
             raise
@@ -140,37 +148,43 @@ class Engine:
 
     def _cached(self, call: Call, policy: Policy, deadline: float | None, recorder: Recorder) -> CallCache | None:
         """What the cache's layer is handed; None where it is off, or the call can't be told from others."""
-        cache = policy.cache
-        if cache is None or (cache.scope == "prompt" and call.prompt is None):
+        cache, near = policy.cache, None
+        request = None if cache is None else caching.request_of(call, cache)
+        if cache is None or request is None:
             return None
-        request = caching.request_of(call, cache)
-        if request is None:
-            return None
-        embed, judge = partial(self.embedded, recorder=recorder), partial(self._judged, policy, call)
-        return CallCache(self._ledger, call, request, cache, self.memory, deadline=deadline, embed=embed, judge=judge)
+        if cache.near is not None and (words := words_of(call, cache)) is not None:
+            embed, judge = partial(self.embedded, recorder=recorder), partial(self._judged, policy, call)
+            near = NearHits(self._ledger, call, words, cache.near, self.memory, embed=embed, judge=judge)
+        ready = partial(self._source.ready, call)
+        return CallCache(self._ledger, call, request, cache, self.memory, near=near, ready=ready, deadline=deadline)
 
     async def embedded(self, embedder: Any, text: str, recorder: Recorder | None = None) -> bytes:
         """The embedding of a text, by a model's name or a function; what it costs is a cost of the recorder's call."""
         if not isinstance(embedder, str):
-            return await embedded_by(embedder, text)
+            return await embedded_by(embedder, text, self._pool())
         vector, usd = await self._source.embed(embedder, text)
         if recorder is not None:
             recorder.besides = None if usd is None or recorder.besides is None else recorder.besides + usd
         return packed(vector)
 
-    async def _judged(self, policy: Policy, call: Call, model: str, comparison: Comparison) -> bool:
-        """Whether two answers are the same, by a model: a call of its own."""
-        asked = intake.call_of(
-            comparison.question(),
-            model=model,
-            streamed=False,
-            schema=JUDGED,
-            tags=("judge",),
-            user=call.user,
-            params={},
+    async def _judged(self, policy: Policy, call: Call, judge: Any, comparison: Comparison) -> bool:
+        """Whether two answers are the same: by a model, in a call of its own, or by a function of the user's."""
+        if not isinstance(judge, str):
+            texts = (comparison.kept_answer, comparison.answer)
+            said = await asyncio.get_running_loop().run_in_executor(self._pool(), judge, *texts)
+            return bool(await said if inspect.isawaitable(said) else said)
+        more: dict[str, Any] = {"tags": ("judge",), "user": call.user, "lane": "batch", "params": {}}
+        asked = await asyncio.to_thread(
+            intake.call_of, comparison.question(), model=judge, streamed=False, schema=JUDGED, **more
         )
         reply = await self.run(asked, replace(policy, cache=None, fallback=None, hedge=None))
         return bool(reply.value["verdict"] == "yes")
+
+    def _pool(self) -> Executor:
+        """Where functions of the user's run for the cache: one that hangs holds up nothing else."""
+        if self._aside is None:
+            self._aside = ThreadPoolExecutor(4, "lab-cache")
+        return self._aside
 
     async def _spent(self, deadline: float | None, per: str, scope: str) -> float:
         """What the ledger has for this experiment, user or day, in US dollars."""
@@ -187,6 +201,12 @@ class Engine:
     async def price(self, call: Call) -> Price | None:
         """US dollars a token of the call's model; None where it isn't known."""
         return await self._source.price(call)
+
+    async def close(self) -> None:
+        """Let go of what calls have left."""
+        if self._aside is not None:
+            self._aside.shutdown(wait=False, cancel_futures=True)
+        await self._source.close()
 
     async def state(self) -> list[dict[str, Any]]:
         """What the policies hold now, a row a model: see `lab.policies.compose.held`."""

@@ -88,7 +88,7 @@ def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
     """A row a prompt and model: columns `prompt`, `version`, `model`, `cells`, `done`; `success`, `valid` and `score`
     (shares), `latency_p50`, `_p95`, `_p99`, `ttft_p50`, `_p95`, `_p99` (seconds), each with `_low` and `_high`; `cost`,
     `cost_per_call`, `cost_per_good` (US dollars a success that is valid and scores at least 1; where there is no
-    scorer, a valid one), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `left_out`, `unscored`.
+    scorer, a valid one), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `left_out`, `cached`, `unscored`.
 
     Scores have Wilson's interval, over the effective number of answers where cases go together in clusters or are asked
     several times (`stats.share`). `unscored` answers have no score, because a scorer failed.
@@ -107,7 +107,8 @@ def summary(book: Ledger, name: str, level: float = 0.95) -> pd.DataFrame:
 
 Figures = dict[str, np.ndarray]
 """Columns of one prompt and model: `cluster` (codes), `ok`, `ended`, `came` (an answer, valid or not), `valid` (1, 0,
-or NaN where nothing was checked), `latency`, `ttft`, `cost`, `score`, `timed` (not saturated)."""
+or NaN where nothing was checked), `latency`, `ttft`, `cost`, `score`, `timed` (neither saturated nor out of the cache),
+`saturated`, `cached`."""
 
 
 def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
@@ -131,6 +132,8 @@ def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
         "cost": cost,
         "score": np.where(failed == 1, 0.0, score) if scorers else score,
         "timed": saturated == 0,
+        "saturated": saturated == 1,
+        "cached": np.isnan(saturated),
     }
     names = [record[_NUMBERS:-1] for record in rows]
     codes = _codes(names)[order]
@@ -186,7 +189,8 @@ def _row(group: Figures, level: float, scored: bool) -> dict[str, Any]:
         "cost_per_call": spent / n if n else math.nan,
         "cost_per_good": spent / right if right else math.nan,
         **dict.fromkeys(("retries", "hedges", "fallbacks", "repairs"), 0),
-        "left_out": answered - int(timed.sum()),
+        "left_out": int((ok & group["saturated"]).sum()),
+        "cached": int((ok & group["cached"]).sum()),
         "unscored": int((ended & np.isnan(score)).sum()) if scored else 0,
     }
     return row

@@ -70,13 +70,15 @@ def release(db: sqlite3.Connection, call: Call, lease: Lease) -> None:
         lease.dropped(db)
 
 
-def finish(db: sqlite3.Connection, call: Call, lease: Lease, *, valid: bool) -> bool:
+def finish(db: sqlite3.Connection, call: Call, lease: Lease, *, valid: bool, given: str | None = None) -> bool:
     """Within the transaction that stores the reply: it is the key's from now on, unless it failed its checks, for then
-    the key is given back. False where the lease was lost meanwhile: nothing more may be written."""
+    the key is given back. `given`: the call whose reply it is, where that was stored before. False where the lease was
+    lost meanwhile: nothing more may be written."""
     if not lease.holds(db):
         return False
     if valid:
-        db.execute("UPDATE keys SET done = 1 WHERE key = ? AND call_id = ?", (call.key, call.call_id))
+        values = (given or call.call_id, call.key, call.call_id)
+        db.execute("UPDATE keys SET done = 1, call_id = ? WHERE key = ? AND call_id = ?", values)
     else:
         db.execute("DELETE FROM keys WHERE key = ? AND NOT done", (call.key,))
     lease.dropped(db)

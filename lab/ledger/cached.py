@@ -42,9 +42,11 @@ class Bounds:
 
 def found(db: sqlite3.Connection, request: str, since: float) -> str | None:
     """The call whose answer is kept for `request` since then (Unix time)."""
-    row = db.execute("SELECT call_id FROM cache_entries WHERE request = ? AND kept_at >= ?", (request, since))
-    call: tuple[str] | None = row.fetchone()
-    return None if call is None else call[0]
+    row: tuple[str] | None = db.execute(
+        "SELECT call_id FROM cache_entries WHERE request = ? AND kept_at >= ? AND coalesce(expires_at, ?) >= ?",
+        (request, since, now := time.time(), now),
+    ).fetchone()
+    return None if row is None else row[0]
 
 
 def put(
@@ -89,8 +91,8 @@ def alike(
     """The newest entries that pass the rule: the call, the signature of the words' order, the vector."""
     return db.execute(
         "SELECT call_id, word_order, vector FROM cache_entries WHERE rest = ? AND words = ? AND embedder = ?"
-        " AND kept_at >= ? ORDER BY id DESC LIMIT ?",
-        (rest, words, embedder, since, most),
+        " AND kept_at >= ? AND coalesce(expires_at, ?) >= ? ORDER BY id DESC LIMIT ?",
+        (rest, words, embedder, since, now := time.time(), now, most),
     ).fetchall()
 
 
@@ -109,8 +111,8 @@ def forget(book: Ledger, before: float | None = None, *, dry_run: bool = False, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """What near hits are certified together: the requests of one prompt version (or those without a prompt), by one
-    embedder and one rule, for one share that may be wrong."""
+    """What near hits are certified together: the requests of one prompt version (or those without a prompt), whichever
+    model answers, by one embedder and one rule, for one share that may be wrong."""
 
     name: str
     embedder: str
@@ -198,7 +200,7 @@ _BROKEN = f"SELECT coalesce(max(id), 0) FROM cache_certificates WHERE {_OF_LANE}
 
 def looks(db: sqlite3.Connection, lane: Lane) -> tuple[list[tuple[int, float]], int]:
     """The looks since the last certificate was broken, or ever: how many labels there were and what each has spent;
-    and the last label before them."""
+    and the last label that doesn't count any more."""
     columns = lane.columns()
     (after,) = db.execute(
         f"SELECT coalesce(max(last_label), 0) FROM cache_certificates WHERE {_OF_LANE}", columns
@@ -235,14 +237,22 @@ def put_label(
     how: str,
     call_id: str | None = None,
     kept_from: str | None = None,
-) -> int:
-    """Keep what the comparison of two answers has shown; its number."""
-    cursor = db.execute(
-        "INSERT INTO cache_labels (at, lane, embedder, rule, share, closeness, wrong, how, call_id, kept_from)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (time.time(), lane.name, lane.embedder, lane.rule, lane.share, closeness, wrong, how, call_id, kept_from),
+    pair: str | None = None,
+) -> bool:
+    """Keep what the comparison of two answers has shown. False where this `pair` (a hash of what was given) has been
+    given before: it counts once."""
+    columns = {**lane.columns(), "pair": pair}
+    if (
+        pair is not None
+        and db.execute(f"SELECT 1 FROM cache_labels WHERE {_OF_LABELS} AND pair = :pair", columns).fetchone()
+    ):
+        return False
+    db.execute(
+        "INSERT INTO cache_labels (at, lane, embedder, rule, share, closeness, wrong, how, call_id, kept_from, pair)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (time.time(), *lane.columns().values(), closeness, wrong, how, call_id, kept_from, pair),
     )
-    return int(cursor.lastrowid or 0)
+    return True
 
 
 def answer(db: sqlite3.Connection, number: int, wrong: bool) -> tuple[Lane, float] | None:
@@ -264,17 +274,19 @@ def put_certificate(db: sqlite3.Connection, lane: Lane, values: Mapping[str, Any
     db.execute(f"INSERT INTO cache_certificates ({names}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
 
 
-def watched(db: sqlite3.Connection, lane: Lane, number: int, evidence: float, wrong: bool, label: int | None) -> None:
-    """What one more label means for certificate `number`. Where it breaks it that is `label`, and nothing that was
-    known of the lane before holds any longer."""
+def watched(db: sqlite3.Connection, lane: Lane, number: int, evidence: float, wrong: bool, *, broken: bool) -> None:
+    """What one more label means for certificate `number`. Where it is `broken`, nothing that was known of the lane
+    until now holds any longer."""
     db.execute(
-        "UPDATE cache_certificates SET evidence = ?, checked = checked + 1, checked_wrong = checked_wrong + ?,"
-        " last_label = ? WHERE id = ?",
-        (evidence, wrong, label, number),
+        "UPDATE cache_certificates SET evidence = ?, checked = checked + 1, checked_wrong = checked_wrong + ?"
+        " WHERE id = ?",
+        (evidence, wrong, number),
     )
-    if label is not None:
-        values = {**lane.columns(), "now": time.time()}
-        db.execute(f"UPDATE cache_certificates SET stopped_at = :now WHERE {_OF_LANE} AND stopped_at IS NULL", values)
+    if broken:
+        columns = {**lane.columns(), "number": number, "now": time.time()}
+        db.execute(f"UPDATE cache_certificates SET stopped_at = :now WHERE {_OF_LANE} AND stopped_at IS NULL", columns)
+        last = f"(SELECT max(id) FROM cache_labels WHERE {_OF_LABELS})"
+        db.execute(f"UPDATE cache_certificates SET last_label = {last} WHERE id = :number", columns)
 
 
 def stopped(book: Ledger, since: float, until: float) -> list[dict[str, Any]]:
@@ -301,6 +313,12 @@ def open_labels(book: Ledger, limit: int = 50) -> list[dict[str, Any]]:
     """Answers that a person is to compare, oldest first: the label's number, lane and closeness, and of both calls what
     was asked and answered."""
     return book.query(f"{_SIDES} WHERE wrong IS NULL ORDER BY cache_labels.id LIMIT ?", [limit])
+
+
+def waiting(book: Ledger) -> int:
+    """How many of those there are."""
+    ((many,),) = book.rows(f"SELECT count(*) FROM ({_SIDES} WHERE wrong IS NULL)")
+    return int(many)
 
 
 def wrong_hits(book: Ledger, limit: int = 20, since: float | None = None) -> list[dict[str, Any]]:

@@ -27,7 +27,8 @@ VISIBLE = 0.05
 class Outcome:
     """How a call ended: `columns` of its row, its answer, or what had come of one. `attempts` are those that were sent.
     `keyed`: the answer is the one that its key stands for from now on. `keep` is done in the same transaction, where
-    the answer is written as it was given: it keeps it for other calls."""
+    the answer is written as it was given: it keeps it for other calls. `given`: the call whose answer it is, where
+    that was stored."""
 
     status: Literal["ok", "failed", "cancelled"]
     columns: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Outcome:
     attempts: Sequence[Attempt] = ()
     keyed: bool = False
     keep: Callable[[sqlite3.Connection], None] | None = None
+    given: str | None = None
 
 
 class Journal:
@@ -117,7 +119,7 @@ class Journal:
         def decide(db: sqlite3.Connection) -> bool:
             if outcome.keyed and lease is not None:
                 valid = outcome.columns.get("valid") is not False
-                if not answers.finish(db, call, lease, valid=valid):
+                if not answers.finish(db, call, lease, valid=valid, given=outcome.given):
                     return False
             if not execute(db, update).rowcount:  # its first row could not be written (a full disk): now
                 for statement in (*self._begin, update):
@@ -148,7 +150,9 @@ class Journal:
         """Whether the answer stands in the rows of the call's end as its caller was given it: nothing was taken out."""
         _sql, (answer, tools, *_) = end_rows[-1]
         given = json.dumps(outcome.tool_calls, ensure_ascii=False) if outcome.tool_calls else None
-        return bool(answer == (outcome.text or None) and tools == given)
+        if answer != (outcome.text or None) or tools != given:
+            return False
+        return all(text is None or text == text.encode("utf-8", "replace").decode() for text in (answer, tools))
 
     def _taken(self) -> list[Statement]:
         """The rows that wait, for a commit."""

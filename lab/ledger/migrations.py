@@ -360,7 +360,7 @@ def m005_leases(db: Database) -> None:
 
 
 _M006 = """
-ALTER TABLE calls ADD COLUMN cached_as TEXT;;    -- key, exact, near: why its answer came out of the store
+ALTER TABLE calls ADD COLUMN cached_as TEXT;;    -- key, exact, near: how its answer came out of the store
 ALTER TABLE calls ADD COLUMN cached_from TEXT;;  -- the call whose answer it was
 ALTER TABLE calls ADD COLUMN saved REAL;;        -- US dollars that the answer of the cache had cost; NULL is unknown
 ALTER TABLE calls ADD COLUMN saved_seconds REAL;;-- that it had taken, less what this call took
@@ -399,9 +399,11 @@ CREATE TABLE cache_labels (            -- would-be near hits whose answers were 
     closeness REAL NOT NULL,           -- cosine; 1 more where the words come in the same order
     wrong INTEGER,                     -- the kept answer would not have done; NULL: a person is to say
     how TEXT NOT NULL,                 -- value, label, function, judge, person, given
-    call_id TEXT, kept_from TEXT       -- the call that was asked all the same, and the one whose answer was kept
+    call_id TEXT, kept_from TEXT,      -- the call that was asked all the same, and the one whose answer was kept
+    pair TEXT                          -- of a label that was given: hash of both requests
 );;
 CREATE INDEX cache_labels_lane ON cache_labels(lane, embedder, rule, id);;
+CREATE INDEX cache_labels_pair ON cache_labels(lane, pair) WHERE pair IS NOT NULL;;
 CREATE INDEX cache_labels_open ON cache_labels(id) WHERE wrong IS NULL;;
 CREATE TABLE cache_certificates (      -- what labels have shown, a row a look
     id INTEGER PRIMARY KEY,
@@ -414,7 +416,8 @@ CREATE TABLE cache_certificates (      -- what labels have shown, a row a look
     spent REAL NOT NULL,               -- probability with which this look certifies what isn't so
     evidence REAL NOT NULL DEFAULT 1,  -- against it, since: see lab/stats/certificates.py
     checked INTEGER NOT NULL DEFAULT 0, checked_wrong INTEGER NOT NULL DEFAULT 0,   -- labels since
-    stopped_at REAL, last_label INTEGER   -- it was broken then, by this label
+    stopped_at REAL,                   -- nothing is served on its word any more
+    last_label INTEGER                 -- where it was this one that broke: no label up to this one counts any more
 );;
 CREATE INDEX cache_certificates_lane ON cache_certificates(lane, embedder, rule, share, id)
 """

@@ -19,8 +19,9 @@ Keep = Literal["all", "hashes"] | float
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The rule of one Lab. `keep`: whose prompts and answers are written; those of failed calls always are, and the
-    answer of a call with a key, which exists to be given again. `redact` is applied to each text before it is written.
+    """The rule of one Lab. `keep`: whose prompts and answers are written; those of failed calls always are, and an
+    answer that is to be given again, under a key or out of the cache. `redact` is applied to each text before it is
+    written.
     """
 
     keep: Keep = "all"

@@ -113,7 +113,6 @@ def saved(book: Ledger, *, last: int = 10, **filters: Any) -> Saved:
     columns = "lane state allowed labels wrong high missing compared compared_wrong embedder since".split()
     lanes = pd.DataFrame(rows, columns=columns)
     (size,) = book.query("SELECT entries, bytes FROM cache_size")
-    (waiting,) = book.query("SELECT count(*) AS n FROM cache_labels WHERE wrong IS NULL")
     return Saved(
         calls=queries.count(book, **filters),
         **{name: figures[name] for name in ("exact", "near", "usd", "unknown", "seconds")},
@@ -123,7 +122,7 @@ def saved(book: Ledger, *, last: int = 10, **filters: Any) -> Saved:
         wrong=int(lanes["compared_wrong"].sum()),
         lanes=lanes,
         last_wrong=cached.wrong_hits(book, last, begin),
-        open=waiting["n"],
+        open=cached.waiting(book),
     )
 
 
@@ -133,8 +132,10 @@ def _lane(book: Ledger, lane: cached.Lane, since: float) -> dict[str, Any]:
     last = stands.holds or stands.last
     state = "serving" if stands.holds else "stopped" if stands.broken else "refused" if stands.last else "calibrating"
     missing = certificates.missing(lane.share, None, stands.looked_at, stands.labels, stands.best)
-    least = stands.holds["closeness"] if stands.holds else math.inf
-    (compared,) = book.query(_COMPARED, {**lane.columns(), "closeness": least, "since": since})
+    least, begin = math.inf, since
+    if stands.holds:
+        least, begin = stands.holds["closeness"], max(since, stands.holds["given_at"])
+    (compared,) = book.query(_COMPARED, {**lane.columns(), "closeness": least, "since": begin})
     return {
         "lane": lane.name,
         "state": state,

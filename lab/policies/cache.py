@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from lab import errors
-from lab.policies.kernel import Events, Kept, Layer, Proceed, Settings, Try, World
+from lab.policies.kernel import Events, Kept, Layer, Proceed, Settings, Try, World, delayed
 from lab.policies.validate import among, number, whole_number
 from lab.values import Event
 
@@ -47,20 +47,28 @@ class Near:
                 raise ValueError(f"Near({name}={share!r}): a share {least} {limit}, such as 0.02")
         whole_number(self, "labels", least=1, optional=True)
         for name in ("same", "embed"):
-            value = getattr(self, name)
+            value: Any = getattr(self, name)
+            if isinstance(value, dict):
+                raise ValueError(
+                    f"Near({name}=...): {next(iter(value.values()), 'it')} is a function, which a policy that was"
+                    " written down has lost: make the policy anew"
+                )
             named = isinstance(value, str) and value.strip()
             if not (named or callable(value) or (value is None and name == "same")):
                 raise ValueError(f"Near({name}={value!r}): the name of a model, or a function")
+            if callable(value) and getattr(type(value), "__hash__", None) is None:
+                raise ValueError(f"Near({name}={value!r}): a function, or an object that can be hashed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
     """Answers that passed their checks are kept, and given again to the same request.
 
-    The same is: model, messages, parameters, schema, checks, prompt version, address, and whose key it is. `ttl`:
+    The same is: model, messages, parameters, schema, checks, prompt version, headers, address, and whose key it is. A
+    cell of an experiment is the same as the same cell of another one. `ttl`:
     seconds for which an answer may be given again; None is for ever. `scope`: whom it may be given to, `all`, the same
-    `user`, or calls of the same `prompt` (calls without one are not kept). `near`: requests in other words, too.
-    `entries` and `megabytes` bound what is kept in this ledger; the oldest go first.
+    `user`, or calls of the same `prompt` (calls without a user, or a prompt, are not kept then). `near`: requests in
+    other words, too. `entries` and `megabytes` bound what is kept in this ledger; the oldest go first.
     """
 
     ttl: float | None = 86_400.0
@@ -81,34 +89,45 @@ class Cache:
             raise ValueError(f"Cache(near={given!r}): a Near(...), or None for the same requests alone")
 
     def content(self) -> dict[str, Any]:
-        """As plain JSON values; functions by their names."""
-        plain = asdict(self)
-        if plain["near"] is not None:
-            for name in ("same", "embed"):
-                value = plain["near"][name]
-                if callable(value):
-                    plain["near"][name] = f"{value.__module__}.{getattr(value, '__qualname__', type(value).__name__)}"
+        """As plain JSON values; of a function its name alone, which can't be read back."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.near is not None:
+            plain["near"] = {field.name: _written(getattr(self.near, field.name)) for field in fields(self.near)}
         return plain
+
+
+def _written(value: Any) -> Any:
+    return {"function": named(value)} if callable(value) else value
+
+
+def named(function: Any) -> str:
+    """A function's name, with the module it is from."""
+    kind = function if hasattr(function, "__qualname__") else type(function)
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 async def cached(kept: Kept, attempt: Try, proceed: Proceed) -> Events:
     """The answer that is kept for this request, or for one that may have the same; else that of `proceed`, which is
-    kept then. Whoever asks the same meanwhile waits for it, and asks for himself where nothing comes of it."""
-    wait, asking = LOOK[0], ""
+    kept then. Whoever asks the same meanwhile waits for it, and asks for himself where that fails."""
+    wait, waited = LOOK[0], False
     now = asyncio.get_running_loop().time
     while (claim := await kept.take()).state != "mine":
         if claim.state == "done":
-            for event in _again(await kept.stored(), attempt):
+            done = await kept.stored()
+            if done is None:
+                continue
+            for event in _again(done, attempt):
                 yield event
             return
-        if asking and claim.call_id != asking:  # the one that was waited for has failed, and somebody else asks now
-            break
-        asking = claim.call_id
+        if not waited:
+            attempt, _ready = await delayed(attempt, kept.ready())
+            waited = True
         if attempt.deadline is not None and now() + wait > attempt.deadline:
             raise errors.TimeoutError(
                 f"{attempt.call.model}: the call was not finished in time, waiting for the same request", phase="total"
             )
-        await kept.other(wait)
+        if not await kept.other(wait, attempt.deadline):
+            break
         wait = min(LOOK[1], wait * 1.5)
     events = _asked(kept, attempt, proceed)
     try:
@@ -120,9 +139,9 @@ async def cached(kept: Kept, attempt: Try, proceed: Proceed) -> Events:
 
 async def _asked(kept: Kept, attempt: Try, proceed: Proceed) -> Events:
     """The answer to a request in other words, or that of `proceed`."""
-    renewing = asyncio.create_task(kept.renew())
+    renewing, failed = asyncio.create_task(kept.renew()), False
     try:
-        done = await kept.near()
+        done = await kept.near(attempt.deadline)
         if done is not None:
             for event in _again(done, attempt):
                 yield event
@@ -135,9 +154,12 @@ async def _asked(kept: Kept, attempt: Try, proceed: Proceed) -> Events:
                 yield event
         finally:
             await events.aclose()
+    except errors.LabError:
+        failed = True
+        raise
     finally:
         renewing.cancel()
-        kept.release()
+        kept.release(failed)
 
 
 def _again(done: Event, attempt: Try) -> list[Event]:
@@ -159,7 +181,7 @@ def _says(settings: Settings) -> str | None:
     if cache is None:
         return None
     time = "for ever" if cache.ttl is None else f"for {cache.ttl:g} s"
-    near = f"; in other words, too, with at most {cache.near.false_hits:.0%} wrong" if cache.near else ""
+    near = f"; in other words, too, with at most {cache.near.false_hits:.1%} wrong" if cache.near else ""
     whom = {"all": "to anyone", "user": "to the same user", "prompt": "to calls of the same prompt"}[cache.scope]
     return f"an answer to the same request is given again, {whom}, {time}{near}"
 

@@ -120,16 +120,20 @@ class Kept(Protocol):
     """Answers that may be given again, kept where every process sees them."""
 
     async def take(self) -> Claim:
-        """How the request stands: an answer to it is there (`done`), somebody asks it now (`other`, with who that is),
-        or it is for the caller to ask (`mine`)."""
+        """How the request stands: an answer to it is there (`done`), somebody asks it now (`other`), or it is for the
+        caller to ask (`mine`)."""
 
-    async def other(self, seconds: float) -> None:
-        """Wait for whoever asks it now, for so long at most."""
+    async def ready(self) -> None:
+        """Return once what has to be loaded to ask at all, once, is loaded."""
 
-    async def stored(self) -> Event:
-        """The `done` of the answer that was there, with the reply on it."""
+    async def other(self, seconds: float, deadline: float | None) -> bool:
+        """Wait for whoever asks it now, for so long at most where he is in another process. False where he has failed,
+        so that there is no use in waiting for the next."""
 
-    async def near(self) -> Event | None:
+    async def stored(self) -> Event | None:
+        """The `done` of the answer that was there, on record, with the reply on it; None where it won't do any more."""
+
+    async def near(self, deadline: float | None) -> Event | None:
         """The same of an answer to a request in other words; None where there is none that may be given."""
 
     def answered(self, done: Event) -> None:
@@ -139,8 +143,8 @@ class Kept(Protocol):
     async def renew(self) -> None:
         """Say that it is still being asked, for as long as this is awaited."""
 
-    def release(self) -> None:
-        """Nobody asks it any more."""
+    def release(self, failed: bool) -> None:
+        """Nobody asks it any more; `failed`: it came to nothing, and not because its caller left."""
 
 
 class Purse(Protocol):

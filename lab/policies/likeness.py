@@ -3,25 +3,30 @@
 An embedding puts "flights from Rome to Paris" beside "flights from Paris to Rome", and a dose for adults beside one for
 children. So what carries the meaning must be the same in both: the words, but for those that only hold a sentence
 together; numbers, symbols, negations; and what something comes from. What may differ is how it is said. The rule knows
-English; of other languages it lets less pass, not more, for all of their words carry something.
+English; of other languages it lets little pass, for all of their words carry something.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 RULE = 1
 """The number of this rule: what was certified under another one doesn't count."""
 
-_TOKEN = re.compile(
+_WORD = r"[^\W_](?:[^\W_]|\p{M})*"
+_TOKEN = (
     r"(?:[^\W\d_]\.){2,}"  # U.S.
+    r"|(?<!\S)--?[^\W\d_][\w-]*"  # -r, --force
     r"|(?<!\w)[-−]?\d[\d.,:]*\d[^\W\d_]*|(?<!\w)[-−]?\d[^\W\d_]*"  # -5, 1.5, 10:30, 5km
-    r"|[^\W_]+(?:['’][^\W\d_]+)?|\S"
+    rf"|{_WORD}(?:['’]{_WORD})?|[!<>=]=|[-=]>|\S"
 )
+_FORMAL = r"[=+*^<>{}|\\]|\w\(|\d\s*[-/]\s*\d"
+"""What formulas and code have: their punctuation says something, too."""
 _HOLDING = frozenset(
     """a an the this that these those some any such
     i me my mine myself you your yours yourself we us our ours it its they them their theirs
@@ -42,6 +47,14 @@ _AUXILIARIES = {
     **dict.fromkeys("is are was were do does did has have had am".split(), "is"),
 }
 """How a question begins that has no question word."""
+_TENSES = {
+    **dict.fromkeys("was were did had".split(), "past"),
+    **dict.fromkeys("will shall".split(), "future"),
+}
+_PERSONS = {
+    **dict.fromkeys("i me my mine myself we us our ours".split(), "first"),
+    **dict.fromkeys("you your yours yourself".split(), "second"),
+}
 _NEGATIONS = frozenset(
     "not no never none nothing nobody nowhere neither nor cannot cant wont dont doesnt didnt isnt without".split()
 )
@@ -60,6 +73,8 @@ _SPELLINGS = {
 }
 _SHORT = {"s", "m", "re", "ve", "ll", "d"}
 """What stands behind an apostrophe and says little: it's, I'm, they're."""
+_PLAIN = frozenset(".,;:?!'\"`’‘“”…")
+"""Punctuation that says nothing in formulas and code either, as far as one can tell."""
 _MARKS = frozenset("#%&*/@\\")
 """Punctuation that says something."""
 
@@ -75,22 +90,34 @@ class Signature:
 
 @dataclass(slots=True)
 class _Read:
-    """What one text says: its content in order, what things come from, how often it denies, and what it asks."""
+    """What one text says: its content in order, with a mark where it denies; what things come from, what it asks, its
+    tense, and who stands before whom."""
 
     content: list[str] = field(default_factory=list)
     origins: list[str] = field(default_factory=list)
-    denials: int = 0
     asking: set[str] = field(default_factory=set)
-    joins: list[str] = field(default_factory=list)
+    tense: set[str] = field(default_factory=set)
+    persons: list[str] = field(default_factory=list)
+
+    def words(self) -> list[str]:
+        """The content without the marks."""
+        return [word for word in self.content if word not in (_NOT, *_JOINS)]
+
+
+_NOT = "¬"
+_JOINS = ("or", "than", "without")
 
 
 def signature(texts: Sequence[str]) -> Signature | None:
     """The signature of a request, from the texts in it that may differ; None where they say too little to go by."""
     read = [_read(text) for text in texts]
-    if sum(len(part.content) for part in read) < 2:
+    if sum(len(part.words()) for part in read) < 2:
         return None
-    words = [(sorted(part.content), sorted(part.origins), part.denials % 2) for part in read]
-    order = [(part.content, sorted(part.asking), part.joins, part.denials) for part in read]
+    words = [(sorted(part.words()), sorted(part.origins), part.content.count(_NOT) % 2) for part in read]
+    order = [
+        (part.content, sorted(part.asking), sorted(part.tense), part.persons if len(set(part.persons)) > 1 else [])
+        for part in read
+    ]
     return Signature(_hash((RULE, words)), _hash((RULE, words, order)))
 
 
@@ -98,26 +125,37 @@ def _hash(value: object) -> str:
     return hashlib.sha256(repr(value).encode("utf-8", "replace")).hexdigest()[:32]
 
 
+@cache
+def _pattern() -> tuple[Any, Any]:
+    import regex  # knows which characters are marks on letters, which `re` takes for punctuation
+
+    return regex.compile(_TOKEN), regex.compile(_FORMAL)
+
+
 def _read(text: str) -> _Read:
-    read, shouted, awaited = _Read(), text.isupper(), False
-    first = ""
-    for token in _TOKEN.findall(text):
-        word = _word(token, shouted)
+    token_of, formal_of = _pattern()
+    text = unicodedata.normalize("NFC", text)
+    read, shouted, formal, awaited, first, last = _Read(), text.isupper(), bool(formal_of.search(text)), False, "", ""
+    for token in token_of.findall(text):
+        word = _word(token, shouted, formal, last)
+        last = token
         if word is None:
             continue
         first = first or word
         if word in _NEGATIONS or word.endswith("n't"):
-            read.denials += 1
-            if word == "without":
-                read.joins.append(word)
+            read.content += [_NOT, word] if word in _JOINS else [_NOT]
         elif word in _HOLDING:
             awaited = awaited or word == "from"
             if word in _ASKING:
                 read.asking.add(word)
-            if word in ("or", "than"):
-                read.joins.append(word)
+            if word in _TENSES:
+                read.tense.add(_TENSES[word])
+            if word in _PERSONS:
+                read.persons.append(_PERSONS[word])
+            if word in _JOINS:
+                read.content.append(word)
         else:
-            stem = word if any(char.isdigit() for char in word) or not word.isalpha() else _stem(word)
+            stem = _stem(word) if word.isalpha() and word.islower() else word
             if awaited:
                 read.origins.append(stem)
                 awaited = False
@@ -127,11 +165,17 @@ def _read(text: str) -> _Read:
     return read
 
 
-def _word(token: str, shouted: bool) -> str | None:
-    """A token as the rule compares it; None for punctuation."""
+def _word(token: str, shouted: bool, formal: bool, last: str) -> str | None:
+    """A token as the rule compares it; None for punctuation. `last` is the one before it."""
     if len(token) == 1 and not token.isalnum():
-        return token if token in _MARKS or unicodedata.category(token)[0] == "S" else None
-    word = token.replace("’", "'").replace("−", "-").casefold()
+        says = token in _MARKS or unicodedata.category(token)[0] in "SM" or (formal and token not in _PLAIN)
+        return token if says else None
+    if token[0] == "-" and token[1:2].isalpha():  # an option: -r is not -R
+        return token
+    if last[-1:].isdigit() and len(token) <= 3 and token.lower() not in _HOLDING:  # a unit: mW is not MW
+        return token
+    word = token.replace("’", "'").replace("−", "-")
+    word = word.lower() if not formal or word.isalpha() else word
     if "." in token and not token[0].isdigit() and token[-1] == ".":  # U.S. is a name, us is not
         return token.replace(".", "").upper()
     if word.endswith("n't"):
@@ -156,7 +200,7 @@ def _stem(word: str) -> str:
         word = word[:-1]
     for ending in ("ing", "ed"):
         root = word.removesuffix(ending)
-        if root != word and len(root) > 2 and not word.endswith("eed") and any(vowel in root for vowel in "aeiouy"):
+        if root != word and len(root) > 3 and not word.endswith("eed") and any(vowel in root for vowel in "aeiouy"):
             word = root[:-1] if root[-1] == root[-2] and root[-1] not in "ls" else root
             break
     if len(word) > 4:

@@ -8,6 +8,7 @@ user's other caches: that halves what a question costs, to a few milliseconds of
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
 import importlib.util
 import logging
@@ -78,7 +79,7 @@ class MiniLM:
         batch a text's embedding would depend on its neighbours."""
         import numpy as np
 
-        encoded = self._tokens.encode(text)
+        encoded = self._tokens.encode(text[: LONGEST * 20])
         given = {
             "input_ids": np.array([encoded.ids], dtype=np.int64),
             "attention_mask": np.array([encoded.attention_mask], dtype=np.int64),
@@ -111,7 +112,9 @@ def quantised(model: Path) -> Path:
         base.mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(dir=base)
     except OSError:  # a home that can't be written: for this process alone
-        return _quantise(model, Path(tempfile.mkdtemp(prefix="lab-")))
+        folder = tempfile.mkdtemp(prefix="lab-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return _quantise(model, Path(folder))
     try:
         _quantise(model, Path(folder)).replace(place)  # whole, or not at all: several processes may make it at once
     finally:
@@ -127,12 +130,17 @@ def _quantise(model: Path, work: Path) -> Path:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(folded)
     onnxruntime.InferenceSession(str(model), options, providers=_WHERE)  # writes it, its weights floats again
-    logging.disable(logging.WARNING)  # its advice is about models of pictures
+    root = logging.getLogger()
+    root.addFilter(_no_advice)  # it is about models of pictures
     try:
         quantize_dynamic(str(folded), str(made), weight_type=QuantType.QInt8)
     finally:
-        logging.disable(logging.NOTSET)
+        root.removeFilter(_no_advice)
     return made
+
+
+def _no_advice(record: logging.LogRecord) -> bool:
+    return "pre-processing before quantization" not in record.getMessage()
 
 
 _shared: MiniLM | None = None

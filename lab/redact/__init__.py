@@ -54,6 +54,13 @@ def _forms(value: str) -> set[str]:
 
 
 _CREDENTIAL = re.compile(r"(?:KEY|KEY_ID|TOKEN|SECRET|PASSWORD|CREDENTIALS?)$")
+_PLACE = re.compile(r"(?:API_BASE|BASE_URL|ENDPOINT|ORGANIZATION|ORG_ID|PROJECT|PROJECT_ID|REGION|API_VERSION)$")
+"""What says where a provider is asked, and for whom."""
+_ALSO = {
+    **{"GEMINI": ("GOOGLE",), "VERTEX_AI": ("GOOGLE", "VERTEX", "VERTEXAI"), "HUGGINGFACE": ("HF",)},
+    **{"BEDROCK": ("AWS",), "SAGEMAKER": ("AWS",), "SCALEWAY": ("SCW",), "AZURE_AI": ("AZURE",)},
+}
+"""How the names of a provider's settings begin besides."""
 _environment: tuple[dict[Any, Any], frozenset[str]] = ({}, frozenset())
 
 
@@ -71,12 +78,19 @@ def _in_environment() -> frozenset[str]:
     return _environment[1]
 
 
-def credentials(model: str) -> list[str]:
-    """The keys in the environment by which `model` may be asked: those that begin like its provider, else all."""
-    named = {name: value for name, value in os.environ.items() if value and _CREDENTIAL.search(name)}
-    maker = model.partition("/")[0].upper().replace("-", "_")
-    own = [value for name, value in sorted(named.items()) if name.startswith(f"{maker}_")]
-    return own or sorted(named.values())
+def credentials(model: str, key: str | None = None) -> dict[str, str]:
+    """By whose key, and where, `model` is asked, as far as the environment says it: what begins like the name of its
+    provider, or all keys where nothing does. Where a `key` was passed, keys don't count."""
+    maker = model.partition("/")[0].upper().replace("-", "_") if "/" in model else ""
+    makers = tuple(f"{name}_" for name in (maker, *_ALSO.get(maker, ())) if name)
+    named = {name: value for name, value in os.environ.items() if value}
+    keys = {name: value for name, value in named.items() if _CREDENTIAL.search(name)}
+    own = {name: value for name, value in keys.items() if name.startswith(makers)} if makers else {}
+    if not own:
+        own = keys if makers else {name: value for name, value in keys.items() if name.endswith("API_KEY")}
+    places = {name: value for name, value in named.items() if _PLACE.search(name)}
+    places = {name: value for name, value in places.items() if not makers or name.startswith(makers)}
+    return {**({} if key else own), **places}
 
 
 def params(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -54,9 +54,8 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     texts["cost"] = _dollars(row["cost"])
     texts["per good answer"] = _dollars(row["cost_per_good"])
     extra = [f"{row[name]} {name}" for name in ("retries", "hedges", "fallbacks", "repairs") if row[name]]
-    extra += [
-        f"{row[name]} {word}" for name, word in (("left_out", "saturated"), ("unscored", "unscored")) if row[name]
-    ]
+    told = (("left_out", "saturated"), ("cached", "cached"), ("unscored", "unscored"))
+    extra += [f"{row[name]} {word}" for name, word in told if row.get(name)]
     texts["extra"] = ", ".join(extra)
     return texts
 

@@ -78,22 +78,19 @@ def certify(
     score, bad = np.asarray(scores, dtype=float), np.asarray(wrong, dtype=bool)
     if score.shape != bad.shape or score.ndim != 1:
         raise ValueError(f"certify: {score.size} scores and {bad.size} labels")
-    best: Certified | None = None
-    spent = 0.0
-    for step in steps:
-        within = score >= step
-        n, mistakes = int(within.sum()), int(bad[within].sum())
-        if n < needed(share, error):
-            continue
-        spent, high = max(spent, _size(n, share, error)), upper(mistakes, n, error)
+    counts = [(step, int((score >= step).sum()), int(bad[score >= step].sum())) for step in steps]
+    tested = [(step, n, mistakes) for step, n, mistakes in counts if n >= needed(share, error)]
+    spent = max((_size(n, share, error) for _step, n, _mistakes in tested), default=0.0)
+    best = Certified(
+        step=None, n=score.size, wrong=int(bad.sum()), high=upper(int(bad.sum()), score.size, error), spent=spent
+    )
+    for step, n, mistakes in tested:
+        high = upper(mistakes, n, error)
         if high > share:
-            best = best or Certified(step=None, n=n, wrong=mistakes, high=high, spent=spent)
-            break
-        best = Certified(step=step, n=n, wrong=mistakes, high=high, spent=spent)
-    if best is None:
-        mistakes = int(bad.sum())
-        return Certified(step=None, n=score.size, wrong=mistakes, high=upper(mistakes, score.size, error), spent=0.0)
-    return replace(best, spent=spent)
+            return best if best.step is not None else replace(best, n=n, wrong=mistakes, high=high)
+        if best.step is None or n > best.n:  # where no label lies nothing was seen
+            best = replace(best, step=step, n=n, wrong=mistakes, high=high)
+    return best
 
 
 def _size(n: int, share: float, error: float) -> float:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, field_validator
 
 from lab import Cache, Fallback, Lab, Policy, Prompt, Repair, Timeout, checks, errors
 from lab.ledger import cached
-from lab.values import Call
+from lab.values import Answer, Call, Usage
 from tests.servers import DONE, END, STREAM, RawServer, answer, chunk, completion
 
 ON = Policy(cache=Cache())
@@ -93,6 +93,7 @@ def test_a_hit_costs_nothing_and_says_what_it_saved(tmp_path: Path, server: RawS
         {"api_key": "another-tenants-key"},
         {"api_base": "http://elsewhere.example/v1"},
         {"extra_headers": {"Authorization": "Bearer another"}},
+        {"extra_headers": {"OpenAI-Organization": "another"}},
         {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]},
         {"prompt": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]},
         {"prompt": [{"role": "user", "content": [{"type": "text", "text": "hi"}]}]},
@@ -124,6 +125,34 @@ def test_whose_key_is_in_the_environment_counts(lab: Lab, counting: Counting, mo
     assert lab.ask("hi", model="groq/llama").cached == "exact"
     monkeypatch.setenv("GROQ_API_KEY", "the-second-tenants-key")
     assert not lab.ask("hi", model="groq/llama").cached
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("gemini/flash", "GOOGLE_API_KEY"),
+        ("huggingface/x", "HF_TOKEN"),
+        ("bedrock/x", "AWS_SECRET_ACCESS_KEY"),
+        ("gpt-4o-mini", "OPENAI_API_KEY"),
+        ("gpt-4o-mini", "OPENAI_BASE_URL"),
+    ],
+)
+def test_so_does_whatever_else_says_whose_and_where_it_is(
+    model: str, name: str, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "the-same-for-all")
+    monkeypatch.setenv(name, "https://the-first.example")
+    lab.ask("hi", model=model)
+    monkeypatch.setenv("GITHUB_TOKEN", "rotated-every-hour-or-so")
+    assert lab.ask("hi", model=model).cached == "exact"
+    monkeypatch.setenv(name, "https://the-second.example")
+    assert not lab.ask("hi", model=model).cached
+
+
+def test_a_user_without_a_name_is_not_everybody_without_one(lab: Lab) -> None:
+    policy = Policy(cache=Cache(scope="user"))
+    lab.ask("hi", model="m", policy=policy)
+    assert not lab.ask("hi", model="m", policy=policy).cached
 
 
 def test_another_version_of_a_prompt_is_another_request(lab: Lab, counting: Counting) -> None:
@@ -351,6 +380,115 @@ def test_a_key_and_the_cache_do_not_stand_in_each_others_way(lab: Lab, counting:
     other = lab.ask("hi", model="m", key="k2")
     assert (other.cached, other.cached_from) == ("exact", first.call_id)
     assert len(counting.calls) == 1
+
+
+def test_a_key_that_was_answered_from_the_cache_means_that_answer(lab: Lab, counting: Counting) -> None:
+    """It is done with, and brings the same reply whatever becomes of the cache."""
+    first = lab.ask("hi", model="m")
+    lab.ask("hi", model="m", key="k")
+    assert lab.ledger.rows("SELECT done FROM keys") == [(1,)]
+    assert lab.ledger.rows("SELECT count(*) FROM leases") == [(0,)]
+    lab.forget()
+    again = lab.ask("hi", model="m", key="k")
+    assert (again.text, again.cached) == (first.text, True)
+    assert len(counting.calls) == 1
+
+
+def test_who_leaves_early_leaves_no_lease(lab: Lab, counting: Counting) -> None:
+    async def leaves(number: int) -> None:
+        asking = asyncio.create_task(lab.aask(f"hi {number}", model="m"))
+        await asyncio.sleep(number % 5 / 1000)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+
+    async def all_leave() -> None:
+        for number in range(60):
+            await leaves(number)
+
+    asyncio.run(all_leave())
+    end = time.monotonic() + 10
+    while lab.ledger.rows("SELECT count(*) FROM leases") != [(0,)]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_where_a_validator_is_another_one_now_it_is_asked(tmp_path: Path) -> None:
+    """No JSON schema says what a validator does: what was kept has to pass what is there now."""
+
+    def order(most: int) -> type[BaseModel]:
+        class Order(BaseModel):
+            quantity: int
+
+            @field_validator("quantity")
+            @classmethod
+            def not_too_many(cls, value: int) -> int:
+                if value > most:
+                    raise ValueError("too many")
+                return value
+
+        return Order
+
+    answers = ['{"quantity": 50}', '{"quantity": 5}']
+    with Lab(tmp_path / "lab.db", provider=lambda _call: answers.pop(0), policy=ON) as lab:
+        lab.ask("hi", model="m", schema=order(100))
+        again = lab.ask("hi", model="m", schema=order(10))
+        assert (again.cached, again.value.quantity) == (False, 5)
+
+
+def test_what_cannot_be_kept_is_given_to_who_waits_all_the_same(tmp_path: Path, counting: Counting) -> None:
+    """Redaction changes what stands on the ledger; whoever asked meanwhile gets what came."""
+    counting.wait.clear()
+    with (
+        Lab(tmp_path / "lab.db", provider=counting, policy=ON, redact=lambda text: text.replace("answer", "X")) as lab,
+        ThreadPoolExecutor(5) as pool,
+    ):
+        asked = [pool.submit(lab.ask, "hi", model="m") for _ in range(5)]
+        while not counting.calls:
+            time.sleep(0.005)
+        time.sleep(0.1)
+        counting.wait.set()
+        assert {one.result().text for one in asked} == {"answer 1"}
+        assert lab.ask("hi", model="m").text == "answer 2"
+        assert lab.ledger.rows("SELECT count(*) FROM leases") == [(0,)]
+
+
+def test_where_one_leaves_another_asks_for_all(lab: Lab, counting: Counting) -> None:
+    counting.wait.clear()
+    stream = lab.stream("hi", model="m")
+    while not counting.calls:
+        time.sleep(0.005)
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(lab.ask, "hi", model="m") for _ in range(5)]
+        time.sleep(0.1)
+        stream.close()
+        while len(counting.calls) < 2:
+            time.sleep(0.005)
+        counting.wait.set()
+        assert {one.result().text for one in asked} == {"answer 2"}
+    assert len(counting.calls) == 2
+
+
+def test_tool_calls_count_towards_the_size(tmp_path: Path) -> None:
+    tool = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "x" * 10_000}}
+    asked = Answer(text="", finish_reason="tool_calls", usage=Usage(), tool_calls=(tool,))
+    with Lab(tmp_path / "lab.db", provider=lambda _call: asked, policy=Policy(cache=Cache(megabytes=0.005))) as lab:
+        lab.ask("hi", model="m")
+        assert lab.cache().entries == 0
+
+
+def test_what_sqlite_cannot_hold_is_not_given_otherwise(tmp_path: Path) -> None:
+    with Lab(tmp_path / "lab.db", provider=lambda _call: "half \ud83d pair", policy=ON) as lab:
+        lab.ask("hi", model="m")
+        assert lab.ask("hi", model="m").text == "half \ud83d pair"
+
+
+def test_an_entry_goes_by_the_time_it_was_given(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader with more patience does not make it older than its writer wanted."""
+    lab.ask("hi", model="m", policy=Policy(cache=Cache(ttl=50)))
+    later = time.time() + 60
+    with monkeypatch.context() as patch:
+        patch.setattr("lab.ledger.cached.time.time", lambda: later)
+        assert not lab.ask("hi", model="m", policy=Policy(cache=Cache(ttl=None))).cached
 
 
 _ASKING = """

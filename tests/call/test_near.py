@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab import Cache, Lab, Near, Policy, Prompt, Repair, checks, errors
-from lab.call import near as nearly
+from lab import Cache, Fallback, Lab, Near, Policy, Prompt, Repair, Timeout, checks, errors
+from lab.call import certifying
 from lab.ledger import cached
 from lab.stats import certificates
 from lab.values import Call
@@ -82,7 +83,7 @@ def labels(lab: Lab, n: int) -> list[tuple[Any, ...]]:
 def test_nothing_is_served_before_labels_certify_it(lab: Lab, labeller: Labeller) -> None:
     ask(lab, FIRST)
     assert not ask(lab, AGAIN).cached
-    assert labels(lab, 1) == [(0, "label", 2.0)], "it was asked all the same, and compared"
+    assert labels(lab, 1) == [(0, "label", 1.9999)], "it was asked all the same, and compared"
     stands = lab.cache("triage").now()
     assert (stands.serving, stands.missing) == (False, 58)
     assert "58 more labels" in str(stands)
@@ -351,8 +352,9 @@ def test_what_was_broken_begins_again_with_new_labels(lab: Lab, labeller: Labell
 def test_all_looks_together_are_wrong_in_one_of_twenty(lab: Lab) -> None:
     """What a look may spend is half of what those before it have left."""
     certify(lab, 59, wrong=5)
-    certify(lab, 59, wrong=0)
+    certify(lab, 400, wrong=5)
     spent = [row[0] for row in lab.ledger.rows("SELECT spent FROM cache_certificates")]
+    assert len(spent) == 2
     assert spent[0] == pytest.approx(0.95**59, rel=1e-6)
     assert spent[1] <= (certificates.ERROR - spent[0]) / 2
     assert sum(spent) <= certificates.ERROR
@@ -377,6 +379,189 @@ def test_looks_come_by_themselves(tmp_path: Path) -> None:
             replies.append(ask(lab, f"{said} {number % 7 * 'please '}".format(thing)))
         assert lab.cache("triage").now().serving
         assert any(reply.cached == "near" for reply in replies)
+
+
+def test_a_pair_counts_once(lab: Lab) -> None:
+    """However often it is given."""
+    for _ in range(5):
+        certify(lab, 30)
+    assert not lab.cache("triage").calibrate([(FIRST, AGAIN, True)] * 59).serving
+    assert lab.cache("triage").now().labels == 31
+
+
+def test_a_look_with_too_few_labels_spends_nothing(lab: Lab) -> None:
+    certify(lab, 30)
+    assert certify(lab, 59).serving
+
+
+def test_labels_that_refute_a_certificate_break_it(lab: Lab) -> None:
+    assert certify(lab, 59).serving
+    said = certify(lab, 400, wrong=400)
+    assert not said.serving
+    assert said.broken
+    ask(lab, FIRST)
+    assert not ask(lab, AGAIN, policy=policy(shadow=1e-9)).cached
+
+
+def test_what_older_labels_break_is_not_certified_again_by_what_it_was_certified_with(
+    lab: Lab, labeller: Labeller
+) -> None:
+    """A person answers questions that were asked before the certificate was given."""
+    labeller.label = lambda ticket: f"A long answer.\nTo {ticket}"
+    ask(lab, FIRST)
+    for number in range(9):
+        ask(lab, f"How can I reset {'the ' * number} password?")
+    labels(lab, 9)
+    assert certify(lab, 100).serving
+    for row in cached.open_labels(lab.ledger):
+        lab.compared(row["number"], same=False)
+    assert not lab.cache("triage").now().serving
+
+
+@pytest.mark.parametrize(
+    ("kept", "fresh", "same"),
+    [
+        ("account", " Account. ", True),
+        ("**account**", "account", True),
+        ("C++", "C#", False),
+        ("-5", "5", False),
+        ("A-", "A+", False),
+        ("5%", "$5", False),
+        ("a > b", "a < b", False),
+        ("1.5", "1 5", False),
+        ("दिन", "दीन", False),
+    ],
+)
+def test_labels_are_the_same_but_for_capitals_and_what_stands_around_them(
+    kept: str, fresh: str, same: bool, lab: Lab, labeller: Labeller
+) -> None:
+    labeller.label = lambda ticket: kept if ticket == FIRST else fresh
+    ask(lab, FIRST)
+    ask(lab, AGAIN)
+    assert labels(lab, 1)[0][:2] == (int(not same), "label")
+
+
+def test_an_embedding_that_fails_costs_no_answer(lab: Lab, labeller: Labeller) -> None:
+    """The first one is tried before anything is spent; one that fails later loses the near hits, and nothing else."""
+    fails = [True]
+
+    def embed(_text: str) -> list[float]:
+        if fails[0]:
+            raise ConnectionError("down")
+        return [1.0, 0.0]
+
+    failing = policy(embed)
+    with pytest.raises(errors.InvalidRequestError, match="ConnectionError: down"):
+        ask(lab, FIRST, policy=failing)
+    assert labeller.asked == []
+    fails[0] = False
+    ask(lab, FIRST, policy=failing)
+    fails[0] = True
+    assert ask(lab, AGAIN, policy=failing).text == "account"
+    assert ask(lab, AGAIN, policy=failing).cached == "exact", "it is kept all the same"
+
+
+def test_an_embedding_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
+    """Neither the call beyond its deadline, nor an answer that has come, nor the end of the Lab."""
+    hang, hanging = threading.Event(), [False]
+
+    def embed(_text: str) -> list[float]:
+        if hanging[0]:
+            hang.wait(60)
+        return [1.0, 0.0]
+
+    quick = replace(policy(embed), timeout=Timeout(total=2.0))
+    start = time.monotonic()
+    with Lab(tmp_path / "lab.db", provider=lambda _call: "account", policy=quick) as lab:
+        lab.save(PROMPT)
+        ask(lab, "How do I change my address?")
+        hanging[0] = True
+        assert ask(lab, FIRST).text == "account"
+    assert time.monotonic() - start < 20
+    hang.set()
+
+
+def test_an_embeddings_cost_is_the_calls(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However late it comes."""
+
+    async def embed(_model: str, _text: str) -> tuple[list[float], float]:
+        await asyncio.sleep(0.2)
+        return [1.0, 0.0], 0.25
+
+    monkeypatch.setattr("lab.provider.embedding.embedded", embed)
+    reply = ask(lab, FIRST, policy=policy("text-embedding-3-small"))
+    assert lab.ledger.rows("SELECT cost FROM calls WHERE call_id = ?", [reply.call_id])[0][0] in (None, 0.25)
+
+
+def test_a_fallbacks_answer_is_compared_with_nothing(lab: Lab) -> None:
+    down = [False]
+
+    def provider(call: Call) -> str:
+        if down[0] and call.model == "m":
+            raise errors.ProviderError("down")
+        return call.model
+
+    shadowed = replace(policy(shadow=1.0), retry=None, fallback=Fallback("m2"))
+    with Lab(lab.path, provider=provider, policy=shadowed) as other:
+        certify(other)
+        ask(other, FIRST)
+        down[0] = True
+        for number in range(8):
+            ask(other, f"How can I reset {'the ' * number} password?")
+        assert other.cache("triage").now().serving
+
+
+def test_functions_are_told_apart(lab: Lab) -> None:
+    """Lambdas have one name; what one was certified with is nothing to another."""
+    one, other = policy(lambda _text: [1.0, 0.0]), policy(lambda _text: [0.0, 1.0])
+    with Lab(lab.path, provider=lambda _call: "x", policy=one) as first:
+        certify(first)
+    with Lab(lab.path, provider=lambda _call: "x", policy=other) as second:
+        assert not second.cache("triage").now().serving
+
+
+def test_an_object_with_a_lock_may_embed(lab: Lab) -> None:
+    class Client:
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def embed(self, _text: str) -> list[float]:
+            with self.lock:
+                return [1.0]
+
+    assert ask(lab, FIRST, policy=policy(Client().embed)).text
+
+
+def test_a_function_is_not_read_back_as_a_models_name() -> None:
+    with pytest.raises(ValueError, match="is a function, which a policy that was written down has lost"):
+        Policy.of(policy().content())
+
+
+def test_repeats_of_a_case_are_asked_each(tmp_path: Path) -> None:
+    """Or an experiment would count one answer five times."""
+    asked: list[str] = []
+
+    def provider(call: Call) -> str:
+        asked.append(call.call_id)
+        return "account"
+
+    with Lab(tmp_path / "lab.db", provider=provider, policy=policy(shadow=1e-9)) as lab:
+        lab.save(PROMPT)
+        certify(lab)
+        first = lab.compare([PROMPT], ["m"], [{"ticket": FIRST}], repeats=5, progress=None, name="one")
+        assert len(asked) == 5
+        again = lab.compare([PROMPT], ["m"], [{"ticket": FIRST}], repeats=5, progress=None, name="two")
+        assert len(asked) == 5, "the same cells of another experiment are the same"
+        assert "cached" not in str(first.table())
+        row = again.summary().iloc[0]
+        assert (row["cached"], row["left_out"]) == (5, 0)
+
+
+def test_a_long_request_is_looked_for_as_it_is_alone(lab: Lab) -> None:
+    start = time.monotonic()
+    ask(lab, "word " * 200_000)
+    assert lab.ledger.rows("SELECT rest FROM cache_entries") == [(None,)]
+    assert time.monotonic() - start < 20
 
 
 @pytest.mark.parametrize(
@@ -441,7 +626,7 @@ def test_the_same_look_is_kept_once(lab: Lab) -> None:
         lab.ledger.transact(lambda db, value=closeness: cached.put_label(db, near.lane, value, False, "label")).result()
 
     async def both() -> None:
-        await asyncio.gather(*(asyncio.to_thread(nearly.look, lab.ledger, near.lane) for _ in range(2)))
+        await asyncio.gather(*(asyncio.to_thread(certifying.look, lab.ledger, near.lane) for _ in range(2)))
 
     asyncio.run(both())
     assert lab.ledger.rows("SELECT count(*) FROM cache_certificates") == [(1,)]
