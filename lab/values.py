@@ -310,6 +310,8 @@ class Reply(Generic[T]):
         parts.append(units.dollars(self.cost))
         if self.attempts > 1:
             parts.append(f"{self.attempts} attempts")
+        if isinstance(self.cached, str):
+            parts.append(f"{self.cached} hit")
         return " · ".join(parts)
 
     def __repr__(self) -> str:

@@ -91,9 +91,10 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str) -> str | N
     listed["tokens"] = listed["input_tokens"] + listed["output_tokens"]
     for name in ("prompt", "answer"):
         listed[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in listed[name]]
+    texts = listed[[*_COLUMNS]].assign(**{name: listed[name].map(say) for name, say in _SHOWN.items()})
     view = [order, *(value for name, value in narrow.items() if name != "since")]
     event = st.dataframe(
-        listed[[*_COLUMNS]].style.format(_SHOWN),  # numbers beneath, so that they are sorted as such
+        drawing.sortable(texts, listed[[*_SHOWN]]),
         column_order=list(_COLUMNS),
         column_config=_COLUMNS,
         hide_index=True,

@@ -60,6 +60,8 @@ def test_the_same_request_is_answered_from_the_store(lab: Lab, counting: Countin
     assert (first.cached, first.cached_from, again.cached, again.cached_from) == (False, None, "exact", first.call_id)
     assert (again.text, again.attempts, again.latency, again.ttft) == (first.text, 0, 0.0, None)
     assert again.call_id != first.call_id, "it is a call of its own"
+    assert again.facts().endswith("· exact hit")
+    assert f"out of the cache (exact), the answer of call {first.call_id}" in lab.trace(again.call_id).head
     rows = lab.calls()
     assert rows["cached"].tolist() == [True, False]
     assert rows["cached_as"].tolist()[0] == "exact"
