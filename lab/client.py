@@ -302,14 +302,12 @@ class Lab:
 
         With the `name` of a prompt (`triage`, its last version, or `triage@2`; `messages` for calls without one), its
         near hits: how they stand, and `.calibrate(pairs)` with labels you have. `near`: for which `Near(...)`; by
-        default that of the Lab's policy. Raises `ValueError` where there is none, or no such prompt."""
+        default that of the Lab's policy, or `Near()`. Raises `ValueError` where there is no such version."""
         if name is None:
             return metrics.saved(self._ledger, **more)
         from lab.call.calibration import CacheLane  # only who calibrates needs it
 
-        wanted = near or (self.policy.cache.near if self.policy.cache else None)
-        if wanted is None:
-            raise ValueError("lab.cache(...): say near=Near(false_hits=...), for the Lab's policy has none")
+        wanted = near or (self.policy.cache.near if self.policy.cache else None) or Near()
         return CacheLane(
             self._ledger, name, wanted, lambda embed, text: self._loop.run(self._engine.embedded(embed, text))
         )

@@ -11,15 +11,16 @@ from typing import Any
 
 from lab.call.certifying import look, watch
 from lab.call.likeness import LEAST, MESSAGES, cosine_of, embedder_of
+from lab.call.prompts import is_name
 from lab.ledger import answers, cached
 from lab.ledger.file import Ledger
 from lab.ledger.narrowing import named_version
 from lab.policies.cache import Near
 from lab.policies.likeness import RULE, signature
 
-Pair = tuple[Any, Any, bool] | Mapping[str, Any]
-"""Two requests (texts, or a prompt's variables by name), and whether one answer serves both: `(a, b, same)`, or a row
-with these names."""
+Pair = tuple[Any, Any, bool] | Mapping[str, Any] | Any
+"""Two requests (texts, or a prompt's variables by name), and whether one answer serves both: `(a, b, same)`, a row with
+these names, or a case of an eval set whose input is `a` and `b` and whose expectation `same` or `different`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class CacheLane:
     """The near hits of one prompt version, or of the calls without a prompt: `print` it to see how they stand."""
 
     def __init__(self, book: Ledger, name: str, near: Near, embed: Callable[[Any, str], bytes]):
-        """Raises `ValueError` where there is no such prompt."""
+        """Raises `ValueError` where there is no such version."""
         self._book, self._near, self._embed = book, near, embed
         self.lane = cached.Lane(
             name=_versioned(book, name), embedder=embedder_of(near), rule=RULE, share=near.false_hits
@@ -134,24 +135,22 @@ def standing(book: Ledger, lane: cached.Lane, first: int | None, *, pairs: int =
 
 
 def _versioned(book: Ledger, name: str) -> str:
-    """A lane's name, from a prompt's: its last version, unless it says one."""
+    """A lane's name, from a prompt's: its last version, unless it says one; of a prompt that is to come, the first."""
     if name == MESSAGES:
         return name
     plain, version = named_version(name)
-    rows = book.rows(
-        "SELECT max(version), count(*) FROM prompts WHERE name = ? AND version >= ?", [plain, version or 0]
-    )
-    last = rows[0][0]
-    if last is None or (version is not None and not _has(book, plain, version)):
-        raise ValueError(f"lab.cache({name!r}): no such prompt on this ledger; {MESSAGES!r} is for calls without one")
-    return f"{plain}@{version or last}"
-
-
-def _has(book: Ledger, name: str, version: int) -> bool:
-    return bool(book.rows("SELECT 1 FROM prompts WHERE name = ? AND version = ?", [name, version]))
+    ((last,),) = book.rows("SELECT max(version) FROM prompts WHERE name = ?", [plain])
+    if not is_name(plain) or (version is not None and not 1 <= version <= (last or 1)):
+        raise ValueError(
+            f"lab.cache({name!r}): no such prompt on this ledger; {MESSAGES!r} is for calls without a prompt"
+        )
+    return f"{plain}@{version or last or 1}"
 
 
 def _pair(number: int, pair: Any) -> tuple[Sequence[str], Sequence[str], bool]:
+    given, expected = getattr(pair, "input", None), getattr(pair, "expected", None)
+    if isinstance(given, Mapping) and set(given) == {"a", "b"} and expected in ("same", "different"):
+        pair = (given["a"], given["b"], expected == "same")  # a case of an eval set
     if isinstance(pair, Mapping) and {"a", "b", "same"} <= set(pair):
         pair = (pair["a"], pair["b"], pair["same"])
     if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 3:

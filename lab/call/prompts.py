@@ -20,6 +20,11 @@ _ODD = re.compile(r"(?<!\\)\{\{")
 _ROLE = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
 
 
+def is_name(text: str) -> bool:
+    """Whether a prompt may be called so."""
+    return _NAME.match(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A prompt with its variables filled in: what is asked, and which template it is."""
@@ -46,7 +51,7 @@ class Prompt:
     hash: str = ""
 
     def __init__(self, name: str, template: str | Sequence[Mapping[str, Any]], *, blank: Sequence[str] = ()):
-        if not isinstance(name, str) or not _NAME.match(name):
+        if not isinstance(name, str) or not is_name(name):
             raise ValueError(f"Prompt(name={name!r}): letters, digits, '.', '_' and '-', beginning with a letter")
         messages = _messages(name, template)
         names: list[str] = []

@@ -549,6 +549,48 @@ def test_a_process_that_is_killed_while_it_asks_holds_nobody_up(tmp_path: Path) 
         assert lab.ledger.rows("PRAGMA integrity_check") == [("ok",)]
 
 
+_WRITING = """
+import itertools, sys
+from lab import Cache, Lab, Near, Policy
+policy = Policy(cache=Cache(entries=40, near=Near(embed=lambda text: [1.0, float(len(text))])))
+with Lab(sys.argv[1], provider=lambda call: "answer to " + call.messages[-1]["content"], policy=policy) as lab:
+    for number in itertools.count():
+        print(lab.ask(f"question{number} of process {sys.argv[2]}", model="m").text, flush=True)
+"""
+
+
+def test_killed_while_it_is_written_it_is_whole(tmp_path: Path) -> None:
+    """Two processes write, and are killed in the middle, three times: entries and their sizes are counted right, each
+    has its answer, and what was handed over is given again."""
+    path = tmp_path / "lab.db"
+    Lab(path).close()
+    for turn in range(3):
+        start = [sys.executable, "-c", _WRITING, str(path)]
+        writing = [
+            subprocess.Popen([*start, str(2 * turn + which)], stdout=subprocess.PIPE, text=True) for which in range(2)
+        ]
+        for process in writing:
+            assert process.stdout is not None
+            for _ in range(30 + 7 * turn):
+                assert process.stdout.readline().startswith("answer to")
+        for process in writing:
+            os.kill(process.pid, signal.SIGKILL)
+        for process in writing:
+            process.communicate()
+        with Lab(path, provider=lambda _call: "asked anew", policy=ON) as lab:
+            assert lab.ledger.rows("PRAGMA integrity_check") == [("ok",)]
+            rows = lab.ledger.rows("SELECT count(*), coalesce(sum(size), 0) FROM cache_entries")
+            assert lab.ledger.rows("SELECT entries, bytes FROM cache_size") == rows
+            assert rows[0][0] <= 40
+            kept = lab.ledger.rows(
+                "SELECT prompt, answer FROM cache_entries JOIN calls USING (call_id) JOIN texts ON texts.id = calls.id"
+            )
+            assert len(kept) == rows[0][0]
+            for question, given in kept:
+                reply = lab.ask(question, model="m")
+                assert (reply.text, reply.cached) == (given, "exact")
+
+
 def test_a_cut_stream_is_not_kept(tmp_path: Path, server: RawServer) -> None:
     server.plays(STREAM, chunk("half"), END)
     server.plays(STREAM, chunk("whole"), chunk(finish="stop"), DONE, END)

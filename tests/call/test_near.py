@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab import Cache, Fallback, Lab, Near, Policy, Prompt, Repair, Timeout, checks, errors
+from lab import Cache, EvalSet, Fallback, Lab, Near, Policy, Prompt, Repair, Timeout, checks, errors
 from lab.call import certifying
 from lab.ledger import cached
 from lab.stats import certificates
@@ -605,11 +605,23 @@ def test_settings_that_make_no_sense_are_refused(more: dict[str, Any]) -> None:
 
 
 def test_no_such_prompt(lab: Lab) -> None:
-    for name in ("nobody", "triage@7"):
+    for name in ("no name!", "triage@7", "triage@0", "to-come@2", ""):
         with pytest.raises(ValueError, match="no such prompt"):
             lab.cache(name)
-    with Lab(lab.path, provider=lambda _call: "x") as plain, pytest.raises(ValueError, match="Near"):
-        plain.cache("triage")
+
+
+def test_labels_may_be_there_before_the_first_call(tmp_path: Path) -> None:
+    """For the version that is to come; by the Lab's own bound, or the default one."""
+    with Lab(tmp_path / "lab.db", provider=lambda _call: "account", policy=policy(shadow=1e-9)) as lab:
+        assert certify(lab).lane == "triage@1"
+        assert [ask(lab, FIRST).cached, ask(lab, AGAIN).cached] == [False, "near"]
+    with Lab(tmp_path / "lab.db", provider=lambda _call: "x") as plain:
+        assert plain.cache("triage").now().share == 0.02
+
+
+def test_cases_of_an_eval_set_are_labels(lab: Lab) -> None:
+    rows = [{"input": {"a": f"reset my a{k}", "b": f"reset the a{k}"}, "expected": "same"} for k in range(59)]
+    assert lab.cache("triage").calibrate(EvalSet.of(rows)).serving
 
 
 def test_two_labs_share_what_is_kept_and_certified(lab: Lab) -> None:
