@@ -43,7 +43,9 @@ class Ending:
         winner, answer, keep = self._recorder.won(done.attempt), done.answer, None
         if self._kept is not None and winner.model == self._call.model and self._recorder.passed(winner) is not False:
             keep = await self._kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
-        outcome = replace(self._outcome("ok", winner, keyed=True), keep=keep)
+        outcome = self._outcome("ok", winner, keyed=True)
+        if keep is not None:
+            outcome = replace(outcome, keep=keep)
         reply = self._reply(done, winner, outcome.columns["ended_at"] - self._began)
         on_disk = await self._journal.ended(outcome, self._lease)
         if not await self._written(on_disk, reply, None):
