@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, Policy
+from lab.ledger.file import Ledger
 from tests.servers import RawServer
 
 _connect = socket.socket.connect
@@ -43,10 +44,27 @@ def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A ledger on which nothing is yet, made once: to make one takes longer than what most tests do with it."""
+    path = tmp_path_factory.mktemp("empty") / "lab.db"
+    Ledger(path).close()
+    return path.read_bytes()
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
+def fresh(tmp_path: Path, empty: bytes) -> Path:
+    """The path of such a one."""
+    path = tmp_path / "lab.db"
+    path.write_bytes(empty)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def lab(fresh: Path) -> Iterator[Lab]:
     """A Lab on a new ledger, with the real provider, that asks once: what an attempt does is seen as it is."""
-    with Lab(tmp_path / "lab.db", policy=Policy(retry=None)) as opened:
+    with Lab(fresh, policy=Policy(retry=None)) as opened:
         yield opened
 
 

@@ -49,8 +49,8 @@ def counting() -> Counting:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, counting: Counting) -> Iterator[Lab]:
-    with Lab(tmp_path / "lab.db", provider=counting, policy=ON) as opened:
+def lab(fresh: Path, counting: Counting) -> Iterator[Lab]:
+    with Lab(fresh, provider=counting, policy=ON) as opened:
         yield opened
 
 

@@ -53,8 +53,8 @@ def labeller() -> Labeller:
 
 
 @pytest.fixture
-def lab(tmp_path: Path, labeller: Labeller) -> Iterator[Lab]:
-    with Lab(tmp_path / "lab.db", provider=labeller, policy=policy()) as opened:
+def lab(fresh: Path, labeller: Labeller) -> Iterator[Lab]:
+    with Lab(fresh, provider=labeller, policy=policy()) as opened:
         opened.save(PROMPT)
         yield opened
 
