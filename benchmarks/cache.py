@@ -23,9 +23,9 @@ import common
 import numpy as np
 
 from lab import Cache, Lab, Near, Policy
-from lab.call.likeness import STEPS, packed
+from lab.call.near.rule import RULE, signature
+from lab.call.near.words import STEPS, packed
 from lab.ledger import cached
-from lab.policies.likeness import RULE, signature
 from lab.provider.embedding import minilm
 from lab.stats import certificates
 from lab.stats.certificates import certify

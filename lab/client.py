@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lab import errors, evals, metrics
 from lab.call import intake, versions
-from lab.call.certifying import told
 from lab.call.engine import Engine
 from lab.call.loop import Loop
+from lab.call.near.certifying import told
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
@@ -33,7 +33,7 @@ from lab.values import Call, Reply
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lab.call.calibration import CacheLane
+    from lab.call.near.calibration import CacheLane
     from lab.evals.experiment import Experiment
     from lab.evals.ratings import Choice
     from lab.evals.sets import EvalSet
@@ -305,7 +305,7 @@ class Lab:
         default that of the Lab's policy, or `Near()`. Raises `ValueError` where there is no such version."""
         if name is None:
             return metrics.saved(self._ledger, **more)
-        from lab.call.calibration import CacheLane  # only who calibrates needs it
+        from lab.call.near.calibration import CacheLane  # only who calibrates needs it
 
         wanted = near or (self.policy.cache.near if self.policy.cache else None) or Near()
         return CacheLane(

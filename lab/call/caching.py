@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from lab import redact
-from lab.call.near import NearHits
+from lab.call.near.hits import NearHits
 from lab.call.patience import by
 from lab.checks.kernel import examined
 from lab.ledger import answers, cached

@@ -14,13 +14,13 @@ from typing import Any
 
 from lab.call import caching, intake, spending, versions
 from lab.call.caching import CallCache
-from lab.call.certifying import JUDGED, Comparison
 from lab.call.ending import Ending
 from lab.call.idempotency import KeyClaims
 from lab.call.lag import LagMeter
-from lab.call.likeness import embedded_by, packed, words_of
 from lab.call.loop import Turnstile
-from lab.call.near import NearHits
+from lab.call.near.certifying import JUDGED, Comparison
+from lab.call.near.hits import NearHits
+from lab.call.near.words import embedded_by, packed, words_of
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
 from lab.checks.kernel import Examined, examined

@@ -12,17 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lab import errors
+from lab.ledger.narrowing import is_name
 from lab.show.text import one_line, plain_text
 
-_NAME = re.compile(r"[A-Za-z][\w.-]{0,79}\Z")
 _MARK = re.compile(r"\\(\{\{)|\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _ODD = re.compile(r"(?<!\\)\{\{")
 _ROLE = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
-
-
-def is_name(text: str) -> bool:
-    """Whether a prompt may be called so."""
-    return _NAME.match(text) is not None
 
 
 @dataclass(frozen=True, slots=True)

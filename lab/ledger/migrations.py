@@ -373,7 +373,7 @@ CREATE TABLE cache_entries (           -- answers that may be given again
     expires_at REAL,
     size INTEGER NOT NULL,             -- bytes
     rest TEXT,                         -- hash of all of the request but what may be said otherwise; NULL: nothing may
-    words TEXT, word_order TEXT,       -- signatures of that, see lab/policies/likeness.py
+    words TEXT, word_order TEXT,       -- signatures of that, see lab/call/near/rule.py
     embedder TEXT, vector BLOB         -- of that: 16-bit floats, of length 1
 );;
 CREATE INDEX cache_entries_near ON cache_entries(rest, words) WHERE rest IS NOT NULL;;

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 FILTERS = ("since", "until", "model", "prompt", "experiment", "user", "tag")
 """What figures can be narrowed to. `since` and `until`: datetimes or Unix seconds; `prompt`: a name, or `name@2`."""
+
+
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,79}\Z")
+
+
+def is_name(text: str) -> bool:
+    """Whether a prompt may be called so."""
+    return _NAME.match(text) is not None
 
 
 def named_version(prompt: str) -> tuple[str, int | None]:

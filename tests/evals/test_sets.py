@@ -114,7 +114,7 @@ def test_windows_line_ends_and_a_byte_order_mark_are_no_matter(tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["requests", "rewordings"])
 def test_the_sets_of_requests_in_other_words_are_whole(name: str) -> None:
-    """400 pairs and more, of each kind that fools a similarity; see `tests/policies/test_likeness.py`, too."""
+    """400 pairs and more, of each kind that fools a similarity; see `tests/call/near/test_rule.py`, too."""
     eval_set = EvalSet.load(EVALS / f"{name}.jsonl")
     assert eval_set.name == name
     assert all(case.tags[0] in DIFFICULTIES and case.cluster for case in eval_set)

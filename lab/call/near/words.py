@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab import errors
+from lab.call.near.rule import RULE, Signature, signature
 from lab.checks.fingerprint import fingerprint
 from lab.ledger import answers, cached
 from lab.policies.cache import Cache, Near, named
-from lab.policies.likeness import RULE, Signature, signature
 from lab.values import Call
 
 Embed = Callable[[Any, str], Coroutine[Any, Any, bytes]]

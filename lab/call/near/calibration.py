@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from lab.call.certifying import look, watch
-from lab.call.likeness import LEAST, MESSAGES, cosine_of, embedder_of
-from lab.call.prompts import is_name
+from lab.call.near.certifying import look, watch
+from lab.call.near.rule import RULE, signature
+from lab.call.near.words import LEAST, MESSAGES, cosine_of, embedder_of
 from lab.ledger import answers, cached
 from lab.ledger.file import Ledger
-from lab.ledger.narrowing import named_version
+from lab.ledger.narrowing import is_name, named_version
 from lab.policies.cache import Near
-from lab.policies.likeness import RULE, signature
 
 Pair = tuple[Any, Any, bool] | Mapping[str, Any] | Any
 """Two requests (texts, or a prompt's variables by name), and whether one answer serves both: `(a, b, same)`, a row with

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from lab import errors
-from lab.call.certifying import Judge, labelled
-from lab.call.likeness import Closest, Embed, Words, lane_of
+from lab.call.near.certifying import Judge, labelled
+from lab.call.near.words import Closest, Embed, Words, lane_of
 from lab.checks.kernel import examined
 from lab.ledger import answers, cached
 from lab.ledger.file import Ledger

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab import errors
-from lab.call.likeness import STEPS, Closest
+from lab.call.near.words import STEPS, Closest
 from lab.checks.kernel import examined
 from lab.ledger import answers, cached
 from lab.ledger.file import Ledger

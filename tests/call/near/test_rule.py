@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lab import EvalSet
-from lab.policies.likeness import signature
+from lab.call.near.rule import signature
 
-SETS = Path(__file__).resolve().parents[2] / "data" / "evals"
+SETS = Path(__file__).resolve().parents[3] / "data" / "evals"
 
 
 def how(one: str, other: str) -> str:

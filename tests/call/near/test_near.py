@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lab import Cache, EvalSet, Fallback, Lab, Near, Policy, Prompt, Repair, Timeout, checks, errors
-from lab.call import certifying
+from lab.call.near import certifying
 from lab.ledger import cached
 from lab.stats import certificates
 from lab.values import Call

@@ -1,0 +1,1 @@
+"""Requests in other words: what may differ, how close they come, and what labels certify."""
