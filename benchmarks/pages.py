@@ -23,6 +23,7 @@ import ledgers
 from playwright.sync_api import Page
 
 from lab import Lab, Policy
+from lab.ledger.rehearsal import Hits
 from playground.screenshots.driven import chromium, playground
 
 PAGES = ("Tails", "Cost", "Cache", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
@@ -48,7 +49,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for calls in sizes:
             path = Path(folder) / f"{calls}.db"
-            ledgers.make(path, calls)
+            ledgers.make(path, calls, hits=Hits())
             ledgers.pack(path)
             row = {"calls": calls, "megabytes": path.stat().st_size / 1e6, **figures(path), **pages(path)}
             rows.append(row | writing(path, Path(folder)))
