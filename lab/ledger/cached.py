@@ -15,6 +15,8 @@ from lab.ledger import queries
 from lab.ledger.file import Ledger
 
 _EXPIRED_AT_ONCE = 20
+FORGOTTEN = 60.0
+"""Seconds after which the lease of a process that was killed while it asked is taken away."""
 IN_ORDER = 1.0
 """From this closeness on the words come in the same order: the cosine has 1 added to it then."""
 
@@ -70,6 +72,7 @@ def put(
         "DELETE FROM cache_entries WHERE id IN (SELECT id FROM cache_entries WHERE expires_at < ? LIMIT ?)",
         (now, _EXPIRED_AT_ONCE),
     )
+    db.execute("DELETE FROM leases WHERE space = 'cache' AND expires_at < ?", (now - FORGOTTEN,))
     db.execute(
         "INSERT INTO cache_entries (request, call_id, kept_at, expires_at, size, rest, words, word_order, embedder,"
         " vector) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

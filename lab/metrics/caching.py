@@ -97,7 +97,23 @@ class Saved:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        lines = "".join(f"<div>{html.escape(line)}</div>" for line in self.lines())
+        if not self.last_wrong:
+            return lines
+        cell = '<td style="text-align:left;vertical-align:top;max-width:28em;white-space:pre-wrap">'
+        sides = (
+            (_side(row["kept_asked"], row["kept_answer"]), _side(row["asked"], row["answer"]))
+            for row in self.last_wrong[:5]
+        )
+        rows = "".join(f"<tr>{cell}{kept}</td>{cell}{fresh}</td></tr>" for kept, fresh in sides)
+        head = "<tr><th>kept</th><th>asked all the same: the kept answer would not have done</th></tr>"
+        return f"{lines}<table>{head}{rows}</table>"
+
+
+def _side(asked: str | None, answer: str | None) -> str:
+    """A request and its answer, as a cell."""
+    texts = [html.escape(one_line(text or "not kept", 200)) for text in (asked, answer)]
+    return f"{texts[0]}<br><b>{texts[1]}</b>"
 
 
 def saved(book: Ledger, *, last: int = 10, **filters: Any) -> Saved:

@@ -547,6 +547,9 @@ def test_a_process_that_is_killed_while_it_asks_holds_nobody_up(tmp_path: Path) 
         assert lab.ask("hi", model="m").text == "mine"
         assert lab.ask("hi", model="m").cached == "exact"
         assert lab.ledger.rows("PRAGMA integrity_check") == [("ok",)]
+        lab.ledger.submit(("INSERT INTO leases VALUES ('cache', 'of old', 't', 'h', 'b', 1, 'x', 0)", ())).result()
+        lab.ask("ho", model="m")
+        assert lab.ledger.rows("SELECT count(*) FROM leases") == [(0,)], "what is left of the dead goes"
 
 
 _WRITING = """

@@ -46,8 +46,14 @@ def test_whatever_is_embedded_has_an_embedding(text: str, model: embedding.MiniL
 def test_it_is_made_quick_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file stands beside the user's other caches, whole or not at all; where none can be written it is made for the
     process."""
+
+    def quantise(model: Path, work: Path) -> Path:
+        (work / "made.onnx").write_bytes(model.read_bytes()[:100])
+        return work / "made.onnx"
+
     places = embedding.weights()
     assert places is not None
+    monkeypatch.setattr(embedding, "_quantise", quantise)  # it takes seconds, and the model above was made by it
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = embedding.quantised(places[0])
     assert made.parent == tmp_path / "cache" / "lab"

@@ -261,6 +261,9 @@ def test_a_function_or_a_person_compares_long_answers(lab: Lab, labeller: Labell
     assert lab.compared(open_one["number"], same=False)
     assert not lab.compared(open_one["number"], same=True), "somebody has said so before"
     assert [row["number"] for row in lab.cache().last_wrong] == [open_one["number"]]
+    drawn = lab.cache()._repr_html_()
+    assert drawn.count("<b>A long answer. To ") == 2
+    assert "Please, how could I reset the password?" in drawn
 
 
 @pytest.mark.parametrize("same", [lambda kept, fresh: 1 / 0, "nobody"])
