@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from lab import redact
 from lab.call.near.hits import NearHits
 from lab.call.patience import by
 from lab.checks.kernel import examined
@@ -22,10 +21,6 @@ from lab.policies.kernel import LostLease, Memory
 from lab.values import CachedAs, Call, Claim, Event, Reply
 
 T = TypeVar("T")
-OWN = ("local/", "sim/")
-"""Models of this machine, which need no key."""
-_OF_ONE_REQUEST = {"idempotency-key", "traceparent", "tracestate", "x-request-id"}
-"""Headers that tell a request from the next one of the same kind."""
 
 
 @dataclass(slots=True)
@@ -43,17 +38,7 @@ def request_of(call: Call, cache: Cache) -> str | None:
     is not to be kept."""
     if (cache.scope == "prompt" and call.prompt is None) or (cache.scope == "user" and call.user is None):
         return None
-    params, judged, who = answers.asked_of(call)
-    form = params.get("response_format")
-    if isinstance(form, type) and hasattr(form, "model_json_schema"):
-        params["response_format"] = form.model_json_schema()
-    headers = call.params.get("extra_headers") or {}
-    who["headers"] = {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_REQUEST}
-    who["environment"] = None if call.model.startswith(OWN) else redact.credentials(call.model, who["api_key"])
-    whose: dict[str, Any] = {"user": call.user} if cache.scope == "user" else {}
-    if call.prompt is not None:  # another version is another prompt, even where it comes to the same words
-        whose |= {"version": call.prompt.hash, "prompt": call.prompt.name if cache.scope == "prompt" else None}
-    content = [call.model, [dict(message) for message in call.messages], params, judged, who, whose, call.cell]
+    content = [[dict(message) for message in call.messages], answers.around(call, cache.scope), call.cell]
     try:
         return answers.hashed(json.dumps(content, sort_keys=True))
     except (TypeError, ValueError):
@@ -122,9 +107,8 @@ class CallCache:
             except LookupError:  # another tool has removed it
                 db.execute("DELETE FROM cache_entries WHERE request = ?", (self._request,))
         if self._lease.taken(db) is not None:
-            holder = self._lease.holder(db)
-            self._holder = self._holder or holder
-            return Claim("other", holder)
+            self._holder = self._holder or self._lease.holder(db)
+            return Claim("other")
         if self._near is not None:
             self._near.look(db, since)
         return Claim("mine")

@@ -40,6 +40,29 @@ def asked_of(call: Call) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
     return params, judged, who
 
 
+OWN = ("local/", "sim/")
+"""Models of this machine, which need no key."""
+_OF_ONE_REQUEST = {"idempotency-key", "traceparent", "tracestate", "x-request-id"}
+"""Headers that tell a request from the next one of the same kind."""
+
+
+def around(call: Call, scope: str) -> list[Any]:
+    """All that has to be the same, besides what is said, for one call's answer to be another's: model, parameters,
+    schema, checks, headers, address, whose key it is, the prompt's version and, as `scope` says, its name or the user.
+    For JSON, if it can be that."""
+    params, judged, who = asked_of(call)
+    form = params.get("response_format")
+    if isinstance(form, type) and hasattr(form, "model_json_schema"):
+        params["response_format"] = form.model_json_schema()
+    headers = call.params.get("extra_headers") or {}
+    who["headers"] = {name: value for name, value in headers.items() if name.lower() not in _OF_ONE_REQUEST}
+    who["environment"] = None if call.model.startswith(OWN) else redact.credentials(call.model, who["api_key"])
+    whose: dict[str, Any] = {"user": call.user} if scope == "user" else {}
+    if call.prompt is not None:  # another version is another prompt, even where it comes to the same words
+        whose |= {"version": call.prompt.hash, "prompt": call.prompt.name if scope == "prompt" else None}
+    return [call.model, params, judged, who, whose]
+
+
 def hashed(text: str) -> str:
     """SHA-256 of a text, in hexadecimal digits."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()

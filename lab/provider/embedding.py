@@ -168,7 +168,12 @@ async def embedded(model: str, text: str) -> tuple[Any, float | None]:
     """The embedding of a text by a model's name, and what it cost in US dollars (None where that isn't known). Raises
     `InvalidRequestError` where the model can't be used here, else a `LabError` of the failure's kind."""
     if model == MINILM:
-        return await asyncio.to_thread(lambda: minilm().embed(text)), 0.0
+        try:
+            return await asyncio.to_thread(lambda: minilm().embed(text)), 0.0
+        except errors.LabError:
+            raise
+        except Exception as odd:  # the runtime's own errors
+            raise errors.InvalidRequestError(f"{MINILM}: {odd}") from odd
     if model.startswith(("local/", "sim/")):
         raise errors.InvalidRequestError(f"no embedding model {model!r}: there is {MINILM}, or any that LiteLLM knows")
     if not (loaded := warm()).done():

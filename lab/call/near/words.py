@@ -61,11 +61,8 @@ def words_of(call: Call, cache: Cache) -> Words | None:
     found = signature(texts)
     if found is None:
         return None
-    params, judged, who = answers.asked_of(call)
-    who["headers"] = call.params.get("extra_headers") or {}
-    whose = call.user if cache.scope == "user" else None
     try:
-        hashed = answers.hashed(json.dumps([call.model, rest, params, judged, who, whose], sort_keys=True))
+        hashed = answers.hashed(json.dumps([rest, answers.around(call, cache.scope)], sort_keys=True))
     except (TypeError, ValueError):
         return None
     return Words("\n".join(texts), found, hashed)

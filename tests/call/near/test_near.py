@@ -143,6 +143,18 @@ def test_all_but_the_words_is_equal_to_the_byte(other: dict[str, Any], lab: Lab,
     assert not ask(lab, AGAIN, policy=policy(shadow=1e-9), **other).cached
 
 
+@pytest.mark.parametrize("name", ["GROQ_API_KEY", "GROQ_API_BASE"])
+def test_another_tenant_by_the_environment_is_no_hit(name: str, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts for the same words counts for others."""
+    certify(lab)
+    served = policy(shadow=1e-9)
+    monkeypatch.setenv(name, "https://the-first.example")
+    ask(lab, FIRST, model="groq/llama", policy=served)
+    assert ask(lab, AGAIN, model="groq/llama", policy=served).cached == "near"
+    monkeypatch.setenv(name, "https://the-second.example")
+    assert not ask(lab, "How could I reset a password?", model="groq/llama", policy=served).cached
+
+
 def test_another_version_is_another_lane(lab: Lab) -> None:
     certify(lab)
     ask(lab, FIRST)
