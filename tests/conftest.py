@@ -23,7 +23,8 @@ def _loopback_only(self: socket.socket, address: object) -> object:
     return _connect(self, address)
 
 
-LONG = "notebooks pages project wheel browser playground experiment cli background faults file conformance".split()
+LONG = """notebooks pages project types wheel browser playground experiment cli background faults file conformance
+    client code near cache gate metrics echoes""".split()
 """Files that take long, the longest first: begun last, they would leave the other workers with nothing to do."""
 
 
