@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lab import errors, evals, metrics
 from lab.call import intake, versions
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lab.call.near.calibration import CacheLane
     from lab.evals.experiment import Experiment
     from lab.evals.ratings import Choice
+    from lab.evals.router import Router
     from lab.evals.sets import EvalSet
     from lab.evals.spec import Spec
     from lab.metrics.alerts import Alert
@@ -369,7 +370,7 @@ class Lab:
         chosen = self._policy(policy, params)
         call = intake.call_of(prompt, model=model, streamed=False, schema=schema, checks=checks, params=params)
         usd = self._loop.run(self._engine.worst(call, chosen))
-        return chosen.explain(usd=usd, checked=bool(call.schema or call.checks))
+        return chosen.explain(usd=usd, checked=bool(call.schema or call.checks), model=call.model)
 
     def compare(
         self,
@@ -430,6 +431,70 @@ class Lab:
     ) -> Experiment:
         """One prompt and one model over an eval set: `compare` with scores, ready for `gate`; `more` as there."""
         return self.compare([prompt], [model], evalset, scorers=scorers, **more)
+
+    @overload
+    def router(self, name: str) -> Router: ...
+    @overload
+    def router(self, name: str, models: Sequence[str], evalset: Any, **more: Any) -> Router: ...
+    def router(
+        self,
+        name: str,
+        models: Sequence[str] | None = None,
+        evalset: Any = None,
+        *,
+        prompt: Any = None,
+        margin: float = 0.02,
+        explore: float = 0.01,
+        save: Literal["cost", "latency"] = "cost",
+        embed: str = "local/minilm",
+        scorers: Any = (),
+        repeats: int = 1,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
+        concurrency: int = 8,
+        budget: float | None = None,
+        seed: int = 0,
+        policy: Policy | None = None,
+        progress: Any = "auto",
+        run: bool = True,
+        **params: Any,
+    ) -> Router:
+        """Learn from scored cases which requests a cheaper model answers as well, and promise it: `print` the router.
+        From then on `route/<name>` is a model, for calls with this prompt.
+
+        Of the `models` the dearest by what they cost on the cases (`save="latency"`: the slowest) is what quality is
+        measured against: the largest share is sent elsewhere for which "within `margin` of its score" holds at 95 %.
+        Where nothing can be promised, all goes to it. `evalset`, `prompt`, `scorers`, `repeats`, `schema`, `checks` and
+        `params` are as in `compare`; the prompt is by default the last version of the one with the router's `name`,
+        scorers and parameters those of the newest experiment with it on that set. What is scored already is not asked
+        again; the rest is planned, priced and asked first (`run=False` only plans: look at `.plan`, then `.run()`).
+        `explore`: the share of calls that goes another way, to see whether it still holds. `embed`: `local/minilm` on
+        this machine, or an embedding model that LiteLLM knows. Each fit is a version on the ledger. A call with another
+        version of the prompt goes to the dearest model, one with another prompt is refused; so is what can't be fitted,
+        with `InvalidRequestError`. With the name alone, the newest version, to be read; `ValueError` where there is
+        none.
+        """
+        from lab.evals import router  # only who fits one needs it
+
+        if models is None:
+            return router.opened(self._ledger, name)
+        settings: dict[str, Any] = {"scorers": scorers, "repeats": repeats, "schema": schema, "checks": checks}
+        settings |= {"concurrency": concurrency, "budget": budget, "seed": seed, "policy": policy, "params": params}
+        how: dict[str, Any] = {"margin": margin, "explore": explore, "save": save, "embed": embed}
+        wanted = router.wanted(self._ledger, name, models, evalset, prompt, settings, **how)
+        bench = evals.compare.Bench(self._ledger, self._loop, self._engine, self)
+        planned = router.planned(
+            bench, self.policy, wanted, lambda embed, text: self._loop.run(self._engine.embedded(embed, text))
+        )
+        return planned.run(progress) if run else planned
+
+    def routers(self) -> pd.DataFrame:
+        """Routers and their versions, newest first: see `lab.metrics.routing.listing` for the columns."""
+        return metrics.routing.listing(self._ledger)
+
+    def routing(self, name: str | None = None) -> pd.DataFrame:
+        """What routers promised and what was seen since, a row a version and model: see `lab.metrics.routing.seen`."""
+        return metrics.routing.seen(self._ledger, name)
 
     def experiment(self, name: str) -> Experiment:
         """What an experiment of this name has on the ledger, to be read. Raises `ValueError` where there is none."""

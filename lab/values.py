@@ -72,6 +72,20 @@ class Check(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Routed:
+    """Where a router has sent a call. `why`: `score` (the gain of the dearest model that was predicted, up to `cut` or
+    above it), `other way` (one of the share that looks whether the promise holds), or in words why nothing was
+    chosen."""
+
+    router: str
+    version: int
+    model: str
+    why: str
+    score: float | None = None
+    cut: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One logical request: what was asked, of which model, and for whom."""
 
@@ -93,6 +107,8 @@ class Call:
     key: str | None = None
     schema: Schema | None = None
     checks: tuple[Check, ...] = ()
+    routed: Routed | None = None
+    """Where its router has sent it; its model is the chosen one then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +286,8 @@ class Reply(Generic[T]):
     of them passed. `cached` says that the answer came out of the store: True under its key, and out of the cache
     `exact` or `near`, for the same request or for one that may have the same answer; `cached_from` is the call that it
     was the answer of. Out of the cache it costs nothing, has no time but `elapsed`, and `saved` is the US dollars (None
-    where unknown) and `saved_seconds` the time that it had taken.
+    where unknown) and `saved_seconds` the time that it had taken. `routed`
+    says where a router has sent the call, and why: `model` is the name that was asked, `route/<name>`.
     """
 
     text: str
@@ -294,6 +311,7 @@ class Reply(Generic[T]):
     saved_seconds: float | None = None
     hedged: bool = False
     fell_back: bool = False
+    routed: Routed | None = None
 
     @property
     def valid(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import BrowserContext, FloatRect, Locator, Page, expect
 
 from playground.screenshots.driven import CHROMIUM
 
@@ -43,9 +43,11 @@ def contrast(front: str, back: str) -> float:
 
 
 @contextmanager
-def watching(browser: Browser, url: str, height: int = 1100) -> Iterator[Watched]:
+def watching(browser: BrowserContext, url: str) -> Iterator[Watched]:
     """The playground's first page; quiet to the end."""
-    page = browser.new_page(viewport={"width": 1280, "height": height}, color_scheme="light")
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1280, "height": 1100})
+    page.emulate_media(color_scheme="light")
     seen = Watched(page, url)
     page.goto(url)
     expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)

@@ -15,12 +15,13 @@ from lab.call.record import Recorder
 from lab.ledger.journal import Journal, Outcome
 from lab.ledger.lease import Lease
 from lab.policies.kernel import LostLease
-from lab.values import Attempt, Call, Event, Reply
+from lab.values import Attempt, Call, Event, Reply, Routed
 
 
 class Ending:
     """The end of one call. `began` is when it came in, in Unix time; `deadline` is when its caller has to have
-    something, on the loop's clock; `lease` is the one it runs under, if any; `kept` may keep its answer."""
+    something, on the loop's clock; `lease` is the one it runs under, if any; `kept`, once it is set, may keep its
+    answer."""
 
     def __init__(
         self,
@@ -30,10 +31,12 @@ class Ending:
         began: float,
         deadline: float | None,
         lease: Lease | None = None,
-        kept: CallCache | None = None,
     ):
         self._call, self._recorder, self._journal, self._began, self._lease = call, recorder, journal, began, lease
-        self.deadline, self._kept = deadline, kept
+        self.deadline = deadline
+        self.asked = call
+        """The call as it is asked: of the model that a router has chosen."""
+        self.kept: CallCache | None = None
         self._over = False
 
     async def answered(self, done: Event) -> Event:
@@ -41,8 +44,8 @@ class Ending:
         this call's key meanwhile."""
         assert done.answer is not None
         winner, answer, keep = self._recorder.won(done.attempt), done.answer, None
-        if self._kept is not None and winner.model == self._call.model and self._recorder.passed(winner) is not False:
-            keep = await self._kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
+        if self.kept is not None and winner.model == self.asked.model and self._recorder.passed(winner) is not False:
+            keep = await self.kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
         outcome = self._outcome("ok", winner, keyed=True)
         if keep is not None:
             outcome = replace(outcome, keep=keep)
@@ -73,7 +76,8 @@ class Ending:
             value=None if self._call.schema is None else done.value,  # checks alone make no value of a text
             checks=done.checks,
             hedged=any(attempt.role == "hedge" for attempt in sent),
-            fell_back=winner.model != self._call.model and winner.role != "hedge",
+            fell_back=winner.model != self.asked.model and winner.role != "hedge",
+            routed=self.asked.routed,
         )
 
     async def known(self, reply: Reply[Any]) -> Reply[Any] | None:
@@ -84,6 +88,7 @@ class Ending:
             elapsed, lease = now - self._began, self._lease
             saved = max(0.0, (reply.saved_seconds or 0.0) - elapsed)
             reply = replace(reply, elapsed=elapsed, saved_seconds=saved, cost=self._recorder.cost())
+            reply = replace(reply, model=self._call.model, routed=self.asked.routed)
         columns = {
             "ended_at": now,
             "cached": True,
@@ -93,6 +98,7 @@ class Ending:
             "n_attempts": len(self._recorder.sent()),
             "answered_by": reply.answered_by,
             "finish_reason": reply.finish_reason,
+            **_way(self.asked.routed),
         }
         outcome = Outcome(
             status="ok",
@@ -154,6 +160,7 @@ class Ending:
             "hedged": any(attempt.role == "hedge" for attempt in sent),
             "valid": self._recorder.passed(row),
             "fell_back": any(attempt.role == "fallback" for attempt in sent),
+            **_way(self.asked.routed),
         }
         if answer is not None:
             columns |= {
@@ -179,3 +186,11 @@ class Ending:
             self._over = True  # it was tried, or is queued
             state = "failed" if failure else "ok"
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure
+
+
+def _way(routed: Routed | None) -> dict[str, Any]:
+    """What is put down of where a router has sent it."""
+    if routed is None:
+        return {}
+    columns = {"router": f"{routed.router}@{routed.version}", "routed_to": routed.model, "routed_why": routed.why}
+    return {**columns, "route_score": routed.score, "route_cut": routed.cut}

@@ -23,6 +23,7 @@ from lab.call.near.hits import NearHits
 from lab.call.near.words import embedded_by, packed, words_of
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
+from lab.call.routing import Routing
 from lab.checks.kernel import Examined, examined
 from lab.ledger import queries, verdicts
 from lab.ledger.file import Ledger
@@ -48,6 +49,7 @@ class Engine:
         self._turns = Turnstile()
         self._versions: dict[tuple[str, str], int] = {}
         self._aside: Executor | None = None
+        self.routing = Routing(book, self.embedded, self.memory)
 
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply[Any]:
         """One call, whole: its rows are on disk before this returns or raises.
@@ -61,17 +63,15 @@ class Engine:
         journal = Journal(self._ledger, self.payload, call, _as_json(policy), began)
         recorder = Recorder(call, self._source, journal, self._lag, connect)
         claims = None if call.key is None else KeyClaims(self._ledger, call, deadline)
-        kept = self._cached(call, policy, deadline, recorder)
-        ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None, kept)
-        if kept is not None:
-            kept.on_record = ending.known
+        ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None)
         checked = bool(call.schema or call.checks)
         world = World(
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
-            kept=kept,
-            purse=spending.CallPurse(self._source, call, policy, recorder),
+            choose=partial(self.routing.choose, recorder=recorder),
+            kept=partial(self._cached, policy, ending, recorder),
+            purse=spending.CallPurse(self._source, policy, recorder),
             spent=partial(self._spent, deadline),
             examine=partial(self._examined, recorder) if checked else None,
             refused=self._refused,
@@ -106,6 +106,7 @@ class Engine:
 
     async def _ended(self, ending: Ending, below: Proceed, attempt: Try) -> Events:
         """The events of `below`; the last, with the answer, or its failure once all is over and on disk."""
+        ending.asked = attempt.call
         await self._turns.enter()
         done: Event | None = None
         try:
@@ -124,6 +125,8 @@ class Engine:
             await ending.ended_in(end)
             raise
         assert done is not None, "a source ends with `done` or raises"
+        assert done.answer is not None
+        self.routing.answered(attempt.call, done.answer.answered_by)
         await self._turns.enter()
         yield await ending.answered(done)
 
@@ -146,8 +149,9 @@ class Engine:
         recorder.examined(done.attempt, findings)
         return findings
 
-    def _cached(self, call: Call, policy: Policy, deadline: float | None, recorder: Recorder) -> CallCache | None:
+    def _cached(self, policy: Policy, ending: Ending, recorder: Recorder, call: Call) -> CallCache | None:
         """What the cache's layer is handed; None where it is off, or the call can't be told from others."""
+        ending.asked = call
         cache, near = policy.cache, None
         request = None if cache is None else caching.request_of(call, cache)
         if cache is None or request is None:
@@ -155,8 +159,12 @@ class Engine:
         if cache.near is not None and (words := words_of(call, cache)) is not None:
             embed, judge = partial(self.embedded, recorder=recorder), partial(self._judged, policy, call)
             near = NearHits(self._ledger, call, words, cache.near, self.memory, embed=embed, judge=judge)
-        ready = partial(self._source.ready, call)
-        return CallCache(self._ledger, call, request, cache, self.memory, near=near, ready=ready, deadline=deadline)
+        ready, deadline = partial(self._source.ready, call), ending.deadline
+        ending.kept = CallCache(
+            self._ledger, call, request, cache, self.memory, near=near, ready=ready, deadline=deadline
+        )
+        ending.kept.on_record = ending.known
+        return ending.kept
 
     async def embedded(self, embedder: Any, text: str, recorder: Recorder | None = None) -> bytes:
         """The embedding of a text, by a model's name or a function; what it costs is a cost of the recorder's call."""
@@ -196,11 +204,11 @@ class Engine:
 
     async def worst(self, call: Call, policy: Policy) -> float | None:
         """The most that `call` may cost under `policy`, in US dollars; None where a price is unknown."""
-        return await spending.worst(self._source, call, policy)
+        return await spending.worst(self._source, await self.routing.dearest(call), policy)
 
     async def price(self, call: Call) -> Price | None:
-        """US dollars a token of the call's model; None where it isn't known."""
-        return await self._source.price(call)
+        """US dollars a token of the call's model, for a router the most; None where it isn't known."""
+        return await self._source.price(await self.routing.dearest(call))
 
     async def close(self) -> None:
         """Let go of what calls have left."""

@@ -40,12 +40,12 @@ async def _told_again(source: Source, call: Call, policy: Policy, models: Sequen
 class CallPurse:
     """What the budget's layer is handed of one call."""
 
-    def __init__(self, source: Source, call: Call, policy: Policy, recorder: Recorder):
-        self._source, self._call, self._policy, self._recorder = source, call, policy, recorder
+    def __init__(self, source: Source, policy: Policy, recorder: Recorder):
+        self._source, self._policy, self._recorder = source, policy, recorder
 
-    async def worst(self) -> float | None:
-        """The most it may cost; None where a price is unknown."""
-        return await worst(self._source, self._call, self._policy)
+    async def worst(self, call: Call) -> float | None:
+        """The most that it, asked like this, may cost; None where a price is unknown."""
+        return await worst(self._source, call, self._policy)
 
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,12 @@ from lab.policies import Policy
 from lab.values import Call, Price, Reply
 
 
+def cells_of(spec: Spec) -> list[Cell]:
+    """Every cell that a specification asks for."""
+    identity = [*([spec.schema.content()] if spec.schema else []), *(check.content() for check in spec.checks)]
+    return grid(spec.prompts, spec.models, spec.cases, spec.repeats, spec.params, identity)
+
+
 @dataclass(frozen=True, slots=True)
 class Bench:
     """What experiments are made with: a Lab's parts. `owner` is what must live as long as they do."""
@@ -28,13 +34,13 @@ class Bench:
     engine: Engine
     owner: object
 
-    def experiment(self, spec: Spec, usual: Policy) -> Experiment:
-        """The experiment, planned and not yet asked; `usual` bounds its calls where it has no policy of its own.
+    def experiment(self, spec: Spec, usual: Policy, only: Container[str] | None = None) -> Experiment:
+        """The experiment, planned and not yet asked; `usual` bounds its calls where it has no policy of its own. `only`
+        these of its cells are asked.
 
         Raises `InvalidRequestError` for what can't be asked, and `BudgetError` where it would cost too much.
         """
-        identity = [*([spec.schema.content()] if spec.schema else []), *(check.content() for check in spec.checks)]
-        cells = grid(spec.prompts, spec.models, spec.cases, spec.repeats, spec.params, identity)
+        cells = [cell for cell in cells_of(spec) if only is None or cell.id in only]
         name = spec.name or default_name(spec.cases.name or "compare", [cell.id for cell in cells])
         spec = replace(spec, name=name)
         policy = spec.bounded(usual)

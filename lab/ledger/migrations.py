@@ -429,6 +429,37 @@ def m006_cache(db: Database) -> None:
         db.execute(statement)
 
 
+_M007 = """
+ALTER TABLE calls ADD COLUMN router TEXT;;       -- name@version of the router that chose the model
+ALTER TABLE calls ADD COLUMN routed_to TEXT;;    -- the model that it chose
+ALTER TABLE calls ADD COLUMN routed_why TEXT;;   -- score, other way, or why nothing was chosen
+ALTER TABLE calls ADD COLUMN route_score REAL;;  -- the gain of the dearest model that was predicted
+ALTER TABLE calls ADD COLUMN route_cut REAL;;    -- up to which the cheaper one is asked
+CREATE INDEX calls_router ON calls(router) WHERE router IS NOT NULL;;
+CREATE TABLE routers (                 -- versions of what chooses a model
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL, version INTEGER NOT NULL,
+    made_at REAL NOT NULL,             -- Unix time
+    prompt_name TEXT NOT NULL, prompt_hash TEXT NOT NULL,      -- what it was fitted on
+    eval_set TEXT, eval_hash TEXT, cases INTEGER NOT NULL,
+    models TEXT NOT NULL,              -- JSON: cheapest first, the dearest last
+    margin REAL NOT NULL,              -- how much of the dearest model's score may be lost
+    cut REAL,                          -- the predicted gain up to which a cheaper one is asked; NULL: none is
+    explore REAL NOT NULL,             -- share of calls that goes another way
+    figures TEXT NOT NULL,             -- JSON: what is promised, and from what
+    learnt BLOB,                       -- arrays: see lab/stats/gains.py
+    wrong TEXT,                        -- why it doesn't choose any more
+    UNIQUE (name, version)
+)
+"""
+
+
+def m007_routers(db: Database) -> None:
+    """Routers and their versions, and which call was sent where by which of them."""
+    for statement in _M007.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -436,5 +467,6 @@ STEPS = (
     m004_packs_tags_views_jobs_ratings,
     m005_leases,
     m006_cache,
+    m007_routers,
 )
 """All of them, oldest first: a new one is a line here."""

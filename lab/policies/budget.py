@@ -175,7 +175,7 @@ _HOLDING: ContextVar[frozenset[str]] = ContextVar("holding", default=frozenset()
 async def held(spending: Spending, purse: Purse, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, with the most that the call may cost set aside until it is over and on record."""
     scope = purse.named(spending.budget.scope(attempt.call, time.time()))
-    attempt, worst = await delayed(attempt, purse.worst())
+    attempt, worst = await delayed(attempt, purse.worst(attempt.call))
     await spending.reserve(scope, worst, attempt)
     around = _HOLDING.get()
     _HOLDING.set(around | {scope})

@@ -172,8 +172,15 @@ def _again(done: Event, attempt: Try) -> list[Event]:
 
 
 def _around(world: World, below: Proceed) -> Proceed:
-    kept = world.kept
-    return below if kept is None else lambda attempt: cached(kept, attempt, below)
+    keeps = world.kept
+    if keeps is None or world.settings.of(Cache) is None:
+        return below
+
+    def proceed(attempt: Try) -> Events:
+        kept = keeps(attempt.call)
+        return below(attempt) if kept is None else cached(kept, attempt, below)
+
+    return proceed
 
 
 def _says(settings: Settings) -> str | None:

@@ -9,13 +9,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.policies import breaker, budget, cache, fallback, hedge, idempotent, limit, recording, repair, retry, timeout
+from lab.policies import (
+    breaker,
+    budget,
+    cache,
+    fallback,
+    hedge,
+    idempotent,
+    limit,
+    recording,
+    repair,
+    retry,
+    route,
+    timeout,
+)
 from lab.policies.breaker import Breaking
 from lab.policies.kernel import Layer, Memory
 from lab.policies.limit import Limiting
 
 LAYERS: tuple[Layer, ...] = (
     idempotent.LAYER,
+    route.LAYER,
     cache.LAYER,
     budget.LAYER,
     recording.CALL,

@@ -58,10 +58,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a policy that are on, found by their type; `checked`: the call has a schema or checks."""
+    """The settings of a policy that are on, found by their type; `checked`: the call has a schema or checks; `model`: the
+    one that it asks, where that is known."""
 
     parts: tuple[object, ...]
     checked: bool = False
+    model: str = ""
     _by_type: dict[type, Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -150,8 +152,8 @@ class Kept(Protocol):
 class Purse(Protocol):
     """What a call costs and may cost, in US dollars."""
 
-    async def worst(self) -> float | None:
-        """The most it may cost; None where a price is unknown."""
+    async def worst(self, call: Call) -> float | None:
+        """The most that it, asked like this, may cost; None where a price is unknown."""
 
     def cost(self) -> float | None:
         """What it has cost so far; None where a price is unknown."""
@@ -163,6 +165,10 @@ class Purse(Protocol):
         """A scope as the record names it."""
 
 
+Choose = Callable[[Call], Awaitable[Call]]
+"""The call as it is asked of the model that a router chooses."""
+Keeps = Callable[[Call], Kept | None]
+"""Where answers to such a call are kept; None where they are not."""
 Spent = Callable[[str, str], Awaitable[float]]
 """What is on record for an experiment, a user or a day (which of them, and its name), in US dollars."""
 Examine = Callable[[Event], Awaitable[Findings]]
@@ -183,7 +189,8 @@ class World:
     settings: Settings
     memory: Memory = field(default_factory=Memory)
     claims: Claims | None = None
-    kept: Kept | None = None
+    choose: Choose | None = None
+    kept: Keeps | None = None
     purse: Purse | None = None
     spent: Spent | None = None
     examine: Examine | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -106,17 +106,17 @@ class Policy:
         )
         return self._models() * self._rounds(checked) * (tries * self.timeout.attempt + waits)
 
-    def explain(self, *, usd: float | None = None, checked: bool = False) -> Explanation:
+    def explain(self, *, usd: float | None = None, checked: bool = False, model: str = "") -> Explanation:
         """The layers that are on, outermost first, and the worst that one call can come to.
 
         `usd`: US dollars that all of a call's requests may cost together; `lab.explain(...)` knows them for a model.
-        `checked`: the call has a schema or checks, so it may be repaired.
+        `checked`: the call has a schema or checks, so it may be repaired. `model`: the one that it asks, if it is a router.
         """
         seconds = self.worst_seconds(checked)
         worst = [f"{self.worst_attempts(checked)} requests", "no end" if seconds is None else f"{seconds:g} s"]
         if usd is not None:
             worst.append(units.dollars(usd))
-        settings = self.settings(checked)
+        settings = replace(self.settings(checked), model=model)
         lines = [(layer.name, line) for layer in LAYERS if (line := layer.says(settings)) is not None]
         return Explanation(", ".join(worst), tuple(lines))
 

@@ -31,6 +31,8 @@ MINILM = "local/minilm"
 """The one on this machine."""
 SECONDS = 30.0
 """How long another model may take."""
+LATELY = 2000
+"""Texts whose embeddings are remembered, 1.5 kB each."""
 LONGEST = 256
 """Tokens of a text that it reads; what comes after them is not in the embedding."""
 NO_WEIGHTS = (
@@ -73,10 +75,25 @@ class MiniLM:
         self._tokens = Tokenizer.from_file(str(tokenizer))
         self._tokens.enable_truncation(LONGEST)
         self._tokens.no_padding()
+        self._lately: dict[str, Any] = {}
+        self._turn = threading.Lock()
 
     def embed(self, text: str) -> Any:
         """The embedding of one text, 384 numbers: the mean over its tokens. Texts are embedded one at a time: in a
-        batch a text's embedding would depend on its neighbours."""
+        batch a text's embedding would depend on its neighbours. What was embedded lately is remembered."""
+        with self._turn:
+            known = self._lately.pop(text, None)
+            if known is not None:
+                self._lately[text] = known
+                return known
+        vector = self._embedded(text)
+        with self._turn:
+            self._lately[text] = vector
+            while len(self._lately) > LATELY:
+                del self._lately[next(iter(self._lately))]
+        return vector
+
+    def _embedded(self, text: str) -> Any:
         import numpy as np
 
         encoded = self._tokens.encode(text[: LONGEST * 20])

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from lab import Lab
 from playground.screenshots.driven import chromium, playground
@@ -21,9 +21,10 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
+    """A browser that has been here before: what it has loaded once, all tests have."""
     with chromium() as opened:
-        yield opened
+        yield opened.new_context()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def url(ledger: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def watched(browser: Browser, url: str) -> Iterator[Watched]:
+def watched(browser: BrowserContext, url: str) -> Iterator[Watched]:
     """The playground, quiet to the end."""
     with watching(browser, url) as seen:
         yield seen

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect
+from playwright.sync_api import BrowserContext, Error, Page, expect
 
 from benchmarks import ledgers
 from lab import Lab, Prompt, errors
@@ -65,9 +65,10 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator[BrowserContext]:
+    """A browser that has been here before: what it has loaded once, all tests have."""
     with chromium() as opened:
-        yield opened
+        yield opened.new_context()
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def url(ledger: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def watched(browser: Browser, url: str) -> Iterator[Watched]:
+def watched(browser: BrowserContext, url: str) -> Iterator[Watched]:
     """The playground, quiet to the end."""
     with watching(browser, url) as seen:
         yield seen
@@ -170,7 +171,7 @@ def test_a_hostile_call_opened_changes_nothing_but_its_boxes(watched: Watched) -
     assert page.locator("a[href*=outside], img[src*=outside]").count() == 0
 
 
-def test_a_view_can_be_sent_to_a_colleague(watched: Watched, browser: Browser) -> None:
+def test_a_view_can_be_sent_to_a_colleague(watched: Watched, browser: BrowserContext) -> None:
     """The filters go from page to page, and into another browser by the address alone."""
     page = watched.page
     visit(page, "Cost")
@@ -184,7 +185,8 @@ def test_a_view_can_be_sent_to_a_colleague(watched: Watched, browser: Browser) -
     expect(page.get_by_text(re.compile(r"of \d+ calls in pages\.db"))).to_be_visible(timeout=30_000)
     seen = page.get_by_text(re.compile(r"of \d+ calls in pages\.db")).inner_text()
     assert "of 1,5" not in seen
-    other = browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
+    assert browser.browser is not None
+    other = browser.browser.new_context(viewport={"width": 1280, "height": 1000}).new_page()
     other.goto(page.url)
     expect(other.get_by_text(seen)).to_be_visible(timeout=60_000)
     other.close()
@@ -223,9 +225,10 @@ def test_without_a_password_it_answers_under_this_machines_names_alone(url: str,
         assert int(connection.recv(64).split()[1]) == status
 
 
-def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str, ledger: Path) -> None:
+def test_an_experiment_goes_on_when_its_tab_is_closed(browser: BrowserContext, url: str, ledger: Path) -> None:
     """Started in one tab, closed at once; another finds it, stops it, goes on with it, to its end."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1200})
+    page = browser.new_page()
+    page.set_viewport_size({"width": 1280, "height": 1200})
     page.goto(f"{url}/?mode=Over+a+set")
     for box, option in (("Prompts", "triage (file)"), ("Models", "sim/medium"), ("Cases", "triage")):
         page.get_by_role("combobox", name=box).fill(option)
@@ -239,7 +242,8 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("In the background")).to_be_visible(timeout=60_000)
     page.close()
-    other = browser.new_page(viewport={"width": 1280, "height": 1200})
+    other = browser.new_page()
+    other.set_viewport_size({"width": 1280, "height": 1200})
     other.goto(f"{url}/?mode=Over+a+set")
     other.get_by_role("button", name="Stop").click(timeout=60_000)
     expect(other.get_by_role("button", name="Go on")).to_be_visible(timeout=60_000)
@@ -253,7 +257,7 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: Browser, url: str
         assert json.loads(spec)["models"] == ["sim/medium"]
 
 
-def test_from_elsewhere_nothing_is_seen_without_the_password(browser: Browser, tmp_path: Path) -> None:
+def test_from_elsewhere_nothing_is_seen_without_the_password(browser: BrowserContext, tmp_path: Path) -> None:
     """Listening on every address: a question for the password on every page, the first that is opened too, and nothing
     else."""
     with playground(tmp_path / "lab.db", HOST="0.0.0.0", LAB_PASSWORD="planted-password") as address:

@@ -76,6 +76,13 @@ SCHEMAS_CARRIED = {"groq"}
 """Providers whose schemas LiteLLM turns into a tool, and back in its own handler."""
 
 
+def _asked(provider: str) -> list[tuple[str, str, bool]]:
+    """Models, requests, and whether they are streamed: all of them where a provider has a form of its own, elsewhere
+    every request whole or streamed, in turn."""
+    both = list(product(_names(provider), REQUESTS, (False, True)))
+    return both if provider in NAMES else [asked for number, asked in enumerate(both) if number % 4 in (0, 3)]
+
+
 def _names(provider: str) -> list[str]:
     return NAMES.get(provider, [f"{provider}/some-model"])
 
@@ -167,7 +174,7 @@ def _ours(model: str, messages: list, params: dict, *, streamed: bool = False) -
 @pytest.mark.parametrize("provider", sorted(ADMITTED))
 def test_the_request_is_litellms_own(provider: str, sent: list[Sent]) -> None:
     refused = 0
-    for model, name, streamed in product(_names(provider), REQUESTS, (False, True)):
+    for model, name, streamed in _asked(provider):
         messages, params = REQUESTS[name]
         sent.clear()
         connection = {"api_key": f"key-of-{provider}", "extra_headers": {"x-extra": "1"}}
@@ -183,7 +190,7 @@ def test_the_request_is_litellms_own(provider: str, sent: list[Sent]) -> None:
                 f"Bearer key-of-{provider}",
                 f"key-of-{provider}",
             }
-    assert refused <= 6 * len(_names(provider)), "most of these requests must be sent for this to say anything"
+    assert refused <= 4 * len(_names(provider)), "most of these requests must be sent for this to say anything"
 
 
 @pytest.mark.filterwarnings("ignore")
