@@ -20,7 +20,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], n
     """Runs them all in one kernel, and waits for the one that is asked for."""
     folder = tmp_path_factory.mktemp("notebooks")
     with (folder / "errors").open("w+") as wrong:
-        command = [sys.executable, str(HERE / "run.py"), "--into", str(folder)]
+        command = [sys.executable, str(HERE / "run.py"), "--quick", "--into", str(folder)]
         done: set[str] = set()
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=wrong, text=True)
 
@@ -38,7 +38,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Path], n
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_top_to_bottom(path: Path, ran: Callable[[Path], nbformat.NotebookNode]) -> None:
-    """On a ledger of its own; a cell that fails is raised."""
+    """On a ledger of its own, in the small sizes that it names; a cell that fails is raised."""
     cells = ran(path).cells
     assert any("image/png" in str(cell.get("outputs")) for cell in cells), "a chart was drawn"
     assert next(cell for cell in cells if cell.cell_type == "code").execution_count == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lab.cli import asking, comparing, record, serving
+from lab.cli import asking, comparing, record, routing, serving
 
 app = typer.Typer(
     help="See what your AI API calls do, and decide with evidence.",
@@ -19,6 +19,8 @@ for verb in (
     *(asking.models, serving.sim, serving.local, serving.playground),
 ):
     app.command("eval" if verb is comparing.evaluate else None)(verb)
+
+app.add_typer(routing.app, name="route")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from lab.call.prompts import Prompt
 from lab.cli.shared import Db, err, out, plainly, printable
 from lab.client import Lab
 
@@ -18,6 +20,10 @@ def ask(
     prompt: Annotated[str, typer.Argument(help="What to ask; - reads it from standard input.")],
     model: Annotated[str, typer.Option("-m", "--model", help="A LiteLLM model name, local/... or sim/...")],
     system: Annotated[str | None, typer.Option("-s", "--system", help="A system message.")] = None,
+    template: Annotated[
+        str | None,
+        typer.Option("-p", "--prompt", help="A prompt to be filled in: a file, or a name."),
+    ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens the answer may have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature.")] = None,
     db: Db = None,
@@ -26,11 +32,10 @@ def ask(
     question = sys.stdin.read() if prompt == "-" else prompt
     params: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
     with plainly(), Lab(db) as lab:
-        messages = (
-            [{"role": "system", "content": system}, {"role": "user", "content": question}] if system else question
-        )
         stream = lab.stream(
-            messages, model=model, **{name: value for name, value in params.items() if value is not None}
+            _asked(lab, question, system, template),
+            model=model,
+            **{name: value for name, value in params.items() if value is not None},
         )
         wrote = False
         try:
@@ -42,6 +47,18 @@ def ask(
             if wrote:
                 sys.stdout.write("\n")
         err.print(Text(stream.reply.facts(), style="dim"))
+
+
+def _asked(lab: Lab, question: str, system: str | None, template: str | None) -> Any:
+    """What is asked: the question, behind a system message or within a prompt. Raises `ValueError`."""
+    if template is None:
+        return [{"role": "system", "content": system}, {"role": "user", "content": question}] if system else question
+    if system is not None:
+        raise ValueError("a prompt has its own system message: --prompt or --system")
+    prompt = Prompt.load(template) if Path(template).is_file() else lab.prompt(template)
+    if len(prompt.variables) != 1:
+        raise ValueError(f"prompt {prompt.name} has {len(prompt.variables)} variables: one is filled in here")
+    return prompt.fill(**{prompt.variables[0]: question})
 
 
 def models(

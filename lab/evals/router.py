@@ -33,7 +33,7 @@ LEAST = 40
 """Cases below which nothing is fitted."""
 CATEGORIES = 100
 """Different values of a variable, at most, for it to be a category."""
-AHEAD = (500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
+AHEAD = (500, 1000, 2000, 5000, 10_000)
 """Numbers of cases for which it is said what could be promised."""
 Save = Literal["cost", "latency"]
 Vector = Callable[[str, str], bytes]

@@ -19,6 +19,7 @@ from lab import stats
 from lab.ledger.cached import last_compared, stopped
 from lab.ledger.file import Ledger
 from lab.ledger.queries import spent
+from lab.ledger.routers import versions
 from lab.metrics.figures import Part, metrics
 from lab.metrics.rule import PERCENTILES, SHARE_OF, Rule
 from lab.show import units
@@ -106,6 +107,8 @@ class _Look:
             return self._waiting(rule)
         if rule.figure == "cache":
             return self._cache(rule)
+        if rule.figure == "router":
+            return self._routers(rule)
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
@@ -182,6 +185,15 @@ class _Look:
             )
             alerts.append(self._alert(rule, row["lane"], share, row["share"], None, row["checked"], message))
         return alerts
+
+    def _routers(self, rule: Rule) -> list[Alert]:
+        """Of routers whose newest version chooses no more, each, until it is fitted again."""
+        newest = {version.name: version for version in reversed(versions(self._book))}
+        return [
+            self._alert(rule, version.name, 1.0, 0.0, None, 0, f"all goes to {version.models[-1]}: {version.wrong}")
+            for version in newest.values()
+            if version.wrong is not None
+        ]
 
     def _spent(self, rule: Rule) -> list[Alert]:
         day = datetime.fromtimestamp(self._now, UTC)

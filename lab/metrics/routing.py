@@ -9,6 +9,7 @@ import numpy as np
 from lab import stats
 from lab.ledger import routers
 from lab.ledger.file import Ledger
+from lab.show import units
 from lab.show.moments import utc
 
 if TYPE_CHECKING:
@@ -96,3 +97,37 @@ _SEEN = (
 def _spread(name: str, hits: int, n: int) -> dict[str, float]:
     interval = stats.wilson(hits, n) if n else stats.Interval(np.nan, np.nan, np.nan)
     return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+
+
+def readable(frame: pd.DataFrame) -> pd.DataFrame:
+    """Promised and seen as a person reads it."""
+    import pandas as pd
+
+    def spread(row: Any, name: str) -> str:
+        low, high = row[f"{name}_low"], row[f"{name}_high"]
+        return "–" if np.isnan(row[name]) else f"{row[name]:.0%} [{low * 100:.0f}–{high * 100:.0f}]"
+
+    def number(value: float) -> str:
+        return "–" if np.isnan(value) else f"{value:.0%}"
+
+    return pd.DataFrame(
+        {
+            "router": frame["router"],
+            "model": frame["model"],
+            "promised": [number(value) for value in frame["promised"]],
+            "sent": [spread(row, "share") for _, row in frame.iterrows()],
+            "calls": [f"{value:,}" for value in frame["calls"]],
+            "good": [spread(row, "good") for _, row in frame.iterrows()],
+            "score": [number(value) for value in frame["score"]],
+            "other way": [f"{value:,}" for value in frame["other_way"]],
+            "their score": [number(value) for value in frame["score_other"]],
+            "cost a call": ["–" if np.isnan(value) else units.dollars(value) for value in frame["cost"]],
+        }
+    )
+
+
+def beneath(frame: pd.DataFrame) -> pd.DataFrame:
+    """The numbers beneath `readable`, by its columns: what it is sorted by."""
+    names = {"promised": "promised", "sent": "share", "calls": "calls", "good": "good", "score": "score"}
+    names |= {"other way": "other_way", "their score": "score_other", "cost a call": "cost"}
+    return frame[list(names.values())].set_axis(list(names), axis=1)

@@ -35,7 +35,8 @@ class Trace:
         call = self.call
         outcome = call["status"] if call["kind"] is None else f"{call['status']}: {call['kind']}"
         detail = call["phase"] or call["reason"]
-        parts = [one_line(call["model"], 80), outcome + (f" ({detail})" if detail else "")]
+        sent = f" to {call['routed_to']}" if call["routed_to"] else ""
+        parts = [one_line(f"{call['model']}{sent}", 80), outcome + (f" ({detail})" if detail else "")]
         if call["elapsed"] is not None:
             parts.append(f"{units.seconds(call['elapsed'])} in all")
         many = len(self.attempts)

@@ -58,8 +58,8 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a policy that are on, found by their type; `checked`: the call has a schema or checks; `model`: the
-    one that it asks, where that is known."""
+    """The settings of a policy that are on, found by their type; `checked`: the call has a schema or checks; `model` is
+    what it asks, where that is known."""
 
     parts: tuple[object, ...]
     checked: bool = False

@@ -110,7 +110,8 @@ class Policy:
         """The layers that are on, outermost first, and the worst that one call can come to.
 
         `usd`: US dollars that all of a call's requests may cost together; `lab.explain(...)` knows them for a model.
-        `checked`: the call has a schema or checks, so it may be repaired. `model`: the one that it asks, if it is a router.
+        `checked`: the call has a schema or checks, so it may be repaired. `model`: what it asks, for a router has its
+        say in it.
         """
         seconds = self.worst_seconds(checked)
         worst = [f"{self.worst_attempts(checked)} requests", "no end" if seconds is None else f"{seconds:g} s"]

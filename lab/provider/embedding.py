@@ -31,7 +31,7 @@ MINILM = "local/minilm"
 """The one on this machine."""
 SECONDS = 30.0
 """How long another model may take."""
-LATELY = 2000
+LATELY = 5000
 """Texts whose embeddings are remembered, 1.5 kB each."""
 LONGEST = 256
 """Tokens of a text that it reads; what comes after them is not in the embedding."""

@@ -120,28 +120,39 @@ def _kernel(where: np.ndarray, support: np.ndarray) -> np.ndarray:
     return near
 
 
-def fitted(requests: Requests, scores: Any, seed: int = 0) -> GainModel:
-    """Learn from scores from 0 to 1: a row a request, a column a model, cheapest first, the dearest last."""
+def turned(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The middle of embeddings, and the directions in which they differ most, a column each."""
+    import numpy as np
+
+    centre = vectors.mean(axis=0)
+    around = vectors - centre
+    strength, axes = np.linalg.eigh(around.T @ around)
+    kept = [place for place in range(len(strength))[::-1][:AXES] if strength[place] > 1e-9 * max(strength[-1], 1e-30)]
+    return centre, axes[:, kept]
+
+
+def fitted(
+    requests: Requests, scores: Any, seed: int = 0, around: tuple[np.ndarray, np.ndarray] | None = None
+) -> GainModel:
+    """Learn from scores from 0 to 1: a row a request, a column a model, cheapest first, the dearest last. `around` is
+    what `turned` says of these and other requests."""
     import numpy as np
 
     score = np.asarray(scores, dtype=float)
     gain = score[:, -1:] - score[:, :-1]
-    centre = requests.vectors.mean(axis=0)
-    _left, strength, axes = np.linalg.svd(requests.vectors - centre, full_matrices=False)
-    kept = axes[: int((strength[:AXES] > 1e-9 * max(strength[0], 1e-30)).sum())].T
-    turned = (requests.vectors - centre) @ kept
-    scale = float(np.linalg.norm(turned, axis=1).mean()) or 1.0
+    centre, kept = around or turned(requests.vectors)
+    scale = float(np.linalg.norm((requests.vectors - centre) @ kept, axis=1).mean()) or 1.0
     plain_mean, plain_scale = requests.plain.mean(axis=0), requests.plain.std(axis=0) + 1e-9
     where = _placed(requests, centre, kept, plain_mean, plain_scale, scale)
-    groups, means, around = _categories(requests.groups, gain)
-    rest = gain - around
+    groups, means, mean = _categories(requests.groups, gain)
+    rest = gain - mean
     some = np.sort(np.random.default_rng(seed).permutation(len(where))[:SUPPORT])
     kernel = _kernel(where[some], where[some])
     dual = np.linalg.solve(kernel + RIDGE * np.eye(len(some)), rest[some])
     ones = _with_one(where)
     penalty = np.diag([RIDGE] * where.shape[1] + [1e-6])
     linear = np.linalg.solve(ones.T @ ones + penalty, ones.T @ rest)
-    logits = np.column_stack([_logit(_with_one(np.hstack([where, around])), column) for column in score.T])
+    logits = np.column_stack([_logit(_with_one(np.hstack([where, mean])), column) for column in score.T])
     arrays: dict[str, Any] = {"centre": centre, "axes": kept, "plain_mean": plain_mean, "plain_scale": plain_scale}
     arrays |= {"support": where[some], "dual": dual, "linear": linear, "logits": logits}
     return GainModel(scale=scale, groups=groups, means=means, **arrays)
@@ -196,12 +207,14 @@ def out_of_fold(requests: Requests, scores: Any, clusters: Sequence[Any], seed: 
 
     score = np.asarray(scores, dtype=float)
     names, place = np.unique(np.asarray([str(cluster) for cluster in clusters]), return_inverse=True)
+    around = turned(requests.vectors)
     folds = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, len(names))
     fold = folds[place]
     predicted = np.zeros((len(score), score.shape[1] - 1))
     for number in range(folds.max() + 1):
         mine, others = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        predicted[mine] = fitted(requests.of(others), score[others], seed).predict(requests.of(mine))
+        model = fitted(requests.of(others), score[others], seed, around)
+        predicted[mine] = model.predict(requests.of(mine))
     return predicted
 
 

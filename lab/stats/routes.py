@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STEP = 0.05
 """Share of the requests by which the next step is larger."""
-DRAWS = 20
+DRAWS = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

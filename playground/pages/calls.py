@@ -165,8 +165,18 @@ def belongs(call: dict[str, Any]) -> None:
     prompt = None if call["prompt_name"] is None else f"{call['prompt_name']} version {call['prompt_version']}"
     facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
+    if call["router"] is not None:
+        facts["Sent by"] = way(call)
     facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
     st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
+
+
+def way(call: dict[str, Any]) -> str:
+    """Where its router has sent it, and why."""
+    if call["route_score"] is None:
+        return f"{call['router']} to {call['routed_to']}: {call['routed_why']}"
+    side = "the other way, to look" if call["routed_why"] == "other way" else f"{call['route_cut']:+.3f} is the cut"
+    return f"{call['router']} to {call['routed_to']}: {call['route_score']:+.3f} gain predicted, {side}"
 
 
 def _ordered(order: str) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from lab import EvalSet, Lab, stats
+from lab.metrics import routing
 from lab.show import charts, tables
 from playground.parts import backend, choices, drawing, escape, filters
 
@@ -19,6 +20,7 @@ def page() -> None:
     lab = backend.lab()
     runs(lab)
     gate(lab)
+    routers(lab)
     sets()
 
 
@@ -126,6 +128,27 @@ def changes(lab: Lab, before: str, after: str) -> None:
             with column.container(border=True):
                 st.caption(f"{'baseline' if name == 'before' else 'candidate'}, score {row[name]:.2f}")
                 st.text(row[f"text_{name}"] if isinstance(row[f"text_{name}"], str) else "no answer")
+
+
+def routers(lab: Lab) -> None:
+    """What each router promises, and what was seen of it since."""
+    drawing.section("Routers", "What each promises, and where calls have gone since. `route/<name>` is a model.")
+    listed = lab.routers()
+    if listed.empty:
+        st.caption("None yet: `lab.router(...)` or `lab route fit` learns one from scored cases.")
+        return
+    newest = listed.drop_duplicates("name")
+    for name in newest["name"]:
+        st.text(str(lab.router(name)))
+    seen = lab.routing()
+    seen = seen[seen["router"].isin(newest["name"] + "@" + newest["version"].astype(str))]
+    called = seen[seen["calls"] > 0]
+    if not called.empty:
+        drawn = called.assign(name=called["router"] + " to " + called["model"], estimate=called["share"])
+        drawn = drawn.assign(low=drawn["share_low"], high=drawn["share_high"], group=drawn["model"])
+        chart = charts.intervals(drawn, "share of the calls; the upright mark is what was promised", format=".0%")
+        st.altair_chart(chart, key="routed", alt="Shares of calls by model, with intervals, beside what was promised")
+    drawing.table(routing.readable(seen), "routing", seen, routing.beneath(seen))
 
 
 def sets() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from lab import Lab, Prompt
+from lab.ledger import routers
+from lab.policies.route import PREFIX
 from lab.provider import catalogue
 from lab.sim.answers import EVALS
 from playground.parts import backend
@@ -14,9 +16,19 @@ FILES = EVALS.parent / "prompts"
 
 
 @st.cache_data(show_spinner="Looking up the models whose keys are set …")
-def models() -> list[str]:
-    """Models to offer; any other name may be typed."""
+def _models() -> list[str]:
     return catalogue.available()
+
+
+def models() -> list[str]:
+    """Models to offer, routers among them; any other name may be typed."""
+    offered, lab = _models(), backend.lab()
+    return [*offered[:3], *_routers(str(lab.path), lab), *offered[3:]]
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def _routers(path: str, _lab: Lab) -> list[str]:
+    return [f"{PREFIX}{name}" for name in routers.names(_lab.ledger)]
 
 
 @st.cache_data(show_spinner=False, ttl=15)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from lab import Cache, Lab, Policy, cli
+from lab import Cache, Lab, Policy, Prompt, cli
 from tests.rows import many, month, put
 from tests.servers import END, RawServer, answer
 
@@ -128,3 +129,28 @@ def test_the_playground_starts_on_no_other_address_without_a_password(
     monkeypatch.setenv("LAB_PASSWORD", "x")
     assert run("playground", "--host", host, "--db", str(tmp_path / "lab.db"))[0] == 0
     assert started[0][started[0].index("--server.address") + 1] == host
+
+
+def test_a_router_is_fitted_asked_and_shown(tmp_path: Path) -> None:
+    db, set_, prompt = str(tmp_path / "routed.db"), tmp_path / "set.jsonl", tmp_path / "sort.md"
+    assert "there is no ledger" in run("route", "show", "--db", db)[2]
+    words = ["parcel", "invoice", "lamp"]
+    rows = [{"id": f"c{n}", "input": f"my {words[n % 3]} {n}", "expected": "x"} for n in range(60)]
+    set_.write_text("\n".join(json.dumps(row) for row in rows))
+    prompt.write_text("Which? {{text}}")
+    asked = ["-m", "sim/instant", "-m", "sim/twenty", "--set", str(set_), "--prompt", str(prompt), "--scorer", "exact"]
+    code, out, err = run("route", "fit", "sort", *asked, "--plan", "--db", db)
+    assert (code, out) == (0, "")
+    assert "router sort: 120 of 120 cells" in err
+    assert run("route", "show", "--db", db)[1] == "no router on this ledger: `lab route fit` makes one\n"
+    code, _, err = run("route", "fit", "sort", *asked, "--concurrency", "40", "--db", db)
+    assert (code, "every score is 0: there is nothing to learn from" in err) == (1, True)
+    with Lab(db, provider=lambda call: "x" if call.model == "dear" or "lamp" in str(call.messages) else "y") as lab:
+        lab.router("sort", ["cheap", "dear"], set_, prompt=Prompt.load(prompt), scorers=["exact"], progress=None)
+        lab.ask(Prompt.load(prompt).fill(text="a lamp"), model="route/sort")
+    code, out, _ = run("route", "show", "--db", db)
+    assert (code, out.startswith("sort@1: all to dear: 60 cases can't promise quality within 2 points")) == (0, True)
+    assert "sort@1  cheap" in out
+    code, _, err = run("ask", "a lamp", "-m", "route/sort", "--db", db)
+    assert "route/sort was fitted on the prompt sort, and this call has no prompt" in err
+    assert "has its own system message" in run("ask", "a", "-m", "m", "-p", str(prompt), "-s", "s", "--db", db)[2]

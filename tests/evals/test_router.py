@@ -129,6 +129,7 @@ def test_a_model_that_is_another_one_by_now_is_not_chosen_any_more(lab: Lab, mod
     with Lab(lab.path, provider=models) as other:
         assert other.ask(SORT.fill(text="my lamp 902"), model="route/sort").answered_by == "dear-1"
         assert "it chooses no more: cheap is answered by cheap-2" in str(other.router("sort"))
+        assert [str(alert) for alert in other.alerts()] == [f"router stopped: all goes to dear: {then.routed.why}"]
 
 
 def test_a_share_goes_the_other_way_and_is_seen_beside_the_promise(lab: Lab) -> None:

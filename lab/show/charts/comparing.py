@@ -30,7 +30,8 @@ def intervals(
     frame: pd.DataFrame, title: str, margin: float | None = None, width: int | str = "container", format: str = "%"
 ) -> alt.LayerChart:
     """Estimates with their intervals, one under the other: columns `name` (in the order they are to be drawn),
-    `estimate`, `low`, `high`, `group` (its colour). `margin` draws a line at minus that."""
+    `estimate`, `low`, `high`, `group` (its colour), and, if there is one, `promised`: a mark beside it. `margin` draws
+    a line at minus that."""
     names, groups = list(frame["name"]), list(frame["group"].drop_duplicates())
     axis = alt.Axis(format=format, grid=True)
     base = alt.Chart(frame).encode(
@@ -43,6 +44,8 @@ def intervals(
     )
     dots = base.mark_circle(size=90, opacity=1).encode(x="estimate:Q")
     layers: list[alt.Chart] = [spans, dots]
+    if "promised" in frame.columns:
+        layers.append(base.mark_tick(thickness=2, size=22, opacity=1, color="#808a91").encode(x="promised:Q"))
     if margin is not None:
         line = alt.Chart(pd.DataFrame({"at": [0.0, -margin], "label": ["no difference", "margin"]}))
         rules = line.mark_rule(strokeDash=[4, 4], color="#808a91").encode(x="at:Q")
