@@ -22,7 +22,20 @@ if TYPE_CHECKING:
     from lab.ledger import rehearsal as rehearsal
     from lab.metrics import alerts as alerts
     from lab.metrics import trace as trace
-    from lab.policies import Breaker, Budget, Cache, Fallback, Hedge, Limit, Near, Policy, Repair, Retry, Timeout
+    from lab.policies import (
+        Breaker,
+        Budget,
+        Cache,
+        Compress,
+        Fallback,
+        Hedge,
+        Limit,
+        Near,
+        Policy,
+        Repair,
+        Retry,
+        Timeout,
+    )
     from lab.provider import catalogue as catalogue
     from lab.show import charts as charts
     from lab.values import Reply
@@ -31,6 +44,7 @@ __all__ = [
     "Breaker",
     "Budget",
     "Cache",
+    "Compress",
     "EvalSet",
     "Fallback",
     "Hedge",
@@ -55,8 +69,7 @@ _HOMES = {
     "Prompt": "lab.call.prompts",
     "Reply": "lab.values",
     **dict.fromkeys(
-        ("Breaker", "Budget", "Cache", "Fallback", "Hedge", "Limit", "Near", "Policy", "Repair", "Retry", "Timeout"),
-        "lab.policies",
+        "Breaker Budget Cache Compress Fallback Hedge Limit Near Policy Repair Retry Timeout".split(), "lab.policies"
     ),
     # modules, imported as `from lab import charts` wherever they stand
     "alerts": "lab.metrics.alerts",

@@ -347,7 +347,8 @@ class Lab:
         return queries.models(self._ledger)
 
     def texts(self, call_id: str) -> dict[str, Any] | None:
-        """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `config`; None if unknown.
+        """What was said in one call: `messages`, `prompt`, `answer`, `tool_calls`, `left_out` (passages of the messages
+        that were not sent, where it was made shorter), `config`; None if unknown.
 
         Where the words were not kept, `kept` is False and `digest` has the hash and size of each of them.
         """

@@ -34,6 +34,14 @@ class Template(Protocol):
         """Its texts, with the marks of its variables in them."""
 
     @property
+    def passages(self) -> tuple[str, ...]:
+        """The variables that hold passages."""
+
+    @property
+    def question(self) -> str | None:
+        """The variable that holds the question to them."""
+
+    @property
     def blank(self) -> tuple[str, ...]:
         """The variables that may be empty."""
 
@@ -86,6 +94,16 @@ class Routed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shortened:
+    """How much less a call sends: tokens of its messages `before` and `after`, as they are counted here, and the
+    passages that were `left_out`."""
+
+    before: int
+    after: int
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """One logical request: what was asked, of which model, and for whom."""
 
@@ -109,6 +127,10 @@ class Call:
     checks: tuple[Check, ...] = ()
     routed: Routed | None = None
     """Where its router has sent it; its model is the chosen one then."""
+    passages: tuple[int, ...] = ()
+    """The places of the messages that are marked as passages."""
+    shortened: Shortened | None = None
+    """How much less it sends, where it was made shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +173,8 @@ class Usage:
     """Tokens in disjoint buckets: each token is in exactly one of them.
 
     `input` is neither read from nor written to the provider's cache; `output` excludes `reasoning`.
-    `estimated` says that the provider reported no usage and the lab counted the text instead.
+    `estimated` says that the provider reported no usage and the lab counted the text instead. `before` is what would
+    have been sent in all, had nothing been made shorter; None where nothing was.
     """
 
     input: int = 0
@@ -161,6 +184,7 @@ class Usage:
     reasoning: int = 0
     estimated: bool = False
     raw: Mapping[str, Any] | None = None
+    before: int | None = None
 
     @property
     def input_tokens(self) -> int:

@@ -15,7 +15,7 @@ from lab.call.record import Recorder
 from lab.ledger.journal import Journal, Outcome
 from lab.ledger.lease import Lease
 from lab.policies.kernel import LostLease
-from lab.values import Attempt, Call, Event, Reply, Routed
+from lab.values import Attempt, Call, Event, Reply, Routed, Usage
 
 
 class Ending:
@@ -64,7 +64,7 @@ class Ending:
             call_id=self._call.call_id,
             model=self._call.model,
             finish_reason=answer.finish_reason,
-            usage=answer.usage,
+            usage=replace(answer.usage, before=self._before(answer.usage)),
             cost=self._recorder.cost(),
             latency=winner.latency or 0.0,
             ttft=winner.ttft,
@@ -79,6 +79,13 @@ class Ending:
             fell_back=winner.model != self.asked.model and winner.role != "hedge",
             routed=self.asked.routed,
         )
+
+    def _before(self, usage: Usage) -> int | None:
+        """Input tokens, had nothing been made shorter, as this provider counts them; None where nothing was."""
+        shortened = self.asked.shortened
+        if shortened is None or not shortened.after or not usage.input_tokens:
+            return None if shortened is None else shortened.before
+        return round(usage.input_tokens * shortened.before / shortened.after)
 
     async def known(self, reply: Reply[Any]) -> Reply[Any] | None:
         """The reply was stored, under the call's key or in the cache: this call's own row says so, and what it has cost
@@ -168,6 +175,7 @@ class Ending:
                 "finish_reason": answer.finish_reason,
                 "input_tokens": answer.usage.input_tokens,
                 "output_tokens": answer.usage.output_tokens,
+                "tokens_before": self._before(answer.usage),
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
         tools = answer.tool_calls if answer else ()

@@ -24,12 +24,13 @@ from lab.call.near.words import embedded_by, packed, words_of
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
 from lab.call.routing import Routing
+from lab.call.short.shortening import Shortening
 from lab.checks.kernel import Examined, examined
 from lab.ledger import queries, verdicts
 from lab.ledger.file import Ledger
 from lab.ledger.journal import Journal
 from lab.ledger.privacy import Payload
-from lab.policies import Policy
+from lab.policies import Compress, Policy
 from lab.policies.compose import LAYERS, held
 from lab.policies.kernel import Events, Memory, Proceed, Try, World, composed, delayed
 from lab.values import Call, Event, Price, Reply
@@ -70,6 +71,7 @@ class Engine:
             memory=self.memory,
             claims=claims,
             choose=partial(self.routing.choose, recorder=recorder),
+            shorten=partial(self._shortened, recorder),
             kept=partial(self._cached, policy, ending, recorder),
             purse=spending.CallPurse(self._source, policy, recorder),
             spent=partial(self._spent, deadline),
@@ -148,6 +150,14 @@ class Engine:
         findings = await examined(done.answer.text, call.schema, call.checks, call.variables)
         recorder.examined(done.attempt, findings)
         return findings
+
+    async def _shortened(self, recorder: Recorder, call: Call, compress: Compress) -> Call:
+        """The call with less in it."""
+        embed = partial(self.embedded, recorder=recorder)
+        call = await Shortening(self.memory, embed, self._source.tokens).shorten(call, compress)
+        if call.shortened is not None:
+            recorder.journal.left_out(call.shortened.left_out)
+        return call
 
     def _cached(self, policy: Policy, ending: Ending, recorder: Recorder, call: Call) -> CallCache | None:
         """What the cache's layer is handed; None where it is off, or the call can't be told from others."""

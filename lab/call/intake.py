@@ -47,6 +47,8 @@ def call_of(
         raise errors.InvalidRequestError(f"key={key!r}: up to 255 printable characters")
     filled = filled_of(prompt)
     messages = messages_of(prompt) if filled is None else filled.messages
+    marked = tuple(number for number, message in enumerate(messages) if message.get("passages") is True)
+    messages = tuple({key: part for key, part in message.items() if key != "passages"} for message in messages)
     if schema is not None and "response_format" in params:
         raise errors.InvalidRequestError("schema and response_format both: the lab writes response_format for a schema")
     wanted = schema_of(schema)
@@ -73,6 +75,7 @@ def call_of(
         cell=cell,
         schema=wanted,
         checks=checks_of(checks),
+        passages=marked,
     )
 
 
@@ -137,4 +140,6 @@ def messages_of(prompt: Any) -> tuple[dict[str, Any], ...]:
             raise errors.InvalidRequestError(f"message {number}: content is text or a list of parts")
         if not (message.get("content") or message.get("tool_calls")):
             raise errors.InvalidRequestError(f"message {number} ({message['role']}) has no content")
+        if "passages" in message and (message["passages"] is not True or not message.get("content")):
+            raise errors.InvalidRequestError(f"message {number}: passages={message['passages']!r}: True, or left out")
     return tuple(dict(message) for message in prompt)

@@ -15,6 +15,8 @@ from lab import errors
 from lab.ledger.narrowing import is_name
 from lab.show.text import one_line, plain_text
 
+BETWEEN = "\n\n"
+"""What stands between two passages."""
 _MARK = re.compile(r"\\(\{\{)|\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 _ODD = re.compile(r"(?<!\\)\{\{")
 _ROLE = re.compile(r"^\[(system|user|assistant)\][ \t]*$", re.MULTILINE)
@@ -34,18 +36,29 @@ class Prompt:
     """A named template. `{{ticket}}` stands for a variable; a literal `{{` is written `\\\\{{`.
 
     `template` is a text, or a list of messages whose texts are templates. `blank` names the variables that may be
-    empty. The version is the template's content, whatever its name: the ledger numbers versions 1, 2, 3 per name as
-    they are first used, and a template edited in place is a new one. What is filled in is never read as a template.
-    Raises `ValueError` for a name or a template that can't be used.
+    empty, `passages` those that hold passages (a list of texts, or one with blank lines between them), `question` the
+    one that asks about them: see `Compress`. The version is the template's content, whatever its name: the ledger
+    numbers versions 1, 2, 3 per name as they are first used, and a template edited in place is a new one. What is
+    filled in is never read as a template. Raises `ValueError` for a name or a template that can't be used.
     """
 
     name: str
     messages: tuple[Mapping[str, Any], ...]
     blank: tuple[str, ...] = ()
+    passages: tuple[str, ...] = ()
+    question: str | None = None
     variables: tuple[str, ...] = field(default=())
     hash: str = ""
 
-    def __init__(self, name: str, template: str | Sequence[Mapping[str, Any]], *, blank: Sequence[str] = ()):
+    def __init__(
+        self,
+        name: str,
+        template: str | Sequence[Mapping[str, Any]],
+        *,
+        blank: Sequence[str] = (),
+        passages: str | Sequence[str] = (),
+        question: str | None = None,
+    ):
         if not isinstance(name, str) or not is_name(name):
             raise ValueError(f"Prompt(name={name!r}): letters, digits, '.', '_' and '-', beginning with a letter")
         messages = _messages(name, template)
@@ -58,20 +71,29 @@ class Prompt:
         unknown = [variable for variable in blank if variable not in variables]
         if unknown:
             raise ValueError(f"Prompt(blank={tuple(blank)!r}): {name} has no variable {unknown[0]!r}")
+        held = (passages,) if isinstance(passages, str) else tuple(passages)
+        for role, known in (("passages", held), ("question", () if question is None else (question,))):
+            if missing := [variable for variable in known if variable not in variables]:
+                raise ValueError(f"Prompt({role}={missing[0]!r}): {name} has no variable {missing[0]!r}")
+        if question in held or (held and not set(variables) - set(held)):
+            raise ValueError(f"Prompt(passages={held!r}): {name} has no other variable that asks about them")
         content = json.dumps([dict(message) for message in messages], sort_keys=True, ensure_ascii=False)
         for key, value in (
             ("name", name),
             ("messages", messages),
             ("blank", tuple(blank)),
+            ("passages", held),
+            ("question", question),
             ("variables", variables),
             ("hash", hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]),
         ):
             object.__setattr__(self, key, value)
 
     @classmethod
-    def load(cls, path: str | Path, *, blank: Sequence[str] = ()) -> Prompt:
-        """The prompt in a text file, named after it. Lines `[system]`, `[user]` and `[assistant]` begin messages; a
-        file without them is one user message. Raises `ValueError` where it can't be read."""
+    def load(cls, path: str | Path, **more: Any) -> Prompt:
+        """The prompt in a text file, named after it; `more` as for `Prompt`. Lines `[system]`, `[user]` and
+        `[assistant]` begin messages; a file without them is one user message. Raises `ValueError` where it can't be
+        read."""
         path = Path(path)
         try:
             text = path.read_text(encoding="utf-8").strip("\n")
@@ -80,13 +102,13 @@ class Prompt:
             raise ValueError(f"{path}: no prompt can be read from it: {reason}") from odd
         parts = _ROLE.split(text)
         if len(parts) == 1:
-            return cls(path.stem, text, blank=blank)
+            return cls(path.stem, text, **more)
         if parts[0].strip():
             raise ValueError(f"{path}: text before the first of its [system], [user] and [assistant] lines")
         messages = [
             {"role": role, "content": body.strip("\n")} for role, body in zip(parts[1::2], parts[2::2], strict=True)
         ]
-        return cls(path.stem, messages, blank=blank)
+        return cls(path.stem, messages, **more)
 
     def fill(self, /, **variables: Any) -> Filled:
         """The prompt with each variable filled in; numbers are written out, other values than texts as JSON.
@@ -102,7 +124,10 @@ class Prompt:
             raise errors.InvalidRequestError(
                 f"prompt {self.name} has no variable {unused[0]!r}; its variables: {known}"
             )
-        texts = {name: _written(self.name, name, value) for name, value in variables.items()}
+        texts = {
+            name: _joined(self.name, name, value) if name in self.passages else _written(self.name, name, value)
+            for name, value in variables.items()
+        }
         empty = [name for name, text in texts.items() if not text.strip() and name not in self.blank]
         if empty:
             raise errors.InvalidRequestError(
@@ -170,6 +195,13 @@ def _written(prompt: str, name: str, value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError) as odd:
         raise errors.InvalidRequestError(f"prompt {prompt}: the variable {name!r} can't be written: {odd}") from odd
+
+
+def _joined(prompt: str, name: str, value: Any) -> str:
+    """Passages as one text."""
+    if not isinstance(value, list | tuple):
+        return _written(prompt, name, value)
+    return BETWEEN.join(_written(prompt, name, part) for part in value)
 
 
 def _filled(message: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class Source(Protocol):
     async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
         """The embedding of a text by a model's name, as numbers, and what it cost in US dollars, if that is known."""
 
+    async def tokens(self, text: str) -> int:
+        """About how many tokens a text is."""
+
     async def close(self) -> None:
         """Let go of what it holds."""
 

@@ -29,7 +29,10 @@ def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection]
     def decide(db: sqlite3.Connection) -> int:
         cursor = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
         known = cursor.fetchone()
+        roles = (json.dumps(prompt.passages), prompt.question)
         if known:
+            sql = "UPDATE prompts SET passages = ?, question = ? WHERE name = ? AND hash = ? AND passages <> ?"
+            db.execute(sql, (*roles, prompt.name, prompt.hash, roles[0]))
             return int(known[0])
         last = db.execute(
             "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)
@@ -38,10 +41,11 @@ def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection]
         version, changed = 1, ""
         if last:
             version, changed = last[0] + 1, _changed(prompt.name, json.loads(last[1]), template)
-        row = (prompt.name, version, prompt.hash, json.dumps(template, ensure_ascii=False), json.dumps(prompt.blank))
+        content = (json.dumps(template, ensure_ascii=False), json.dumps(prompt.blank))
+        row = (prompt.name, version, prompt.hash, *content, *roles)
         db.execute(
-            "INSERT INTO prompts (name, version, hash, template, blank, created_at, changed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO prompts (name, version, hash, template, blank, passages, question, created_at, changed)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, time.time(), changed),
         )
         return version
@@ -85,12 +89,15 @@ def find(book: Ledger, name: str, *, version: int | None = None, label: str | No
         version = rows[0]["version"]
     where, values = ("AND version = ?", [name, version]) if version is not None else ("", [name])
     rows = book.query(
-        f"SELECT template, blank FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1", values
+        f"SELECT template, blank, passages, question FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1",
+        values,
     )
     if not rows:
         which = "" if version is None else f" {version!r}"
         raise ValueError(f"prompt {name!r} has no version{which} on this ledger")
-    return Prompt(name, json.loads(rows[0]["template"]), blank=json.loads(rows[0]["blank"]))
+    row = rows[0]
+    more = {key: json.loads(row[key]) for key in ("blank", "passages")}
+    return Prompt(name, json.loads(row["template"]), question=row["question"], **more)
 
 
 def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:

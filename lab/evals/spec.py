@@ -140,10 +140,7 @@ class Spec:
         key, or a check or scorer that is a function."""
         _no_secret(self.params)
         content: dict[str, Any] = {
-            "prompts": [
-                [prompt.name, [dict(message) for message in prompt.messages], *([prompt.blank] if prompt.blank else [])]
-                for prompt in self.prompts
-            ],
+            "prompts": [_written_prompt(prompt) for prompt in self.prompts],
             "models": list(self.models),
         }
         if self.source is not None:
@@ -176,8 +173,18 @@ class Spec:
         return policy if self.budget is None else replace(policy, budget=Budget(usd=self.budget, per="experiment"))
 
 
-def _prompt(name: str, template: Any, blank: Sequence[str] = ()) -> Prompt:
-    return Prompt(name, template, blank=tuple(blank))
+def _prompt(
+    name: str, template: Any, blank: Sequence[str] = (), passages: Sequence[str] = (), question: str | None = None
+) -> Prompt:
+    return Prompt(name, template, blank=tuple(blank), passages=tuple(passages), question=question)
+
+
+def _written_prompt(prompt: Prompt) -> list[Any]:
+    """As `_prompt` takes it, what is as by default left out."""
+    messages = [dict(message) for message in prompt.messages]
+    if prompt.passages:
+        return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question]
+    return [prompt.name, messages, *([prompt.blank] if prompt.blank else [])]
 
 
 def _object(data: Mapping[str, Any] | str) -> Mapping[str, Any]:

@@ -124,8 +124,8 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
             ids,
         )
         db.executemany(
-            "UPDATE texts SET messages = '[]', prompt = '', answer = NULL, tool_calls = NULL, kept = 0, done = 0"
-            " WHERE id = ?",
+            "UPDATE texts SET messages = '[]', prompt = '', answer = NULL, tool_calls = NULL, left_out = NULL,"
+            " kept = 0, done = 0 WHERE id = ?",
             ids,
         )
         db.executemany("UPDATE calls SET error = NULL WHERE id = ?", ids)

@@ -47,6 +47,7 @@ CALLS: Mapping[str, Field] = {
     "cost_estimated": _flag(None),
     "input_tokens": _NUMBER,
     "output_tokens": _NUMBER,
+    "tokens_before": _PLAIN,
     "finish_reason": _PLAIN,
     "prompt_name": _TEXT,
     "prompt_version": _NUMBER,

@@ -66,6 +66,12 @@ class Journal:
         """Take the secrets out of a failure, which then may leave the lab."""
         await aside(len(failure.partial or ""), failure.clean, self._clean.without_secrets)
 
+    def left_out(self, passages: Sequence[str]) -> None:
+        """Passages of the call's messages that are not sent."""
+        if passages and self._whole:
+            self._waiting.append(rows.left_out(self._call.call_id, passages, self._clean))
+            self.soon()
+
     def attempt(self, attempt: Attempt) -> None:
         """An attempt as it stands now, to be written in a moment."""
         self._changed[attempt.number] = attempt

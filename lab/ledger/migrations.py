@@ -460,6 +460,21 @@ def m007_routers(db: Database) -> None:
         db.execute(statement)
 
 
+_M008 = """
+ALTER TABLE calls ADD COLUMN tokens_before INTEGER;;   -- input tokens, had nothing been made shorter
+ALTER TABLE texts ADD COLUMN left_out TEXT;;           -- JSON: passages of the messages that were not sent
+-- the variables that hold passages, as JSON, and the one that asks about them
+ALTER TABLE prompts ADD COLUMN passages TEXT NOT NULL DEFAULT '[]';;
+ALTER TABLE prompts ADD COLUMN question TEXT
+"""
+
+
+def m008_compression(db: Database) -> None:
+    """How much shorter a call was made, and what was left out."""
+    for statement in _M008.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -468,5 +483,6 @@ STEPS = (
     m005_leases,
     m006_cache,
     m007_routers,
+    m008_compression,
 )
 """All of them, oldest first: a new one is a line here."""

@@ -136,7 +136,7 @@ def checks(ledger: Ledger, call_id: str) -> pd.DataFrame:
 def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
     """What was said in one call, and the configuration it ran under."""
     rows = ledger.query(
-        "SELECT messages, prompt, answer, tool_calls, kept, digest, configs.content AS config FROM calls"
+        "SELECT messages, prompt, answer, tool_calls, left_out, kept, digest, configs.content AS config FROM calls"
         " JOIN texts ON texts.id = calls.id LEFT JOIN configs ON configs.config = calls.config WHERE calls.call_id = ?",
         [call_id],
     )
@@ -144,7 +144,7 @@ def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
         return None
     row = rows[0]
     row["kept"] = bool(row["kept"])
-    for name in ("messages", "tool_calls", "config", "digest"):
+    for name in ("messages", "tool_calls", "left_out", "config", "digest"):
         row[name] = json.loads(row[name]) if row[name] else None
     return row
 

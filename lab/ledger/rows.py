@@ -71,6 +71,12 @@ def put_words(call: Call, clean: Clean) -> Statement:
     return (_LATE_TEXT, (*clean.messages(call), call.call_id))
 
 
+def left_out(call_id: str, passages: Sequence[str], clean: Clean) -> Statement:
+    """What of a call's messages was not sent."""
+    text = json.dumps(clean.deep(list(passages)), ensure_ascii=False).encode("utf-8", "replace").decode()
+    return ("UPDATE texts SET left_out = ? WHERE id = (SELECT id FROM calls WHERE call_id = ?)", (text, call_id))
+
+
 def end_call(
     call_id: str, values: dict[str, Any], answer: str | None, tool_calls: str | None, digest: str | None = None
 ) -> list[Statement]:

@@ -3,6 +3,7 @@
 from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
 from lab.policies.cache import Cache, Near
+from lab.policies.compress import Compress
 from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
 from lab.policies.limit import Limit
@@ -11,4 +12,17 @@ from lab.policies.repair import Repair
 from lab.policies.retry import Retry
 from lab.policies.timeout import Timeout
 
-__all__ = ["Breaker", "Budget", "Cache", "Fallback", "Hedge", "Limit", "Near", "Policy", "Repair", "Retry", "Timeout"]
+__all__ = [
+    "Breaker",
+    "Budget",
+    "Cache",
+    "Compress",
+    "Fallback",
+    "Hedge",
+    "Limit",
+    "Near",
+    "Policy",
+    "Repair",
+    "Retry",
+    "Timeout",
+]

@@ -13,6 +13,7 @@ from lab.policies import (
     breaker,
     budget,
     cache,
+    compress,
     fallback,
     hedge,
     idempotent,
@@ -30,6 +31,7 @@ from lab.policies.limit import Limiting
 LAYERS: tuple[Layer, ...] = (
     idempotent.LAYER,
     route.LAYER,
+    compress.LAYER,
     cache.LAYER,
     budget.LAYER,
     recording.CALL,

@@ -167,6 +167,8 @@ class Purse(Protocol):
 
 Choose = Callable[[Call], Awaitable[Call]]
 """The call as it is asked of the model that a router chooses."""
+Shorten = Callable[[Call, Any], Awaitable[Call]]
+"""The call with less in it, as the setting says."""
 Keeps = Callable[[Call], Kept | None]
 """Where answers to such a call are kept; None where they are not."""
 Spent = Callable[[str, str], Awaitable[float]]
@@ -190,6 +192,7 @@ class World:
     memory: Memory = field(default_factory=Memory)
     claims: Claims | None = None
     choose: Choose | None = None
+    shorten: Shorten | None = None
     kept: Keeps | None = None
     purse: Purse | None = None
     spent: Spent | None = None

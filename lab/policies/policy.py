@@ -11,6 +11,7 @@ from lab.policies.breaker import Breaker
 from lab.policies.budget import Budget
 from lab.policies.cache import Cache
 from lab.policies.compose import LAYERS
+from lab.policies.compress import Compress
 from lab.policies.fallback import Fallback
 from lab.policies.hedge import Hedge
 from lab.policies.kernel import Settings
@@ -31,6 +32,7 @@ _TYPES = {
     "breaker": Breaker,
     "limit": Limit,
     "cache": Cache,
+    "compress": Compress,
 }
 
 
@@ -47,6 +49,7 @@ class Policy:
     breaker: Breaker | None = field(default_factory=Breaker)
     budget: Budget | None = None
     cache: Cache | None = None
+    compress: Compress | None = None
 
     def __post_init__(self) -> None:
         for name, kind in _TYPES.items():
@@ -135,7 +138,7 @@ def _settings(policy: Policy, checked: bool) -> Settings:
 
 
 def _plain(part: Any) -> dict[str, Any]:
-    return part.content() if isinstance(part, Cache) else asdict(part)
+    return part.content() if isinstance(part, Cache | Compress) else asdict(part)
 
 
 def _tuple(value: Any) -> Any:

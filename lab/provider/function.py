@@ -46,5 +46,9 @@ class Function:
 
         return await embedded(model, text)
 
+    async def tokens(self, text: str) -> int:
+        """At four characters each."""
+        return -(-len(text) // 4)
+
     async def close(self) -> None:
         """Nothing to let go of."""

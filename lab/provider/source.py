@@ -20,7 +20,7 @@ from typing import Any
 
 from lab import errors, redact
 from lab.aside import short_turns
-from lab.provider import child, embedding, failures, tap
+from lab.provider import child, embedding, failures, tap, tokens
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
 from lab.provider.fit import fit
@@ -176,6 +176,10 @@ class Provider:
     async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
         """The embedding of a text, and what it cost: see `lab.provider.embedding.embedded`."""
         return await embedding.embedded(model, text)
+
+    async def tokens(self, text: str) -> int:
+        """As LiteLLM's own encoding counts them: see `lab.provider.tokens`."""
+        return await asyncio.to_thread(tokens.count, text)
 
     async def close(self) -> None:
         """Close the connections."""

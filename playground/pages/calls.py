@@ -155,6 +155,10 @@ def words(texts: dict[str, Any]) -> None:
             st.caption(escape.markdown(message.get("role")))
             content = message.get("content")
             drawing.text(content if isinstance(content, str) else str(content), f"input-{number}")
+        if texts["left_out"]:
+            with st.expander(f"{len(texts['left_out']):,} passages of it were left out when it was sent"):
+                for number, passage in enumerate(texts["left_out"]):
+                    drawing.text(passage, f"left-out-{number}")
     with right.container(border=True):
         st.caption("Output")
         drawing.text(texts["answer"] or "nothing", "output")
@@ -167,6 +171,9 @@ def belongs(call: dict[str, Any]) -> None:
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
     if call["router"] is not None:
         facts["Sent by"] = way(call)
+    if call["tokens_before"] is not None:
+        sent, before = call["input_tokens"], call["tokens_before"]
+        facts["Made shorter"] = f"{before:,.0f} → {sent:,.0f} tokens, {before / max(1, sent):.1f} times fewer"
     facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
     st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
 

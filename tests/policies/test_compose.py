@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from lab import Budget, Cache, Fallback, Hedge, Policy
+from lab import Budget, Cache, Compress, Fallback, Hedge, Policy
 from lab.policies.compose import LAYERS
 from lab.policies.kernel import Events, Layer, Proceed, Settings, Try, World, composed
 from tests import clock
 from tests.play import Player, Step, fail, only
 from tests.policies import shouted
 
-EVERYTHING = Policy(hedge=Hedge(), fallback=Fallback("m2"), budget=Budget(usd=1), cache=Cache())
+EVERYTHING = Policy(hedge=Hedge(), fallback=Fallback("m2"), budget=Budget(usd=1), cache=Cache(), compress=Compress())
 
 
 def test_explain_prints_the_tuple_that_runs() -> None:

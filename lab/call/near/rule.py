@@ -155,7 +155,7 @@ def _read(text: str) -> _Read:
             if word in _JOINS:
                 read.content.append(word)
         else:
-            stem = _stem(word) if word.isalpha() and word.islower() else word
+            stem = stemmed(word) if word.isalpha() and word.islower() else word
             if awaited:
                 read.origins.append(stem)
                 awaited = False
@@ -190,7 +190,7 @@ def _word(token: str, shouted: bool, formal: bool, last: str) -> str | None:
     return _SPELLINGS.get(word, word)
 
 
-def _stem(word: str) -> str:
+def stemmed(word: str) -> str:
     """A word without the endings that say how many, and when."""
     if len(word) > 4 and word.endswith("ies"):
         word = word[:-3] + "y"

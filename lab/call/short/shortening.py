@@ -1,0 +1,141 @@
+"""A call with less in it: what its prompt was filled in with, or messages that are marked, made shorter."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from typing import Any
+
+from lab import errors
+from lab.call.near.words import cosine_of
+from lab.call.prompts import BETWEEN, Prompt
+from lab.call.short import passages
+from lab.call.short.lossless import shorter
+from lab.policies.compress import Compress
+from lab.policies.kernel import Memory
+from lab.show.text import plain_text
+from lab.values import Call, Shortened
+
+Embed = Callable[[Any, str], Awaitable[bytes]]
+Count = Callable[[str], Awaitable[int]]
+KEPT = 20_000
+"""Embeddings of passages that are remembered, by their content."""
+
+
+class Shortening:
+    """Makes calls shorter. `embed` is a text's embedding by a model's name or a function, `count` its tokens."""
+
+    def __init__(self, memory: Memory, embed: Embed, count: Count):
+        self._vectors: dict[tuple[str, bytes], bytes] = memory.of(dict, "passages")
+        self._embed, self._count = embed, count
+
+    async def shorten(self, call: Call, compress: Compress) -> Call:
+        """The call with less in it; as it is where nothing is gained. Messages up to the last one that is marked for
+        the provider's own cache stay as they are. Raises `InvalidRequestError` for a question that isn't there."""
+        left_out: list[str] = []
+        messages = (
+            await self._filled(call, call.prompt, compress, left_out)
+            if isinstance(call.prompt, Prompt)
+            else await self._marked(call, compress, left_out)
+        )
+        stays = _cached_by_provider(call.messages)
+        messages = (*call.messages[:stays], *messages[stays:])
+        if list(messages) == list(call.messages):
+            return call
+        before, after = [await self._count(plain_text(each)) for each in (call.messages, messages)]
+        return replace(
+            call, messages=messages, shortened=Shortened(before=before, after=after, left_out=tuple(left_out))
+        )
+
+    async def _filled(
+        self, call: Call, prompt: Prompt, compress: Compress, left_out: list[str]
+    ) -> tuple[Mapping[str, Any], ...]:
+        changed: dict[str, Any] = dict(call.variables)
+        for name, value in call.variables.items():
+            if name in prompt.passages:
+                parts = (
+                    [_text(part) for part in value] if isinstance(value, list | tuple) else passages.split(_text(value))
+                )
+                kept = await self._needed(parts, _question(call, prompt), compress, left_out)
+                changed[name] = BETWEEN.join(kept) if len(kept) < len(parts) else value
+            elif compress.lossless:
+                changed[name] = shorter(_text(value))
+        return prompt.fill(**changed).messages
+
+    async def _marked(self, call: Call, compress: Compress, left_out: list[str]) -> tuple[Mapping[str, Any], ...]:
+        """Messages that are marked as passages; the question is the last of the user's that isn't."""
+        messages = list(call.messages)
+        if not call.passages:
+            return call.messages
+        asked = [
+            plain_text([message])
+            for number, message in enumerate(messages)
+            if message["role"] == "user" and number not in call.passages
+        ]
+        question = asked[-1] if asked else ""
+        for number in call.passages:
+            content = messages[number]["content"]
+            if isinstance(content, str):
+                parts = passages.split(content)
+                kept = await self._needed(parts, question, compress, left_out)
+                messages[number] = {
+                    **messages[number],
+                    "content": BETWEEN.join(kept) if len(kept) < len(parts) else content,
+                }
+            else:
+                texts = [part for part in content if isinstance(part.get("text"), str)]
+                kept = await self._needed([part["text"] for part in texts], question, compress, left_out)
+                stay = [part for part in content if part not in texts or part["text"] in kept]
+                messages[number] = {**messages[number], "content": stay}
+        return tuple(messages)
+
+    async def _needed(self, parts: Sequence[str], question: str, compress: Compress, left_out: list[str]) -> list[str]:
+        """The passages that stay: each once, and of them those that the question needs."""
+        if not question.strip():
+            raise errors.InvalidRequestError("compress: the question is empty, and passages are chosen by it")
+        once = list(dict.fromkeys(parts)) if compress.lossless else list(parts)
+        if compress.to is None or len(once) < 2:
+            return once
+        asked = await self._vector(compress.embed, question)
+        meaning = []
+        for part in once:
+            vectors = [await self._vector(compress.embed, window) for window in passages.windows(part)]
+            meaning.append(max(cosine_of(asked, vector) if len(vector) == len(asked) else 0.0 for vector in vectors))
+        words = await asyncio.to_thread(passages.by_words, once, question)
+        kept = passages.needed(words, meaning, [len(part) for part in once], compress.to)
+        left_out += [part for place, part in enumerate(once) if place not in set(kept)]
+        return [once[place] for place in kept]
+
+    async def _vector(self, embedder: Any, text: str) -> bytes:
+        key = (str(embedder), sha256(text.encode("utf-8", "replace")).digest())
+        vector = self._vectors.pop(key, None)
+        if vector is None:
+            vector = await self._embed(embedder, text)
+        self._vectors[key] = vector
+        while len(self._vectors) > KEPT:
+            del self._vectors[next(iter(self._vectors))]
+        return vector
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _question(call: Call, prompt: Prompt) -> str:
+    """What passages are chosen by: the variable that is said to hold it, or all that hold no passages."""
+    names = [prompt.question] if prompt.question else [name for name in prompt.variables if name not in prompt.passages]
+    return "\n".join(_text(call.variables[name]) for name in names)
+
+
+def _cached_by_provider(messages: Sequence[Mapping[str, Any]]) -> int:
+    """How many messages, from the first, the provider's own cache may hold: those up to the last mark for it."""
+    stays = 0
+    for number, message in enumerate(messages, 1):
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        if "cache_control" in message or any("cache_control" in part for part in parts):
+            stays = number
+    return stays
