@@ -77,7 +77,8 @@ def houses(random: Random, form: int) -> tuple[list[str], str, int]:
 
 def handbook(random: Random, form: int) -> tuple[list[str], str, int]:
     """44 passages about one house, a matter of one of two wings each; what one asks about one of them."""
-    parts = [(matter, wing) for matter in MATTERS for wing in random.sample(PLACES, 2)]
+    wings = random.sample(PLACES, 2)
+    parts = [(matter, wing) for matter in MATTERS for wing in wings]
     random.shuffle(parts)
     texts = []
     for matter, wing in parts:

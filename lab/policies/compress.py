@@ -19,9 +19,9 @@ class Compress:
     prompt says holds passages, `Prompt(..., passages="context", question="question")`, or at messages that are marked
     so (`{"role": "user", "content": ..., "passages": True}`), and at nothing else: instructions stay, and so does what
     stands in front of a mark for the provider's own cache. `lossless`: JSON without blanks, records as CSV where every
-    value comes back equal, repeated passages once. `embed`: `local/minilm` on this machine, a LiteLLM embedding model,
-    or a function of a text that returns numbers; vectors are remembered by content. Whether it is safe for your
-    questions says `lab.gate(before, after)`.
+    value comes back equal, repeated passages once. `embed`: `local/minilm` on this machine, which reads English
+    (passages in other languages stay), a LiteLLM embedding model, or a function of a text that returns numbers; vectors
+    are remembered by content. Whether it is safe for your questions says `lab.gate(before, after)`.
     """
 
     to: float | None = 0.25

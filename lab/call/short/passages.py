@@ -40,6 +40,31 @@ def _words(text: str) -> list[str]:
     return [stemmed(word) for word in _WORD.findall(text.lower())]
 
 
+_ENGLISH = frozenset(
+    "the of and to in is it that for was on are with as at be by this from not or but which were has have its".split()
+)
+_OTHER = frozenset(
+    """der die das und ist nicht von den dem ein eine mit auf für sich zu wird werden im le la les des du et est une pas
+    pour dans qui sur au aux ne el los las y del que una por con para se es lo il di che e è non per della gli nel het
+    een van en niet dat op te zijn o os da do não em um uma och att är som på av inte den det med til og ikke
+    af""".split()
+)
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
+
+
+def foreign(text: str) -> bool:
+    """Whether a text is plainly in another language than English: it has more of other languages' small words, or is
+    written in other letters."""
+    letters = [letter for letter in text if letter.isalpha()]
+    if not letters:
+        return False
+    if sum(_LATIN.match(letter) is not None for letter in letters) < len(letters) / 2:
+        return True
+    words = [word.lower() for word in _WORD.findall(text)]
+    other, english = (sum(word in small for word in words) for small in (_OTHER, _ENGLISH))
+    return other > english and other >= max(2, len(words) // 12)
+
+
 def by_words(passages: Sequence[str], question: str) -> list[float]:
     """BM25 of each passage for the question."""
     counts = [Counter(_words(passage)) for passage in passages]

@@ -21,6 +21,7 @@ from lab.values import Call, Shortened
 
 Embed = Callable[[Any, str], Awaitable[bytes]]
 Count = Callable[[str], Awaitable[int]]
+MINILM = "local/minilm"
 KEPT = 20_000
 """Embeddings of passages that are remembered, by their content."""
 
@@ -99,15 +100,23 @@ class Shortening:
         once = list(dict.fromkeys(parts)) if compress.lossless else list(parts)
         if compress.to is None or len(once) < 2:
             return once
+        unread = (
+            {place for place, part in enumerate(once) if passages.foreign(part)} if english(compress.embed) else set()
+        )
+        looked_at = [part for place, part in enumerate(once) if place not in unread]
+        if not looked_at or (english(compress.embed) and passages.foreign(question)):
+            return once
         asked = await self._vector(compress.embed, question)
         meaning = []
-        for part in once:
+        for part in looked_at:
             vectors = [await self._vector(compress.embed, window) for window in passages.windows(part)]
             meaning.append(max(cosine_of(asked, vector) if len(vector) == len(asked) else 0.0 for vector in vectors))
-        words = await asyncio.to_thread(passages.by_words, once, question)
-        kept = passages.needed(words, meaning, [len(part) for part in once], compress.to)
-        left_out += [part for place, part in enumerate(once) if place not in set(kept)]
-        return [once[place] for place in kept]
+        words = await asyncio.to_thread(passages.by_words, looked_at, question)
+        places = passages.needed(words, meaning, [len(part) for part in looked_at], compress.to)
+        kept = {looked_at[place] for place in places}
+        stay = [place in unread or part in kept for place, part in enumerate(once)]
+        left_out += [part for part, stays in zip(once, stay, strict=True) if not stays]
+        return [part for part, stays in zip(once, stay, strict=True) if stays]
 
     async def _vector(self, embedder: Any, text: str) -> bytes:
         key = (str(embedder), sha256(text.encode("utf-8", "replace")).digest())
@@ -118,6 +127,11 @@ class Shortening:
         while len(self._vectors) > KEPT:
             del self._vectors[next(iter(self._vectors))]
         return vector
+
+
+def english(embedder: Any) -> bool:
+    """Whether an embedding reads English alone: what is in another language can't be judged by it, and stays."""
+    return bool(embedder == MINILM)
 
 
 def _text(value: Any) -> str:

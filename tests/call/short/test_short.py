@@ -14,6 +14,7 @@ from lab import Compress, Lab, Policy, Prompt, errors
 from lab.call.short import lossless, passages
 from lab.evals.spec import Spec
 from lab.policies.compress import named
+from lab.provider import embedding
 from lab.values import Answer, Call, Usage
 
 RAG = Prompt(
@@ -211,6 +212,28 @@ def test_long_passages_are_looked_at_in_windows() -> None:
     assert 5 < len(parts) <= passages.WINDOWS + 1
     assert passages.windows(LYON) == [LYON]
     assert len(passages.windows("w " * 100_000)) <= passages.WINDOWS + 1
+
+
+GERMAN = "Das Büro in Lyon öffnet sonntags um neun und schließt am Mittag, denn die Leute wollen nach Hause."
+FRENCH = "Le bureau de Lyon est ouvert le dimanche à neuf heures, et il ferme à midi pour les vacances."
+JAPANESE = "リヨンの事務所は日曜日の九時に開きます。"
+
+
+@pytest.mark.skipif(embedding.weights() is None, reason="local/minilm has no weights here")
+def test_what_the_small_embedding_does_not_read_stays(lab: Lab, model: Model) -> None:
+    """Passages in other languages are not judged by it; a question in one leaves all of them."""
+    context, policy = [*ROOMS, GERMAN, FRENCH, JAPANESE, LYON], Policy(compress=Compress(to=0.1))
+    lab.ask(RAG.fill(context=context, question=ASKED), model="m", policy=policy)
+    assert all(passage in model.last for passage in (GERMAN, FRENCH, JAPANESE, LYON))
+    assert model.last.count("Lamp") < 4
+    lab.ask(
+        RAG.fill(context=context, question="Wann ist das Büro in Lyon offen und wie lange?"), model="m", policy=policy
+    )
+    assert model.last.count("Lamp") == 24
+    table = "sku;n;shelf\nA-1;3;Ulm\nA-2;4;Perth"
+    assert [passages.foreign(text) for text in (GERMAN, FRENCH, JAPANESE, LYON, table, "", "1 2 3")] == [True] * 3 + [
+        False
+    ] * 4
 
 
 @pytest.mark.parametrize(
