@@ -29,7 +29,7 @@ def sim(
 ) -> None:
     """Run the simulated provider alone, for any client of OpenAI's, Anthropic's or Gemini's protocol."""
     from lab.sim.catalogue import MODELS  # the simulation is not the calling side's to import
-    from lab.sim.faults import FAULTS
+    from lab.sim.faults import BATCH, FAULTS
 
     if list_:
         for name, model in MODELS.items():
@@ -39,6 +39,8 @@ def sim(
         )
         for name, fault in FAULTS.items():
             out.print(Text.assemble((f"+{name}".ljust(18), "bold"), f"{fault.kind.ljust(10)}{fault.about}"))
+        for name, about in BATCH.items():
+            out.print(Text.assemble((f"+{name}".ljust(18), "bold"), f"{'batch'.ljust(10)}{about}"))
         return
     _refuse_used_port(port)
     _become([sys.executable, "-m", "lab.sim", "--port", str(port), "--seed", str(seed), "--speed", str(speed)])

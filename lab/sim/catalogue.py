@@ -45,6 +45,8 @@ class SimModel:
         return {
             "input_cost_per_token": self.price_in / 1e6,
             "output_cost_per_token": self.price_out / 1e6,
+            "input_cost_per_token_batches": self.price_in / 2e6,
+            "output_cost_per_token_batches": self.price_out / 2e6,
             "max_input_tokens": 128_000,
         }
 

@@ -147,6 +147,14 @@ FAULTS: dict[str, Fault] = {
 }
 """Every fault by its name."""
 
+BATCH = {
+    "batch_late": "takes ten times as long",
+    "batch_expired": "this share of its lines is not done in time",
+    "batch_broken": "this share of its results is cut off in mid-line",
+    "batch_lost": "the answers to its creation and to the first look at it are lost; it is done all the same",
+}
+"""Faults of a whole batch, by their names: see `lab.sim.batches`. A single request knows nothing of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
@@ -166,7 +174,7 @@ def parse(model: str) -> tuple[str, tuple[Chosen, ...]]:
     chosen = []
     for part in parts:
         match = _PART.fullmatch(part)
-        if match is None or match["name"] not in FAULTS:
+        if match is None or match["name"] not in {*FAULTS, *BATCH}:
             raise ValueError(f"no fault {part!r}: one of {', '.join(FAULTS)}, as in steady+http_500:0.1 or +cut:0.2x10")
         fault = Chosen(match["name"], float(match["share"] or 1), float(match["burst"] or 1))
         if not 0 <= fault.share <= 1 or fault.burst < 1:

@@ -1,5 +1,6 @@
 """The HTTP side of the simulation, plain and streamed, in the words of three providers: `/v1/chat/completions`
-(OpenAI), `/v1/messages` (Anthropic), `/v1beta/models/<model>:generateContent` (Gemini); and `/v1/models`."""
+(OpenAI), `/v1/messages` (Anthropic), `/v1beta/models/<model>:generateContent` (Gemini); `/v1/models`; and the batch
+services of the first two."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from lab.sim.answers import EVALS, REFUSAL, Book, answered, book, instance
 from lab.sim.anthropic import Anthropic
+from lab.sim.batches import BYTES, Batches
 from lab.sim.catalogue import MODELS, SimModel
 from lab.sim.faults import FAULTS, Bursts, parse
 from lab.sim.gemini import Gemini
@@ -106,15 +108,17 @@ class Sim:
         self._seen: Counter[tuple[str, str]] = Counter()
         self._running: Counter[str] = Counter()
         self._bursts: dict[tuple[str, int], Bursts] = {}
+        self.batches = Batches(self._line, speed, seed)
 
     def app(self) -> web.Application:
         """The server, to be run."""
-        app = web.Application(client_max_size=32 * 2**20)
+        app = web.Application(client_max_size=BYTES + 2**20)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/requests", self._counted)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/messages", self._messages)
         app.router.add_post("/v1beta/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}", self._generate)
+        self.batches.add_to(app)
         return app
 
     async def _models(self, _request: web.Request) -> web.Response:
@@ -180,9 +184,16 @@ class Sim:
         for place, fault in enumerate(chosen):
             if (name, place) not in self._bursts:
                 self._bursts[name, place] = Bursts(fault, Random(f"{self.seed}|{name}|{place}"))
-            if self._bursts[name, place].next():
+            if fault.name in FAULTS and self._bursts[name, place].next():
                 script = FAULTS[fault.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
         return script
+
+    def _line(self, name: str, speech: type[Speaker], body: dict[str, Any]) -> tuple[Script, Speaker]:
+        """One request of a batch. Raises `ValueError` for what is none."""
+        asked = speech.asked(body)
+        self.requests[name] += 1
+        script = self._script(name, asked, asyncio.get_running_loop().time())
+        return script, speech(name, body, script)
 
     async def _whole(self, request: web.Request, speaker: Speaker, script: Script, came: float) -> web.StreamResponse:
         last = script.steps[-1]
