@@ -2,7 +2,7 @@
 
 Two kinds of prompts, with the one passage that answers each question known.
 
-- houses: 40 passages, each about another house, each with the same six matters (a hard case for words: all speak of
+- houses: 40 passages, each about another house, each with the same three matters (a hard case for words: all speak of
   opening hours; a hard case for meaning: only the house's name tells them apart);
 - handbook: 44 passages about one house, a matter of one wing each, and a question about one of them.
 
@@ -59,23 +59,28 @@ In the {n}th week nobody is here, for the floors are oiled.|In which week are th
 """
 MATTERS = [line.split("|") for line in SAID.strip().split("\n")]
 """What is said, a question in words of it, and one in others."""
-QUESTIONS = 600
-Make = Callable[[Random, int], tuple[list[str], str, int]]
+QUESTIONS = 500
+Made = tuple[list[str], tuple[str, str], int]
+"""Passages, the question in words of the right one and in others, and the place of that one."""
+Make = Callable[[Random], Made]
+Scored = tuple[list[float], list[float], list[int], list[int], int]
+"""By words, by meaning, characters and tokens of each passage, and the place of the right one."""
 
 
-def houses(random: Random, form: int) -> tuple[list[str], str, int]:
-    """40 houses, six matters each; what one asks of one of them."""
+def houses(random: Random) -> Made:
+    """40 houses, three matters each; what one asks of one of them."""
     names = random.sample([f"{kind} of {place}" for kind in KINDS for place in PLACES], 40)
-    asked = random.sample(MATTERS, 6)
+    asked = random.sample(MATTERS, 3)
     texts = []
     for name in names:
-        lines = [matter[0].format(n=random.randint(10, 60)) for matter in random.sample(asked, 6)]
+        lines = [matter[0].format(n=random.randint(10, 60)) for matter in random.sample(asked, 3)]
         texts.append(f"About the {name}. {' '.join(lines)}")
     place = random.randrange(40)
-    return texts, f"The {names[place]}: {random.choice(asked)[form]}", place
+    _said, own, other = random.choice(asked)
+    return texts, (f"The {names[place]}: {own}", f"The {names[place]}: {other}"), place
 
 
-def handbook(random: Random, form: int) -> tuple[list[str], str, int]:
+def handbook(random: Random) -> Made:
     """44 passages about one house, a matter of one of two wings each; what one asks about one of them."""
     wings = random.sample(PLACES, 2)
     parts = [(matter, wing) for matter in MATTERS for wing in wings]
@@ -87,46 +92,35 @@ def handbook(random: Random, form: int) -> tuple[list[str], str, int]:
         texts.append(f"The {wing} wing. {own} {more}")
     place = random.randrange(len(parts))
     matter, wing = parts[place]
-    return texts, f"{matter[form]} I mean the {wing} wing.", place
+    return texts, (f"{matter[1]} I mean the {wing} wing.", f"{matter[2]} I mean the {wing} wing."), place
 
 
-def prompts(make: Make, form: int, n: int) -> Iterator[tuple[list[str], str, int]]:
-    """So many prompts: passages, question, and the place of the one that answers it."""
-    for seed in range(n):
-        yield make(Random(seed), form)
+def looked_at(make: Make, seed: int) -> Iterator[Scored]:
+    """One prompt as it is looked at, for both of its questions."""
+    texts, questions, place = make(Random(seed))
+    parts = [[_vector(part) for part in passages.windows(text)] for text in texts]
+    sizes, tokens = [len(text) for text in texts], [count(text) for text in texts]
+    for question in questions:
+        asked = _vector(question)
+        meaning = [max(float(asked @ vector) for vector in vectors) for vectors in parts]
+        yield passages.by_words(texts, question), meaning, sizes, tokens, place
 
 
 def main(n: int = QUESTIONS) -> None:
     """A row a kind of prompt, share, and way to choose; then the lossless forms."""
     rows = []
-    for make, form in ((houses, 1), (houses, 2), (handbook, 1), (handbook, 2)):
-        scored = []
-        for texts, question, place in prompts(make, form, n):
-            asked = _vector(question)
-            meaning = [max(float(asked @ _vector(part)) for part in passages.windows(text)) for text in texts]
-            sizes, tokens = [len(text) for text in texts], [count(text) for text in texts]
-            scored.append((passages.by_words(texts, question), meaning, sizes, tokens, place))
-        for to in (0.5, 0.25, 0.1):
-            for way in ("both", "words", "meaning"):
-                kept, saved = [], []
-                for words, meaning, sizes, tokens, place in scored:
-                    first = words if way != "meaning" else meaning
-                    second = meaning if way != "words" else words
-                    stay = passages.needed(first, second, sizes, to)
-                    kept.append(place in stay)
-                    saved.append(sum(tokens) / sum(tokens[number] for number in stay))
-                share = stats.wilson(sum(kept), n, 0.9)
-                asked_in = "its words" if form == 1 else "other words"
-                row = {
-                    "prompts": make.__name__,
-                    "asked in": asked_in,
-                    "to": to,
-                    "by": way,
-                    "n": n,
-                    "fewer tokens": float(np.mean(saved)),
-                }
-                rows.append(row | {"evidence stays": share.estimate, "at least (95 %)": share.low})
-                print(rows[-1], file=sys.stderr)
+    for make in (houses, handbook):
+        pairs = [tuple(looked_at(make, seed)) for seed in range(n)]
+        for form, asked_in in enumerate(("its words", "other words")):
+            for to in (0.5, 0.25, 0.1):
+                for way in ("both", "words", "meaning"):
+                    stay, saved = chosen([pair[form] for pair in pairs], to, way)
+                    share = stats.wilson(sum(stay), n, 0.9)
+                    row = {"prompts": make.__name__, "asked in": asked_in, "to": to, "by": way, "n": n}
+                    row |= {"fewer tokens": round(float(np.mean(saved)), 2)}
+                    row |= {"evidence stays": round(share.estimate, 4), "at least (95 %)": round(share.low, 4)}
+                    rows.append(row)
+                    print(rows[-1], file=sys.stderr)
     common.report("compress", rows)
     random = Random(1)
     records = [
@@ -146,6 +140,17 @@ def main(n: int = QUESTIONS) -> None:
         f"60 records, tokens: pretty JSON {count(pretty):,}, minified {count(small):,}, as sent {count(short):,}"
         f" ({count(pretty) / count(short):.2f} times fewer)"
     )
+
+
+def chosen(prompts: list[Scored], to: float, way: str) -> tuple[list[bool], list[float]]:
+    """For each prompt whether the passage that answers it stays, and how many times fewer tokens there are."""
+    stay, saved = [], []
+    for words, meaning, sizes, tokens, place in prompts:
+        first, second = (words if way != "meaning" else meaning), (meaning if way != "words" else words)
+        kept = passages.needed(first, second, sizes, to)
+        stay.append(place in kept)
+        saved.append(sum(tokens) / sum(tokens[number] for number in kept))
+    return stay, saved
 
 
 def _vector(text: str) -> np.ndarray:

@@ -23,7 +23,7 @@ from lab.call.near.hits import NearHits
 from lab.call.near.words import embedded_by, packed, words_of
 from lab.call.patience import by
 from lab.call.record import Recorder, Source
-from lab.call.routing import Routing
+from lab.call.routing import Chooser, Routing
 from lab.call.short.shortening import Shortening
 from lab.checks.kernel import Examined, examined
 from lab.ledger import queries, verdicts
@@ -50,7 +50,7 @@ class Engine:
         self._turns = Turnstile()
         self._versions: dict[tuple[str, str], int] = {}
         self._aside: Executor | None = None
-        self.routing = Routing(book, self.embedded, self.memory)
+        self.routing = Routing(book, self.memory)
 
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply[Any]:
         """One call, whole: its rows are on disk before this returns or raises.
@@ -70,8 +70,8 @@ class Engine:
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
-            choose=partial(self.routing.choose, recorder=recorder),
-            shorten=partial(self._shortened, recorder),
+            chooser=Chooser(self.routing, partial(self.embedded, recorder=recorder)),
+            shortener=self._shortening(policy.compress, recorder),
             kept=partial(self._cached, policy, ending, recorder),
             purse=spending.CallPurse(self._source, policy, recorder),
             spent=partial(self._spent, deadline),
@@ -151,13 +151,12 @@ class Engine:
         recorder.examined(done.attempt, findings)
         return findings
 
-    async def _shortened(self, recorder: Recorder, call: Call, compress: Compress) -> Call:
-        """The call with less in it."""
-        embed = partial(self.embedded, recorder=recorder)
-        call = await Shortening(self.memory, embed, self._source.tokens).shorten(call, compress)
-        if call.shortened is not None:
-            recorder.journal.left_out(call.shortened.left_out)
-        return call
+    def _shortening(self, compress: Compress | None, recorder: Recorder) -> Shortening | None:
+        """What makes the call shorter; None where nothing does."""
+        if compress is None:
+            return None
+        embed, told = partial(self.embedded, recorder=recorder), recorder.journal.left_out
+        return Shortening(compress, self.memory, embed, self._source.tokens, told)
 
     def _cached(self, policy: Policy, ending: Ending, recorder: Recorder, call: Call) -> CallCache | None:
         """What the cache's layer is handed; None where it is off, or the call can't be told from others."""

@@ -6,12 +6,13 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lab import errors
 from lab.ledger import routers
+from lab.ledger.answers import hashed
 from lab.ledger.file import Ledger
 from lab.policies.kernel import Memory
 from lab.policies.route import Rule, router_of, sent
@@ -22,7 +23,31 @@ if TYPE_CHECKING:
 
 FRESH = 1.0
 """Seconds for which a router is as it was when the ledger was last looked at."""
-Embed = Callable[..., Coroutine[Any, Any, bytes]]
+Embed = Callable[[Any, str], Awaitable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chooser:
+    """What the router's layer is handed of one call: all of the routers, and the embedding on its account."""
+
+    routing: Routing
+    embed: Embed
+
+    async def ready(self, call: Call) -> None:
+        """See `lab.policies.kernel.Changer`."""
+        await self.routing.ready(call, self.embed)
+
+    async def changed(self, call: Call) -> Call:
+        """See `lab.policies.kernel.Changer`."""
+        return await self.routing.choose(call, self.embed)
+
+
+async def warmed(memory: Memory, embed: Embed, embedder: Any) -> None:
+    """Return once the embedding that runs on this machine is loaded, which is no time of a call's."""
+    loaded: set[str] = memory.of(set, "embedders")
+    if isinstance(embedder, str) and embedder.startswith("local/") and embedder not in loaded:
+        await embed(embedder, "-")
+        loaded.add(embedder)
 
 
 @dataclass(slots=True)
@@ -38,19 +63,23 @@ class Fitted:
 class Routing:
     """The routers of one Lab. Used on one event loop."""
 
-    def __init__(self, book: Ledger, embed: Embed, memory: Memory):
-        self._book, self._embed, self._memory = book, embed, memory
+    def __init__(self, book: Ledger, memory: Memory):
+        self._book, self._memory = book, memory
         self._fitted: dict[str, Fitted] = {}
 
-    async def choose(self, call: Call, **more: Any) -> Call:
-        """The call, of the model that its router chooses; `more` is for the embedding. Raises `InvalidRequestError`
-        where there is no such router, or it was fitted on another prompt."""
+    async def ready(self, call: Call, embed: Embed) -> None:
+        """Return once what the call's router is looked up and embedded with is loaded."""
+        await warmed(self._memory, embed, (await self._of(call)).version.figures["embed"])
+
+    async def choose(self, call: Call, embed: Embed) -> Call:
+        """The call, of the model that its router chooses. Raises `InvalidRequestError` where there is no such router,
+        or it was fitted on another prompt."""
         fitted = await self._of(call)
         if call.prompt is not None and call.prompt.hash != fitted.version.prompt_hash:
             return sent(call, fitted.rule.dearest(f"another version of {fitted.version.prompt_name}"))
         gains: list[float] = []
         if fitted.rule.cut is not None and fitted.rule.wrong is None:
-            gains = await self._gains(fitted, call, more)
+            gains = await self._gains(fitted, call, embed)
         return sent(call, fitted.rule.choose(lambda: gains, self._memory.random.random))
 
     async def dearest(self, call: Call) -> Call:
@@ -103,7 +132,7 @@ class Routing:
         fitted = self._fitted[name] = Fitted(newer, _rule(newer), _learnt(newer), looked)
         return fitted
 
-    async def _gains(self, fitted: Fitted, call: Call, more: Mapping[str, Any]) -> list[float]:
+    async def _gains(self, fitted: Fitted, call: Call, embed: Embed) -> list[float]:
         """What the dearest model is predicted to gain over each of the others."""
         import numpy as np  # slow to import, and only routers need it
 
@@ -111,7 +140,7 @@ class Routing:
 
         assert fitted.model is not None
         text = text_of(call.variables)
-        vector = await self._embed(fitted.version.figures["embed"], text, **more)
+        vector = await embed(fitted.version.figures["embed"], text)
         group = group_of(call.variables, fitted.version.figures.get("category"))
         requests = Requests(
             vectors=np.frombuffer(vector, np.float16).astype(float)[None], plain=np.array([plain(text)]), groups=[group]
@@ -143,8 +172,9 @@ def text_of(variables: Mapping[str, Any]) -> str:
 
 
 def group_of(variables: Mapping[str, Any], category: str | None) -> str | None:
-    """The category of a call: the value of the variable that holds it; None where no variable does."""
-    return None if category is None or category not in variables else str(variables[category])
+    """The category of a call, by a hash of what the variable that holds it says, for that may be nobody's to keep; None
+    where no variable does."""
+    return None if category is None or category not in variables else hashed(str(variables[category]))[:16]
 
 
 _WORD, _NUMBER, _MARK = re.compile(r"\w+"), re.compile(r"\d+"), re.compile(r"[^\w\s]")

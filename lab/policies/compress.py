@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any
 
 from lab.policies.cache import named
-from lab.policies.kernel import Events, Layer, Proceed, Settings, Shorten, Try, World, delayed
+from lab.policies.kernel import Changer, Events, Layer, Proceed, Settings, Try, World, changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +44,9 @@ class Compress:
         return plain | ({"embed": {"function": named(self.embed)}} if callable(self.embed) else {})
 
 
-async def compressed(compress: Compress, shorten: Shorten, attempt: Try, proceed: Proceed) -> Events:
+async def compressed(shortener: Changer, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, with less in the call."""
-    attempt, call = await delayed(attempt, shorten(attempt.call, compress))
-    events = proceed(replace(attempt, call=call))
+    events = proceed(await changed(shortener, attempt))
     try:
         async for event in events:
             yield event
@@ -56,10 +55,10 @@ async def compressed(compress: Compress, shorten: Shorten, attempt: Try, proceed
 
 
 def _around(world: World, below: Proceed) -> Proceed:
-    compress, shorten = world.settings.of(Compress), world.shorten
-    if compress is None or shorten is None:
+    shortener = world.shortener
+    if shortener is None or world.settings.of(Compress) is None:
         return below
-    return lambda attempt: compressed(compress, shorten, attempt, below)
+    return lambda attempt: compressed(shortener, attempt, below)
 
 
 def _says(settings: Settings) -> str | None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Protocol, TypeVar
 
+from lab import errors
 from lab.values import Call, Checked, Claim, Event, Role
 
 T = TypeVar("T")
@@ -165,12 +166,20 @@ class Purse(Protocol):
         """A scope as the record names it."""
 
 
-Choose = Callable[[Call], Awaitable[Call]]
-"""The call as it is asked of the model that a router chooses."""
-Shorten = Callable[[Call, Any], Awaitable[Call]]
-"""The call with less in it, as the setting says."""
 Keeps = Callable[[Call], Kept | None]
 """Where answers to such a call are kept; None where they are not."""
+
+
+class Changer(Protocol):
+    """What changes a call before it is asked: the model of it, or what it says."""
+
+    async def ready(self, call: Call) -> None:
+        """Return once what has to be loaded for that, once, is loaded."""
+
+    async def changed(self, call: Call) -> Call:
+        """The call as it is asked."""
+
+
 Spent = Callable[[str, str], Awaitable[float]]
 """What is on record for an experiment, a user or a day (which of them, and its name), in US dollars."""
 Examine = Callable[[Event], Awaitable[Findings]]
@@ -191,8 +200,8 @@ class World:
     settings: Settings
     memory: Memory = field(default_factory=Memory)
     claims: Claims | None = None
-    choose: Choose | None = None
-    shorten: Shorten | None = None
+    chooser: Changer | None = None
+    shortener: Changer | None = None
     kept: Keeps | None = None
     purse: Purse | None = None
     spent: Spent | None = None
@@ -230,6 +239,19 @@ async def delayed(attempt: Try, own: Awaitable[T]) -> tuple[Try, T]:
     brought = await own
     took = now() - start
     return (attempt if attempt.deadline is None else replace(attempt, deadline=attempt.deadline + took)), brought
+
+
+async def changed(changer: Changer, attempt: Try) -> Try:
+    """The try of a call that is changed before it is asked, within its time."""
+    attempt, _ready = await delayed(attempt, changer.ready(attempt.call))
+    try:
+        async with asyncio.timeout_at(attempt.deadline):
+            call = await changer.changed(attempt.call)
+    except TimeoutError:
+        raise errors.TimeoutError(
+            f"{attempt.call.model}: the call was not finished in time: it was not sent yet", phase="total"
+        ) from None
+    return replace(attempt, call=call, model=call.model)
 
 
 async def whole(attempt: Try, proceed: Proceed) -> Events:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lab.policies.kernel import Choose, Events, Layer, Proceed, Settings, Try, World, delayed
+from lab.policies.kernel import Changer, Events, Layer, Proceed, Settings, Try, World, changed
 from lab.values import Call, Routed
 
 PREFIX = "route/"
@@ -57,10 +57,9 @@ def chosen(gains: Sequence[float], cut: float) -> int:
     return next((place for place, gain in enumerate(gains) if gain <= cut), len(gains))
 
 
-async def routed(choose: Choose, attempt: Try, proceed: Proceed) -> Events:
+async def routed(chooser: Changer, attempt: Try, proceed: Proceed) -> Events:
     """`proceed`, with the model that the router chooses."""
-    attempt, call = await delayed(attempt, choose(attempt.call))
-    events = proceed(replace(attempt, call=call, model=call.model))
+    events = proceed(await changed(chooser, attempt))
     try:
         async for event in events:
             yield event
@@ -74,10 +73,10 @@ def sent(call: Call, way: Routed) -> Call:
 
 
 def _around(world: World, below: Proceed) -> Proceed:
-    choose = world.choose
-    if choose is None:
+    chooser = world.chooser
+    if chooser is None:
         return below
-    return lambda attempt: below(attempt) if router_of(attempt.model) is None else routed(choose, attempt, below)
+    return lambda attempt: below(attempt) if router_of(attempt.model) is None else routed(chooser, attempt, below)
 
 
 def _says(settings: Settings) -> str | None:

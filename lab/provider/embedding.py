@@ -75,20 +75,22 @@ class MiniLM:
         self._tokens = Tokenizer.from_file(str(tokenizer))
         self._tokens.enable_truncation(LONGEST)
         self._tokens.no_padding()
-        self._lately: dict[str, Any] = {}
+        self._lately: dict[bytes, Any] = {}
         self._turn = threading.Lock()
 
     def embed(self, text: str) -> Any:
         """The embedding of one text, 384 numbers: the mean over its tokens. Texts are embedded one at a time: in a
         batch a text's embedding would depend on its neighbours. What was embedded lately is remembered."""
+        text = text[: LONGEST * 20]
+        key = hashlib.sha256(text.encode("utf-8", "replace")).digest()
         with self._turn:
-            known = self._lately.pop(text, None)
+            known = self._lately.pop(key, None)
             if known is not None:
-                self._lately[text] = known
+                self._lately[key] = known
                 return known
         vector = self._embedded(text)
         with self._turn:
-            self._lately[text] = vector
+            self._lately[key] = vector
             while len(self._lately) > LATELY:
                 del self._lately[next(iter(self._lately))]
         return vector
@@ -96,7 +98,7 @@ class MiniLM:
     def _embedded(self, text: str) -> Any:
         import numpy as np
 
-        encoded = self._tokens.encode(text[: LONGEST * 20])
+        encoded = self._tokens.encode(text)
         given = {
             "input_ids": np.array([encoded.ids], dtype=np.int64),
             "attention_mask": np.array([encoded.attention_mask], dtype=np.int64),

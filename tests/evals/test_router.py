@@ -60,9 +60,9 @@ def lab(fresh: Path, models: Models) -> Iterator[Lab]:
         yield opened
 
 
-def fit(lab: Lab, name: str = "sort", **more: Any) -> Any:
+def fit(lab: Lab, name: str = "sort", evalset: EvalSet = SET, **more: Any) -> Any:
     settings = {"prompt": SORT, "scorers": ["exact"], "margin": 0.06, "progress": None, "explore": 0.0, **more}
-    return lab.router(name, ["dear", "cheap"], SET, **settings)
+    return lab.router(name, ["dear", "cheap"], evalset, **settings)
 
 
 def test_it_asks_what_is_missing_and_sends_each_where_it_will_do(lab: Lab, models: Models) -> None:
@@ -156,6 +156,20 @@ def test_its_answers_are_kept_and_keyed_as_those_of_the_model_that_gave_them(lab
     keyed = [lab.ask(ask, model="route/sort", key="k") for _ in range(2)]
     assert (keyed[1].cached, keyed[1].text) == (True, first.text)
     assert len(models.asked) == asked + 2
+
+
+def test_no_word_of_a_case_is_in_what_was_learnt(lab: Lab) -> None:
+    """Categories are known by a hash: they may be what nobody is to keep."""
+    named = Prompt("named", "Of {{who}}: {{text}}")
+    cases = [
+        {**case, "input": {"who": f"secret-{number % 4}", "text": case["input"]}} for number, case in enumerate(CASES)
+    ]
+    router = fit(lab, "named", prompt=named, evalset=EvalSet.of(cases, "named"))
+    assert router.version.figures["category"] == "who"
+    (row,) = lab.ledger.rows("SELECT figures, learnt FROM routers")
+    assert "secret" not in row[0]
+    assert b"secret" not in row[1]
+    assert lab.ask(named.fill(who="secret-1", text="my lamp 3"), model="route/named").routed.why == "score"
 
 
 def test_nothing_can_be_promised_from_too_little(lab: Lab, models: Models) -> None:

@@ -9,6 +9,8 @@ import re
 from typing import Any
 
 _PART = re.compile(r'"(?:[^"\\]|\\.)*"|\s+')
+MOST = 2_000_000
+"""Characters beyond which a text stays as it is: to look at it would take longer than it saves."""
 LEAST = 3
 """Records below which a header is not worth its line."""
 
@@ -21,7 +23,7 @@ class _Number(str):
 
 def shorter(text: str) -> str:
     """The shortest of these forms; the text itself where it is no JSON, or nothing is gained."""
-    if text.lstrip()[:1] not in ("{", "["):
+    if text.lstrip()[:1] not in ("{", "[") or len(text) > MOST:
         return text
     try:
         value = json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_refused)

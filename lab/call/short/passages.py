@@ -19,6 +19,8 @@ K1, B = 1.5, 0.75
 WINDOW = 150
 """Words of a passage that are embedded at once; the closest of its windows counts."""
 WINDOWS = 12
+LOOK = 5000
+"""Characters of a passage that say which language it is in."""
 
 
 def split(text: str) -> list[str]:
@@ -55,6 +57,7 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 def foreign(text: str) -> bool:
     """Whether a text is plainly in another language than English: it has more of other languages' small words, or is
     written in other letters."""
+    text = text[:LOOK]
     letters = [letter for letter in text if letter.isalpha()]
     if not letters:
         return False

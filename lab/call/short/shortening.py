@@ -7,11 +7,12 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 from lab import errors
 from lab.call.near.words import cosine_of
 from lab.call.prompts import BETWEEN, Prompt
+from lab.call.routing import warmed
 from lab.call.short import passages
 from lab.call.short.lossless import shorter
 from lab.policies.compress import Compress
@@ -22,16 +23,34 @@ from lab.values import Call, Shortened
 Embed = Callable[[Any, str], Awaitable[bytes]]
 Count = Callable[[str], Awaitable[int]]
 MINILM = "local/minilm"
+Told = Callable[[Sequence[str]], None]
+T = TypeVar("T")
+LONG = 20_000
+"""Characters of a text that is read in a thread."""
 KEPT = 20_000
 """Embeddings of passages that are remembered, by their content."""
 
 
 class Shortening:
-    """Makes calls shorter. `embed` is a text's embedding by a model's name or a function, `count` its tokens."""
+    """What the layer is handed of one call. `embed` is a text's embedding by a model's name or a function, `count` its
+    tokens; `told` is told what of the messages is not sent."""
 
-    def __init__(self, memory: Memory, embed: Embed, count: Count):
+    def __init__(self, compress: Compress, memory: Memory, embed: Embed, count: Count, told: Told):
         self._vectors: dict[tuple[str, bytes], bytes] = memory.of(dict, "passages")
-        self._embed, self._count = embed, count
+        self._compress, self._memory, self._embed, self._count, self._told = compress, memory, embed, count, told
+
+    async def ready(self, call: Call) -> None:
+        """See `lab.policies.kernel.Changer`."""
+        held = call.passages or (call.prompt is not None and call.prompt.passages)
+        if self._compress.to is not None and held:
+            await warmed(self._memory, self._embed, self._compress.embed)
+
+    async def changed(self, call: Call) -> Call:
+        """See `lab.policies.kernel.Changer`."""
+        call = await self.shorten(call, self._compress)
+        if call.shortened is not None:
+            self._told(call.shortened.left_out)
+        return call
 
     async def shorten(self, call: Call, compress: Compress) -> Call:
         """The call with less in it; as it is where nothing is gained. Messages up to the last one that is marked for
@@ -57,13 +76,12 @@ class Shortening:
         changed: dict[str, Any] = dict(call.variables)
         for name, value in call.variables.items():
             if name in prompt.passages:
-                parts = (
-                    [_text(part) for part in value] if isinstance(value, list | tuple) else passages.split(_text(value))
-                )
+                several = isinstance(value, list | tuple)
+                parts = [_text(part) for part in value] if several else await aside(passages.split, _text(value))
                 kept = await self._needed(parts, _question(call, prompt), compress, left_out)
                 changed[name] = BETWEEN.join(kept) if len(kept) < len(parts) else value
             elif compress.lossless:
-                changed[name] = shorter(_text(value))
+                changed[name] = await aside(shorter, _text(value))
         return prompt.fill(**changed).messages
 
     async def _marked(self, call: Call, compress: Compress, left_out: list[str]) -> tuple[Mapping[str, Any], ...]:
@@ -80,7 +98,7 @@ class Shortening:
         for number in call.passages:
             content = messages[number]["content"]
             if isinstance(content, str):
-                parts = passages.split(content)
+                parts = await aside(passages.split, content)
                 kept = await self._needed(parts, question, compress, left_out)
                 messages[number] = {
                     **messages[number],
@@ -95,10 +113,12 @@ class Shortening:
 
     async def _needed(self, parts: Sequence[str], question: str, compress: Compress, left_out: list[str]) -> list[str]:
         """The passages that stay: each once, and of them those that the question needs."""
+        once = list(dict.fromkeys(parts)) if compress.lossless else list(parts)
+        if compress.to is None:
+            return once
         if not question.strip():
             raise errors.InvalidRequestError("compress: the question is empty, and passages are chosen by it")
-        once = list(dict.fromkeys(parts)) if compress.lossless else list(parts)
-        if compress.to is None or len(once) < 2:
+        if len(once) < 2:
             return once
         unread = (
             {place for place, part in enumerate(once) if passages.foreign(part)} if english(compress.embed) else set()
@@ -132,6 +152,11 @@ class Shortening:
 def english(embedder: Any) -> bool:
     """Whether an embedding reads English alone: what is in another language can't be judged by it, and stays."""
     return bool(embedder == MINILM)
+
+
+async def aside(make: Callable[[str], T], text: str) -> T:
+    """What `make` makes of a text, of a long one in a thread."""
+    return await asyncio.to_thread(make, text) if len(text) > LONG else make(text)
 
 
 def _text(value: Any) -> str:

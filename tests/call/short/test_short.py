@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab import Compress, Lab, Policy, Prompt, errors
+from lab import Compress, Lab, Policy, Prompt, Timeout, errors
 from lab.call.short import lossless, passages
 from lab.evals.spec import Spec
 from lab.policies.compress import named
@@ -268,6 +269,20 @@ def test_no_question_no_passages_and_odd_marks_are_refused_before_anything_is_se
     with pytest.raises(errors.InvalidRequestError, match="embed: it failed with ZeroDivisionError"):
         lab.ask(RAG.fill(context=ROOMS, question="q"), model="m", policy=broken)
     assert model.asked == []
+
+
+async def never(_text: str) -> list[float]:
+    """An embedding that never comes."""
+    await asyncio.Event().wait()
+    return [1.0]
+
+
+def test_an_embedding_that_never_comes_is_within_the_calls_time(lab: Lab, model: Model) -> None:
+    policy = Policy(compress=Compress(embed=never), timeout=Timeout(total=0.2))
+    with pytest.raises(errors.TimeoutError, match="it was not sent yet") as late:
+        lab.ask(RAG.fill(context=ROOMS, question="q"), model="m", policy=policy)
+    assert (late.value.phase, model.asked) == ("total", [])
+    assert lab.calls()["kind"].tolist() == ["timeout"]
 
 
 def test_it_is_written_down_and_read_back(lab: Lab) -> None:
