@@ -7,6 +7,8 @@ so the truth behind any comparison of simulated models is what the catalogue sta
 from __future__ import annotations
 
 import json
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -19,6 +21,7 @@ _ROOM = Path(__file__).resolve().parent
 _PACKAGED = _ROOM.parent / "data" / "evals"
 EVALS = _PACKAGED if _PACKAGED.is_dir() else _ROOM.parents[1] / "data" / "evals"
 """The eval sets that come along: in the package where it was installed, else in the checkout."""
+_WORD = re.compile(r"\w+")
 REFUSAL = "I'm sorry, but I can't help with that."
 
 
@@ -54,6 +57,14 @@ class Book:
 
     cases: list[Known] = field(default_factory=list)
     _cache: dict[int, Known | None] = field(default_factory=dict)
+    _by_word: dict[str, list[Known]] = field(default_factory=dict)
+    """The cases by the rarest word within their input; those of few words by no word at all."""
+
+    def __post_init__(self) -> None:
+        inner = [set(_WORD.findall(max(case.needles, key=len))[1:-1]) for case in self.cases]
+        often = Counter(word for words in inner for word in words)
+        for case, words in zip(self.cases, inner, strict=True):
+            self._by_word.setdefault(min(words, key=lambda word: (often[word], word), default=""), []).append(case)
 
     @classmethod
     def read(cls, folder: Path) -> Book:
@@ -76,7 +87,9 @@ class Book:
         if key not in self._cache:
             if len(self._cache) > 20_000:
                 self._cache.clear()
-            fits = [case for case in self.cases if all(needle in prompt for needle in case.needles)]
+            known = {"", *_WORD.findall(prompt)}.intersection(self._by_word)
+            near = [case for word in known for case in self._by_word[word]]
+            fits = [case for case in near if all(needle in prompt for needle in case.needles)]
             self._cache[key] = max(fits, key=lambda case: sum(map(len, case.needles)), default=None)
         return self._cache[key]
 
