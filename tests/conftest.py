@@ -7,6 +7,8 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the workers are as many as the cores: threads only wait for them
+
 import pytest
 
 from lab import Lab, Policy
