@@ -39,6 +39,10 @@ class Ending:
         self.kept: CallCache | None = None
         self._over = False
 
+    def asked_for(self, done: Event) -> bool:
+        """Whether it is the model that was to be asked that has answered, and no other in its place."""
+        return self._recorder.attempts[done.attempt - 1].model == self.asked.model
+
     async def answered(self, done: Event) -> Event:
         """The event with the reply on it, once its rows are on disk. Raises `LostLease` where somebody else has taken
         this call's key meanwhile."""

@@ -48,7 +48,7 @@ class Engine:
         self._ledger = book
         self._lag = LagMeter()
         self._turns = Turnstile()
-        self._versions: dict[tuple[str, str], int] = {}
+        self._versions: dict[tuple[Any, ...], int] = {}
         self._aside: Executor | None = None
         self.routing = Routing(book, self.memory)
 
@@ -128,7 +128,8 @@ class Engine:
             raise
         assert done is not None, "a source ends with `done` or raises"
         assert done.answer is not None
-        self.routing.answered(attempt.call, done.answer.answered_by)
+        if ending.asked_for(done):
+            self.routing.answered(attempt.call, done.answer.answered_by)
         await self._turns.enter()
         yield await ending.answered(done)
 
@@ -136,7 +137,7 @@ class Engine:
         """The call with the number of its prompt's version, which the ledger gives once."""
         if call.prompt is None:
             return call
-        key = (call.prompt.name, call.prompt.hash)
+        key = (call.prompt.name, call.prompt.hash, call.prompt.passages, call.prompt.question)
         if key not in self._versions:
             self._versions[key] = await asyncio.wrap_future(
                 versions.register(self._ledger, call.prompt, self.payload.clean(call))
@@ -213,11 +214,14 @@ class Engine:
 
     async def worst(self, call: Call, policy: Policy) -> float | None:
         """The most that `call` may cost under `policy`, in US dollars; None where a price is unknown."""
-        return await spending.worst(self._source, await self.routing.dearest(call), policy)
+        each = [await spending.worst(self._source, asked, policy) for asked in await self.routing.each(call)]
+        return None if None in each else max(usd or 0.0 for usd in each)
 
     async def price(self, call: Call) -> Price | None:
         """US dollars a token of the call's model, for a router the most; None where it isn't known."""
-        return await self._source.price(await self.routing.dearest(call))
+        prices = [await self._source.price(asked) for asked in await self.routing.each(call)]
+        known = [price for price in prices if price is not None]
+        return max(known, key=lambda price: price.input + price.output) if len(known) == len(prices) else None
 
     async def close(self) -> None:
         """Let go of what calls have left."""

@@ -82,12 +82,11 @@ class Routing:
             gains = await self._gains(fitted, call, embed)
         return sent(call, fitted.rule.choose(lambda: gains, self._memory.random.random))
 
-    async def dearest(self, call: Call) -> Call:
-        """The call, of the dearest model that its router may choose; as it is where no router chooses."""
+    async def each(self, call: Call) -> list[Call]:
+        """The call, of each model that its router may choose; as it is where no router chooses."""
         if router_of(call.model) is None:
-            return call
-        fitted = await self._of(call)
-        return sent(call, fitted.rule.dearest("the most it may cost"))
+            return [call]
+        return [replace(call, model=model) for model in (await self._of(call)).rule.models]
 
     def answered(self, call: Call, answered_by: str | None) -> None:
         """A routed call was answered by this version of its model: where its router wasn't fitted on that, it chooses
@@ -166,8 +165,9 @@ def _learnt(version: routers.Version) -> GainModel | None:
 
 
 def text_of(variables: Mapping[str, Any]) -> str:
-    """What a router looks at of a call: all that its prompt was filled in with."""
-    texts = [value if isinstance(value, str) else json.dumps(value, default=str) for value in variables.values()]
+    """What a router looks at of a call: all that its prompt was filled in with, by the names of the variables."""
+    values = [value for _name, value in sorted(variables.items())]
+    texts = [value if isinstance(value, str) else json.dumps(value, default=str) for value in values]
     return "\n".join(texts) or "-"
 
 

@@ -31,8 +31,12 @@ def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection]
         known = cursor.fetchone()
         roles = (json.dumps(prompt.passages), prompt.question)
         if known:
-            sql = "UPDATE prompts SET passages = ?, question = ? WHERE name = ? AND hash = ? AND passages <> ?"
-            db.execute(sql, (*roles, prompt.name, prompt.hash, roles[0]))
+            if prompt.passages:  # what was said once of its variables is not taken back by who says nothing
+                db.execute(
+                    "UPDATE prompts SET passages = ?1, question = ?2 WHERE name = ?3 AND hash = ?4"
+                    " AND (passages IS NOT ?1 OR question IS NOT ?2)",
+                    (*roles, prompt.name, prompt.hash),
+                )
             return int(known[0])
         last = db.execute(
             "SELECT version, template FROM prompts WHERE name = ? ORDER BY version DESC LIMIT 1", (prompt.name,)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from lab.evals.progress import Show
     from lab.stats.gains import Requests
 
-LEAST = 40
-"""Cases below which nothing is fitted."""
+LEAST, CLUSTERS = 40, 20
+"""Cases, and clusters of them, below which nothing is fitted."""
 CATEGORIES = 100
 """Different values of a variable, at most, for it to be a category."""
 AHEAD = (500, 1000, 2000, 5000, 10_000)
@@ -134,12 +134,13 @@ def known(book: Ledger, spec: Spec, cells: Sequence[Cell]) -> Scores:
 
     names = {scorer.name: scorer.content() for scorer in spec.scorers}
     rows = book.query(
-        "SELECT calls.cell, calls.status, calls.cost, calls.latency, calls.answered_by, experiments.content,"
-        " (SELECT avg(score) FROM scores WHERE scores.call_id = calls.call_id AND scorer IN"
-        " (SELECT value FROM json_each(?))) AS score FROM json_each(?) AS wanted CROSS JOIN calls ON"
+        "SELECT calls.cell, calls.status, CASE WHEN calls.cached THEN calls.saved ELSE calls.cost END AS cost,"
+        " calls.latency, calls.answered_by, experiments.content,"
+        " (SELECT CASE WHEN count(score) = ? THEN avg(score) END FROM scores WHERE scores.call_id = calls.call_id"
+        " AND scorer IN (SELECT value FROM json_each(?))) AS score FROM json_each(?) AS wanted CROSS JOIN calls ON"
         " calls.cell = wanted.value JOIN experiments ON experiments.experiment = calls.experiment"
-        f" WHERE {ANSWERED} ORDER BY calls.id",
-        [json.dumps(list(names)), json.dumps([cell.id for cell in cells])],
+        f" WHERE {ANSWERED} AND NOT calls.fell_back ORDER BY calls.id",
+        [len(names), json.dumps(list(names)), json.dumps([cell.id for cell in cells])],
     )
     same: dict[str, bool] = {}
     by_cell: dict[str, tuple[float, Any, Any, str | None]] = {}
@@ -271,8 +272,8 @@ def fitted(book: Ledger, wanted: Wanted, vector: Vector) -> routers.Version:
     models = tuple(spec.models[place] for place in order)
     whole = ~np.isnan(scores.score).any(axis=1)
     score = np.clip(scores.score[whole][:, order], 0.0, 1.0)
-    _enough(wanted.name, score, len(whole))
     cases = [case for case, there in zip(spec.cases, whole, strict=True) if there]
+    _enough(wanted.name, score, len(whole), len({case.cluster for case in cases}))
     filled = [cell.prompt.variables for cell in cells_of(replace(spec, models=spec.models[:1], repeats=1))]
     variables = [given for given, there in zip(filled, whole, strict=True) if there]
     clusters = [case.cluster for case in cases]
@@ -317,11 +318,16 @@ def fitted(book: Ledger, wanted: Wanted, vector: Vector) -> routers.Version:
     )
 
 
-def _enough(name: str, score: np.ndarray, cases: int) -> None:
+def _enough(name: str, score: np.ndarray, cases: int, clusters: int) -> None:
     if len(score) < LEAST:
         raise errors.InvalidRequestError(
             f"router {name}: {len(score):,} of {cases:,} cases have a score by every model: at least {LEAST}, and some"
             " hundreds for a promise"
+        )
+    if clusters < CLUSTERS:
+        raise errors.InvalidRequestError(
+            f"router {name}: its cases go together in {clusters} clusters, each of which counts once: at least"
+            f" {CLUSTERS}"
         )
     if score.min() == score.max():
         raise errors.InvalidRequestError(

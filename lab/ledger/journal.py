@@ -55,6 +55,7 @@ class Journal:
         self._checks: dict[int, Sequence[Checked]] = {}
         self._unwritten: set[int] = set()
         self._ended = False
+        self._left_out: Sequence[str] = ()
         self._timer: asyncio.TimerHandle | None = None
         self.soon()
 
@@ -68,6 +69,7 @@ class Journal:
 
     def left_out(self, passages: Sequence[str]) -> None:
         """Passages of the call's messages that are not sent."""
+        self._left_out = passages
         if passages and self._whole:
             self._waiting.append(rows.left_out(self._call.call_id, passages, self._clean))
             self.soon()
@@ -120,7 +122,9 @@ class Journal:
         update, *others = end_rows or self._end_rows(outcome)
         as_given = outcome.keep is not None and self._as_given(outcome, others)
         if kept_after_all:
-            others = [rows.put_words(call, self._clean), *others]
+            words = [rows.put_words(call, self._clean)]
+            words += [rows.left_out(call.call_id, self._left_out, self._clean)] if self._left_out else []
+            others = [*words, *others]
 
         def decide(db: sqlite3.Connection) -> bool:
             if outcome.keyed and lease is not None:

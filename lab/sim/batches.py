@@ -316,14 +316,16 @@ class Batches:
         if not batch.over(now):
             return Anthropic.error(404, "", "the batch has not ended: its results are not there yet", {})
         done = batch.done(now)
-        ended = [*done, *(line for line in batch.lines if line not in done)]
-        texts = [_cut(line, {"custom_id": line.custom_id, "result": _result(line, line in done)}) for line in ended]
+        names = {line.custom_id for line in done}
+        ended = [*done, *(line for line in batch.lines if line.custom_id not in names)]
+        results = [(line, _result(line, line.custom_id in names)) for line in ended]
+        texts = [_cut(line, {"custom_id": line.custom_id, "result": result}) for line, result in results]
         return web.Response(text="".join(texts), content_type="application/x-jsonl")
 
     def _told_messages(self, request: web.Request, batch: Batch) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
-        over, done = batch.over(now), batch.done(now)
-        kinds = [_result(line, line in done)["type"] for line in batch.lines] if over else []
+        over, done = batch.over(now), {line.custom_id for line in batch.done(now)}
+        kinds = [_result(line, line.custom_id in done)["type"] for line in batch.lines] if over else []
         counts = {kind: kinds.count(kind) for kind in ("succeeded", "errored", "canceled", "expired")}
         results = f"{request.url.origin()}/v1/messages/batches/{batch.id}/results" if over else None
         return {
@@ -361,7 +363,7 @@ def _lines(data: bytes) -> tuple[list[Line], str | None]:
     """The lines of an input file, and what is wrong with it, if anything."""
     lines: list[Line] = []
     known: set[str] = set()
-    for number, text in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    for number, text in enumerate(data.decode("utf-8", "replace").rstrip("\n").split("\n"), 1):
         try:
             row = json.loads(text)
             name, body = row["custom_id"], row["body"]

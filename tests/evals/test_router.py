@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lab import Cache, EvalSet, Lab, Policy, Prompt, errors
+from lab import Cache, EvalSet, Fallback, Lab, Policy, Prompt, errors
+from lab.call.routing import text_of
 from lab.ledger import routers
 from lab.provider import embedding
 from lab.values import Answer, Call, Price, Usage
@@ -132,6 +133,25 @@ def test_a_model_that_is_another_one_by_now_is_not_chosen_any_more(lab: Lab, mod
         assert [str(alert) for alert in other.alerts()] == [f"router stopped: all goes to dear: {then.routed.why}"]
 
 
+def test_an_answer_of_a_fallback_says_nothing_of_the_model(fresh: Path, models: Models) -> None:
+    """Neither of its version, nor, where it was scored, of how well it does."""
+
+    def ailing(call: Call) -> Answer:
+        if call.model == "cheap" and "901" in str(call.messages):
+            raise errors.ProviderError("it is down")
+        return models(call)
+
+    policy = Policy(retry=None, fallback=Fallback("dear"))
+    with Lab(fresh, provider=ailing, policy=policy) as lab:
+        router = fit(lab)
+        reply = lab.ask(SORT.fill(text="my lamp 901"), model="route/sort")
+        assert (reply.routed.model, reply.answered_by, reply.fell_back) == ("cheap", "dear-1", True)
+        assert lab.ask(SORT.fill(text="my lamp 902"), model="route/sort").answered_by == "cheap-1"
+        assert router.version.figures["answered_by"] == {"cheap": ["cheap-1"], "dear": ["dear-1"]}
+        cases = EvalSet.of([*CASES[:59], {"id": "x", "input": "my lamp 901", "expected": "right"}], "ailing")
+        assert fit(lab, "other", evalset=cases).version.cases == 59, "one was answered by another model"
+
+
 def test_a_share_goes_the_other_way_and_is_seen_beside_the_promise(lab: Lab) -> None:
     fit(lab, explore=0.4, margin=0.25)
     router = lab.router("sort")
@@ -230,6 +250,16 @@ def test_too_few_cases_and_scores_that_are_all_the_same(lab: Lab) -> None:
         lab.router("sort", ["cheap", "dear"], SET, prompt=SORT, scorers=[never], progress=None)
     with pytest.raises(ValueError, match="no router 'sort' on this ledger"):
         lab.router("sort")
+
+
+def test_cases_that_all_go_together_say_nothing(lab: Lab, models: Models) -> None:
+    together = EvalSet.of([{**case, "cluster": "a"} for case in CASES], "together")
+    with pytest.raises(errors.InvalidRequestError, match="go together in 1 clusters, each of which counts once"):
+        fit(lab, evalset=together)
+
+
+def test_the_order_in_which_a_prompt_is_filled_in_changes_nothing() -> None:
+    assert text_of({"question": "q", "context": "c"}) == text_of({"context": "c", "question": "q"}) == "c\nq"
 
 
 def test_another_process_fits_and_this_one_goes_by_it(

@@ -25,12 +25,20 @@ def shorter(text: str) -> str:
     """The shortest of these forms; the text itself where it is no JSON, or nothing is gained."""
     if text.lstrip()[:1] not in ("{", "[") or len(text) > MOST:
         return text
+    twice: list[str] = []
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        twice.extend([] if len(value) == len(pairs) else ["a name"])
+        return value
+
+    reading: dict[str, Any] = {"parse_int": _Number, "parse_float": _Number, "parse_constant": _refused}
     try:
-        value = json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_refused)
+        value = json.loads(text, object_pairs_hook=once, **reading)
     except (ValueError, RecursionError):
         return text
     forms = [text, _PART.sub(lambda part: part[0] if part[0][0] == '"' else "", text)]
-    if (table := as_csv(value)) is not None:
+    if not twice and (table := as_csv(value)) is not None:
         forms.append(table)
     return min(forms, key=len)
 
@@ -56,7 +64,12 @@ def as_csv(value: Any) -> str | None:
             return None
         writer.writerow(cells)
     table = file.getvalue()
-    return table if from_csv(table) == [_typed(row) for row in value] else None
+    try:
+        table.encode("utf-8")
+        same = from_csv(table) == [_typed(row) for row in value]
+    except (csv.Error, ValueError):  # a field too long, a lone surrogate, a line end that csv takes for its own
+        return None
+    return table if same else None
 
 
 def _cell(value: Any) -> str | None:

@@ -65,6 +65,9 @@ class Shortening:
         messages = (*call.messages[:stays], *messages[stays:])
         if list(messages) == list(call.messages):
             return call
+        if stays:  # what is left out of one message may stand in another that stays
+            text = plain_text(messages)
+            left_out = [passage for passage in left_out if passage not in text]
         before, after = [await self._count(plain_text(each)) for each in (call.messages, messages)]
         return replace(
             call, messages=messages, shortened=Shortened(before=before, after=after, left_out=tuple(left_out))
@@ -82,7 +85,8 @@ class Shortening:
                 changed[name] = BETWEEN.join(kept) if len(kept) < len(parts) else value
             elif compress.lossless:
                 changed[name] = await aside(shorter, _text(value))
-        return prompt.fill(**changed).messages
+        messages = prompt.fill(**changed).messages
+        return tuple({key: part for key, part in message.items() if key != "passages"} for message in messages)
 
     async def _marked(self, call: Call, compress: Compress, left_out: list[str]) -> tuple[Mapping[str, Any], ...]:
         """Messages that are marked as passages; the question is the last of the user's that isn't."""
@@ -120,16 +124,17 @@ class Shortening:
             raise errors.InvalidRequestError("compress: the question is empty, and passages are chosen by it")
         if len(once) < 2:
             return once
-        unread = (
-            {place for place, part in enumerate(once) if passages.foreign(part)} if english(compress.embed) else set()
-        )
+        picky = english(compress.embed)
+        if picky and passages.foreign(question):
+            return once
+        unread, parts_of = await asyncio.to_thread(_read, once, picky)
         looked_at = [part for place, part in enumerate(once) if place not in unread]
-        if not looked_at or (english(compress.embed) and passages.foreign(question)):
+        if not looked_at:
             return once
         asked = await self._vector(compress.embed, question)
         meaning = []
         for part in looked_at:
-            vectors = [await self._vector(compress.embed, window) for window in passages.windows(part)]
+            vectors = [await self._vector(compress.embed, window) for window in parts_of[part]]
             meaning.append(max(cosine_of(asked, vector) if len(vector) == len(asked) else 0.0 for vector in vectors))
         words = await asyncio.to_thread(passages.by_words, looked_at, question)
         places = passages.needed(words, meaning, [len(part) for part in looked_at], compress.to)
@@ -147,6 +152,12 @@ class Shortening:
         while len(self._vectors) > KEPT:
             del self._vectors[next(iter(self._vectors))]
         return vector
+
+
+def _read(parts: Sequence[str], picky: bool) -> tuple[set[int], dict[str, list[str]]]:
+    """The places of the passages that can't be judged, and the windows of each of the others."""
+    unread = {place for place, part in enumerate(parts) if picky and passages.foreign(part)}
+    return unread, {part: passages.windows(part) for place, part in enumerate(parts) if place not in unread}
 
 
 def english(embedder: Any) -> bool:

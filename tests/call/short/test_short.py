@@ -112,6 +112,36 @@ def test_what_the_providers_own_cache_holds_stays(lab: Lab, model: Model) -> Non
     assert len(model.asked[-1][1]["content"]) < 0.3 * len("\n\n".join(ROOMS))
 
 
+def test_what_stays_for_the_providers_cache_is_not_said_to_be_left_out(lab: Lab, model: Model) -> None:
+    prompt = Prompt(
+        "held",
+        [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "{{context}}", "cache_control": {"type": "ephemeral"}}],
+            },
+            {"role": "user", "content": "{{context}}\n\n{{question}}"},
+        ],
+        passages="context",
+        question="question",
+    )
+    reply = lab.ask(prompt.fill(context=[*ROOMS, LYON], question=ASKED), model="m")
+    assert ROOMS[3] in model.asked[-1][0]["content"][0]["text"]
+    assert len(model.last) < 800
+    assert not lab.texts(reply.call_id)["left_out"]
+
+
+def test_of_a_failure_what_was_left_out_is_kept_with_its_words(fresh: Path) -> None:
+    def fails(call: Call) -> str:
+        raise errors.ProviderError("down")
+
+    with Lab(fresh, provider=fails, policy=Policy(compress=WORDS_ALONE, retry=None), keep="hashes") as lab:
+        with pytest.raises(errors.ProviderError) as failure:
+            lab.ask(RAG.fill(context=[*ROOMS, LYON], question=ASKED), model="m")
+        texts = lab.texts(failure.value.call_id)
+        assert (texts["kept"], len(texts["left_out"]) > 10) == (True, True)
+
+
 def test_repeated_passages_once_and_nothing_chosen(lab: Lab, model: Model) -> None:
     lab.ask(
         RAG.fill(context=[LYON, ROOMS[1], LYON, LYON], question=ASKED),
@@ -166,6 +196,23 @@ def test_json_comes_back_equal_and_shorter() -> None:
                 assert (cell if kind == "text" else json.loads(cell)) == value
                 assert (kind == "text") == isinstance(value, str)
     assert tables > 100
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        '[{"a": 1, "a": 2, "b": 3}, {"a": 1, "b": 3}, {"a": 1, "b": 3}]',
+        json.dumps([{"a": "x" * 140_000}] * 3),
+        json.dumps([{"": "\n1"}, {"": "1{a"}, {"": "\n"}, {"": "\raa"}]),
+        json.dumps([{"a": "\ud800"}, {"a": "x"}, {"a": "y"}]),
+    ],
+    ids=["a name twice", "a long field", "carriage returns", "half a character"],
+)
+def test_records_that_would_not_come_back_stay_json(rows: str) -> None:
+    short = lossless.shorter(rows)
+    short.encode()
+    assert json.loads(short) == json.loads(rows)
+    assert short.count('"a"') == rows.count('"a"')
 
 
 @pytest.mark.parametrize(
@@ -294,7 +341,9 @@ def test_it_is_written_down_and_read_back(lab: Lab) -> None:
     assert Spec.read(json.dumps(spec.written())).prompts == (RAG,)
     plain = Prompt("rag", RAG.messages)
     assert lab.save(plain) == 1, "the words are the version"
-    assert lab.prompt("rag").passages == ()
+    assert lab.prompt("rag").passages == ("context",), "who says nothing takes nothing back"
+    lab.save(Prompt("rag", RAG.messages, passages="question", question="context"))
+    assert (lab.prompt("rag").passages, lab.prompt("rag").question) == (("question",), "context")
 
 
 def test_words_that_are_not_kept_are_not_kept_of_what_was_left_out(fresh: Path, model: Model) -> None:
