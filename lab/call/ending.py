@@ -63,12 +63,13 @@ class Ending:
     def _reply(self, done: Event, winner: Attempt, elapsed: float) -> Reply[Any]:
         answer, sent = done.answer, self._recorder.sent()
         assert answer is not None
+        before = self._before(answer.usage)
         return Reply(
             text=answer.text,
             call_id=self._call.call_id,
             model=self._call.model,
             finish_reason=answer.finish_reason,
-            usage=replace(answer.usage, before=self._before(answer.usage)),
+            usage=answer.usage if before is None else replace(answer.usage, before=before),
             cost=self._recorder.cost(),
             latency=winner.latency or 0.0,
             ttft=winner.ttft,

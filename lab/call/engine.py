@@ -33,6 +33,7 @@ from lab.ledger.privacy import Payload
 from lab.policies import Compress, Policy
 from lab.policies.compose import LAYERS, held
 from lab.policies.kernel import Events, Memory, Proceed, Try, World, composed, delayed
+from lab.policies.route import router_of
 from lab.values import Call, Event, Price, Reply
 
 Deliver = Callable[[str], None]
@@ -70,7 +71,7 @@ class Engine:
             settings=policy.settings(checked),
             memory=self.memory,
             claims=claims,
-            chooser=Chooser(self.routing, partial(self.embedded, recorder=recorder)),
+            chooser=self._chooser(call, recorder),
             shortener=self._shortening(policy.compress, recorder),
             kept=partial(self._cached, policy, ending, recorder),
             purse=spending.CallPurse(self._source, policy, recorder),
@@ -151,6 +152,12 @@ class Engine:
         findings = await examined(done.answer.text, call.schema, call.checks, call.variables)
         recorder.examined(done.attempt, findings)
         return findings
+
+    def _chooser(self, call: Call, recorder: Recorder) -> Chooser | None:
+        """What chooses the call's model; None where it names one itself."""
+        if router_of(call.model) is None:
+            return None
+        return Chooser(self.routing, partial(self.embedded, recorder=recorder))
 
     def _shortening(self, compress: Compress | None, recorder: Recorder) -> Shortening | None:
         """What makes the call shorter; None where nothing does."""

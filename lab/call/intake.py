@@ -48,7 +48,8 @@ def call_of(
     filled = filled_of(prompt)
     messages = messages_of(prompt) if filled is None else filled.messages
     marked = tuple(number for number, message in enumerate(messages) if message.get("passages") is True)
-    messages = tuple({key: part for key, part in message.items() if key != "passages"} for message in messages)
+    if any("passages" in message for message in messages):
+        messages = tuple({key: part for key, part in message.items() if key != "passages"} for message in messages)
     if schema is not None and "response_format" in params:
         raise errors.InvalidRequestError("schema and response_format both: the lab writes response_format for a schema")
     wanted = schema_of(schema)
