@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lab import errors
 from lab.call import versions
-from lab.call.prompts import Prompt
 from lab.call.routing import group_of, plain, text_of
 from lab.evals.compare import Bench, cells_of
 from lab.evals.experiment import Experiment
@@ -379,24 +378,16 @@ def _means(values: np.ndarray) -> list[float | None]:
     return [_number(float(np.nanmean(column))) if (~np.isnan(column)).any() else None for column in values.T]
 
 
-def _mixed(values: np.ndarray, where: np.ndarray, explore: float) -> np.ndarray:
-    """What requests sent there cost, with the share that goes another way in it."""
-    import numpy as np
-
-    own = values[np.arange(len(values)), where]
-    others = (values.sum(axis=1) - own) / max(1, values.shape[1] - 1)
-    mixed: np.ndarray = (1 - explore) * own + explore * others
-    return mixed
-
-
 def _saves(spent: np.ndarray, where: np.ndarray, promise: Any, explore: float) -> float | None:
     """The share of what the dearest model alone would take; None where that isn't known."""
     import numpy as np
 
+    from lab.stats import routes
+
     there = ~np.isnan(spent).any(axis=1)
     if promise.cut is None or not there.any() or spent[there, -1].sum() <= 0:
         return None if promise.cut is not None else 0.0
-    return float(1 - _mixed(spent[there], where[there], explore).sum() / spent[there, -1].sum())
+    return float(1 - routes.mixed(spent[there], where[there], explore).sum() / spent[there, -1].sum())
 
 
 def _ahead(predicted: np.ndarray, score: np.ndarray, promise: Any, wanted: Wanted) -> dict[str, Any] | None:
@@ -424,6 +415,8 @@ def _table(
     wanted: Wanted,
 ) -> list[dict[str, Any]]:
     """What each model and the router did on the cases, for a table."""
+    from lab.stats import routes
+
     rows = [
         {"model": model, "share": share, "score": float(column.mean()), "cost": each, "latency": time}
         for model, share, column, each, time in zip(
@@ -431,7 +424,7 @@ def _table(
         )
     ]
     explore = wanted.explore if promise.cut is not None else 0.0
-    each, time = (_means(_mixed(values, where, explore)[:, None])[0] for values in (cost, latency))
+    each, time = (_means(routes.mixed(values, where, explore)[:, None])[0] for values in (cost, latency))
     own = {"share": 1.0, "score": float(score[:, -1].mean() - promise.loss), "cost": each, "latency": time}
     return [*rows, {"model": PREFIX + wanted.name, **own}]
 
@@ -451,11 +444,3 @@ def opened(book: Ledger, name: str) -> Router:
         there = ", ".join(routers.names(book))
         raise ValueError(f"no router {name!r} on this ledger{f': there is {there}' if there else ''}")
     return Router(book, version=version)
-
-
-def prompt_of(book: Ledger, version: routers.Version) -> Prompt | None:
-    """The prompt that a version was fitted on; None where it is gone."""
-    rows = book.query(
-        "SELECT version FROM prompts WHERE name = ? AND hash = ?", [version.prompt_name, version.prompt_hash]
-    )
-    return versions.find(book, version.prompt_name, version=rows[0]["version"]) if rows else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lab.policies.cache import named
-from lab.policies.kernel import Changer, Events, Layer, Proceed, Settings, Try, World, changed
+from lab.policies.kernel import Layer, Proceed, Settings, World, changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +44,11 @@ class Compress:
         return plain | ({"embed": {"function": named(self.embed)}} if callable(self.embed) else {})
 
 
-async def compressed(shortener: Changer, attempt: Try, proceed: Proceed) -> Events:
-    """`proceed`, with less in the call."""
-    events = proceed(await changed(shortener, attempt))
-    try:
-        async for event in events:
-            yield event
-    finally:
-        await events.aclose()
-
-
 def _around(world: World, below: Proceed) -> Proceed:
     shortener = world.shortener
     if shortener is None or world.settings.of(Compress) is None:
         return below
-    return lambda attempt: compressed(shortener, attempt, below)
+    return lambda attempt: changed(shortener, attempt, below)
 
 
 def _says(settings: Settings) -> str | None:

@@ -241,8 +241,8 @@ async def delayed(attempt: Try, own: Awaitable[T]) -> tuple[Try, T]:
     return (attempt if attempt.deadline is None else replace(attempt, deadline=attempt.deadline + took)), brought
 
 
-async def changed(changer: Changer, attempt: Try) -> Try:
-    """The try of a call that is changed before it is asked, within its time."""
+async def changed(changer: Changer, attempt: Try, proceed: Proceed) -> Events:
+    """`proceed`, with the call changed before it is asked, within its time."""
     attempt, _ready = await delayed(attempt, changer.ready(attempt.call))
     try:
         async with asyncio.timeout_at(attempt.deadline):
@@ -251,7 +251,12 @@ async def changed(changer: Changer, attempt: Try) -> Try:
         raise errors.TimeoutError(
             f"{attempt.call.model}: the call was not finished in time: it was not sent yet", phase="total"
         ) from None
-    return replace(attempt, call=call, model=call.model)
+    events = proceed(replace(attempt, call=call, model=call.model))
+    try:
+        async for event in events:
+            yield event
+    finally:
+        await events.aclose()
 
 
 async def whole(attempt: Try, proceed: Proceed) -> Events:

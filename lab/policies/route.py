@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lab.policies.kernel import Changer, Events, Layer, Proceed, Settings, Try, World, changed
+from lab.policies.kernel import Layer, Proceed, Settings, World, changed
 from lab.values import Call, Routed
 
 PREFIX = "route/"
@@ -57,16 +57,6 @@ def chosen(gains: Sequence[float], cut: float) -> int:
     return next((place for place, gain in enumerate(gains) if gain <= cut), len(gains))
 
 
-async def routed(chooser: Changer, attempt: Try, proceed: Proceed) -> Events:
-    """`proceed`, with the model that the router chooses."""
-    events = proceed(await changed(chooser, attempt))
-    try:
-        async for event in events:
-            yield event
-    finally:
-        await events.aclose()
-
-
 def sent(call: Call, way: Routed) -> Call:
     """The call as it is asked of the model that was chosen."""
     return replace(call, model=way.model, routed=way)
@@ -76,7 +66,7 @@ def _around(world: World, below: Proceed) -> Proceed:
     chooser = world.chooser
     if chooser is None:
         return below
-    return lambda attempt: below(attempt) if router_of(attempt.model) is None else routed(chooser, attempt, below)
+    return lambda attempt: below(attempt) if router_of(attempt.model) is None else changed(chooser, attempt, below)
 
 
 def _says(settings: Settings) -> str | None:

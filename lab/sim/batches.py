@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -29,6 +29,7 @@ LINES, BYTES = 50_000, 200 * 2**20
 """The most lines and bytes of one batch."""
 WINDOW = 86_400.0
 """Seconds after which what isn't done has expired, as it is told."""
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 Answers = Callable[[str, type[Speaker], dict[str, Any]], tuple[Script, Speaker]]
 """The script of one request by its model's name, and who tells it."""
 
@@ -73,6 +74,12 @@ class Batch:
         Random(self.id).shuffle(order)
         return order[: int(self.share(now) * len(order))]
 
+    def cancel(self) -> None:
+        """Nothing more is done of it, if it isn't over."""
+        now = asyncio.get_running_loop().time()
+        if not self.over(now):
+            self.cancelled = now
+
     @property
     def expired(self) -> bool:
         """Whether a line was not done in time."""
@@ -100,14 +107,14 @@ class Batches:
         app.router.add_get("/v1/files/{id}/content", self._content)
         app.router.add_get("/v1/batches", self._listed)
         app.router.add_post("/v1/batches", self._create)
-        app.router.add_get("/v1/batches/{id}", self._status)
-        app.router.add_post("/v1/batches/{id}/cancel", self._cancel)
+        app.router.add_get("/v1/batches/{id}", _refusing(self._status))
+        app.router.add_post("/v1/batches/{id}/cancel", _refusing(self._cancel))
         app.router.add_get("/v1/batches-received", self._counted)
         app.router.add_get("/v1/messages/batches", self._listed_messages)
         app.router.add_post("/v1/messages/batches", self._create_messages)
-        app.router.add_get("/v1/messages/batches/{id}", self._status_messages)
-        app.router.add_get("/v1/messages/batches/{id}/results", self._results)
-        app.router.add_post("/v1/messages/batches/{id}/cancel", self._cancel_messages)
+        app.router.add_get("/v1/messages/batches/{id}", _refusing(self._status_messages))
+        app.router.add_get("/v1/messages/batches/{id}/results", _refusing(self._results))
+        app.router.add_post("/v1/messages/batches/{id}/cancel", _refusing(self._cancel_messages))
 
     # both
 
@@ -212,10 +219,7 @@ class Batches:
         return web.json_response(self._told(batch))
 
     async def _status(self, request: web.Request) -> web.Response:
-        try:
-            batch = self._of(request, "batch_", OpenAI)
-        except _Refusal as refusal:
-            return refusal.response
+        batch = self._of(request, "batch_", OpenAI)
         return web.Response() if self._lost(request, batch) else web.json_response(self._told(batch))
 
     async def _listed(self, request: web.Request) -> web.Response:
@@ -224,13 +228,8 @@ class Batches:
         return web.json_response(_page(request, all_, self._told, "after"))
 
     async def _cancel(self, request: web.Request) -> web.Response:
-        try:
-            batch = self._of(request, "batch_", OpenAI)
-        except _Refusal as refusal:
-            return refusal.response
-        now = asyncio.get_running_loop().time()
-        if not batch.over(now):
-            batch.cancelled = now
+        batch = self._of(request, "batch_", OpenAI)
+        batch.cancel()
         return web.json_response(self._told(batch))
 
     def _told(self, batch: Batch) -> dict[str, Any]:
@@ -287,10 +286,7 @@ class Batches:
         return web.Response() if self._lost(request, batch) else web.json_response(self._told_messages(request, batch))
 
     async def _status_messages(self, request: web.Request) -> web.Response:
-        try:
-            batch = self._of(request, "msgbatch_", Anthropic)
-        except _Refusal as refusal:
-            return refusal.response
+        batch = self._of(request, "msgbatch_", Anthropic)
         return web.Response() if self._lost(request, batch) else web.json_response(self._told_messages(request, batch))
 
     async def _listed_messages(self, request: web.Request) -> web.Response:
@@ -298,20 +294,12 @@ class Batches:
         return web.json_response(_page(request, all_, lambda batch: self._told_messages(request, batch), "after_id"))
 
     async def _cancel_messages(self, request: web.Request) -> web.Response:
-        try:
-            batch = self._of(request, "msgbatch_", Anthropic)
-        except _Refusal as refusal:
-            return refusal.response
-        now = asyncio.get_running_loop().time()
-        if not batch.over(now):
-            batch.cancelled = now
+        batch = self._of(request, "msgbatch_", Anthropic)
+        batch.cancel()
         return web.json_response(self._told_messages(request, batch))
 
     async def _results(self, request: web.Request) -> web.Response:
-        try:
-            batch = self._of(request, "msgbatch_", Anthropic)
-        except _Refusal as refusal:
-            return refusal.response
+        batch = self._of(request, "msgbatch_", Anthropic)
         now = asyncio.get_running_loop().time()
         if not batch.over(now):
             return Anthropic.error(404, "", "the batch has not ended: its results are not there yet", {})
@@ -346,6 +334,18 @@ class _Refusal(Exception):
     def __init__(self, response: web.Response):
         super().__init__()
         self.response = response
+
+
+def _refusing(handler: Handler) -> Handler:
+    """The handler, whose refusals are answers."""
+
+    async def handled(request: web.Request) -> web.Response:
+        try:
+            return await handler(request)
+        except _Refusal as refusal:
+            return refusal.response
+
+    return handled
 
 
 def _faults(model: str) -> list[Any]:

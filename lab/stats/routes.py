@@ -54,11 +54,17 @@ def _losses(gain: np.ndarray, where: np.ndarray, explore: float) -> np.ndarray:
     """The loss against the dearest of a request sent there, with the share that goes another way in it."""
     import numpy as np
 
-    each = np.hstack([gain, np.zeros((len(gain), 1))])
+    return mixed(np.hstack([gain, np.zeros((len(gain), 1))]), where, explore)
+
+
+def mixed(each: np.ndarray, where: np.ndarray, explore: float) -> np.ndarray:
+    """What comes of requests that are sent there, `each` a column a model, with the share that goes another way."""
+    import numpy as np
+
     own = each[np.arange(len(each)), where]
     others = (each.sum(axis=1) - own) / max(1, each.shape[1] - 1)
-    mixed: np.ndarray = (1 - explore) * own + explore * others
-    return mixed
+    both: np.ndarray = (1 - explore) * own + explore * others
+    return both
 
 
 def promised(

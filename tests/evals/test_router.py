@@ -11,7 +11,6 @@ import pytest
 from lab import Cache, EvalSet, Fallback, Lab, Policy, Prompt, errors
 from lab.call.routing import text_of
 from lab.ledger import routers
-from lab.provider import embedding
 from lab.values import Answer, Call, Price, Usage
 
 SORT = Prompt("sort", "Which one? {{text}}")
@@ -26,8 +25,6 @@ CASES = [
 ]
 SET = EvalSet.of(CASES, "sorted")
 PRICES = {"cheap": 1e-6, "dear": 20e-6}
-needs_weights = pytest.mark.skipif(embedding.weights() is None, reason="local/minilm has no weights here")
-pytestmark = needs_weights
 
 
 class Models:

@@ -15,7 +15,6 @@ from lab import Compress, Lab, Policy, Prompt, Timeout, errors
 from lab.call.short import lossless, passages
 from lab.evals.spec import Spec
 from lab.policies.compress import named
-from lab.provider import embedding
 from lab.values import Answer, Call, Usage
 
 RAG = Prompt(
@@ -267,7 +266,6 @@ FRENCH = "Le bureau de Lyon est ouvert le dimanche à neuf heures, et il ferme �
 JAPANESE = "リヨンの事務所は日曜日の九時に開きます。"
 
 
-@pytest.mark.skipif(embedding.weights() is None, reason="local/minilm has no weights here")
 def test_what_the_small_embedding_does_not_read_stays(lab: Lab, model: Model) -> None:
     """Passages in other languages are not judged by it; a question in one leaves all of them."""
     context, policy = [*ROOMS, GERMAN, FRENCH, JAPANESE, LYON], Policy(compress=Compress(to=0.1))
