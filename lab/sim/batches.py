@@ -120,11 +120,9 @@ class Batches:
 
     def _begin(self, lines: list[Line], prefix: str, speech: type[Speaker], **more: Any) -> Batch:
         """A new batch; its lines are answered now, and told when they are due."""
-        now = asyncio.get_running_loop().time()
         identity = f"{prefix}{len(self._batches):06d}"
         faults = {fault.name: fault for line in lines for fault in _faults(line.model)}
         seconds = SECONDS * (LATE if "batch_late" in faults else 1.0) / self._speed
-        batch = Batch(identity, lines, now, now + seconds, more, lose=2 if "batch_lost" in faults else 0)
         for number, line in enumerate(lines):
             self.received[line.custom_id] = self.received.get(line.custom_id, 0) + 1
             random = Random(f"{self._seed}|{identity}|{number}")
@@ -132,6 +130,8 @@ class Batches:
             line.expired, line.broken = lots.get("batch_expired", False), lots.get("batch_broken", False)
             if not line.expired:
                 line.result = self._answered(line, speech)
+        now = asyncio.get_running_loop().time()
+        batch = Batch(identity, lines, now, now + seconds, more, lose=2 if "batch_lost" in faults else 0)
         self._batches[identity] = batch
         return batch
 

@@ -64,7 +64,8 @@ def rows(client: openai.OpenAI, file: str | None) -> list[dict[str, Any]]:
 def test_an_openai_client_sends_files_and_reads_results_by_their_identifiers(client: openai.OpenAI) -> None:
     lines = [line(f"c{number}", "instant") for number in range(30)]
     batch = create(client, lines, metadata={"of": "a test"})
-    assert (batch.status, batch.metadata, batch.output_file_id) == ("validating", {"of": "a test"}, None)
+    assert batch.metadata == {"of": "a test"}
+    assert batch.status in ("validating", "in_progress"), "it is done later"
     done = ended(client, batch)
     assert (done.status, done.request_counts.completed, done.error_file_id) == ("completed", 30, None)
     results = rows(client, done.output_file_id)
