@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lab import errors, evals, metrics
 from lab.call import intake, versions
+from lab.call.batching import Batching, Door
 from lab.call.engine import Engine
 from lab.call.loop import Loop
 from lab.call.near.certifying import told
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
-from lab.ledger import archive, cached, queries
+from lab.ledger import archive, batches, cached, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
 from lab.ledger.settings import default_path, load_env
@@ -81,7 +82,9 @@ class Lab:
         self._loop = Loop()
         self._source = Function(provider) if provider else _provider()
         self._engine = Engine(self._source, self._ledger, payload)
-        self._end = weakref.finalize(self, _close, self._loop, self._engine, self._ledger)
+        self._engines = [self._engine]
+        self._batched: evals.compare.Bench | None = None
+        self._end = weakref.finalize(self, _close, self._loop, self._engines, self._ledger)
         if provider is None:
             warm()  # LiteLLM takes seconds to import: begin now
 
@@ -388,6 +391,7 @@ class Lab:
         budget: float | None = None,
         seed: int = 0,
         policy: Policy | None = None,
+        batch: bool = False,
         progress: Any = "auto",
         run: bool = True,
         **params: Any,
@@ -399,6 +403,11 @@ class Lab:
         `budget` is in US dollars: a plan over it is refused, and a run that has spent it stops. `seed` draws the order.
         `progress`: `auto` shows a bar, a function is called with the progress, None is silent. `run=False` only plans:
         look at `.plan`, then `.run()`.
+
+        `batch=True` sends all cells through the providers' batch services: for half the price, within a day. It may be
+        stopped, and the same again, here or in another process, goes on waiting for what was sent. Timeouts, hedges and
+        limits don't apply; what expires or breaks is asked again in a next batch, as `Retry` says. A model without such
+        a service is refused with `UnsupportedError`.
 
         The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
         is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.
@@ -415,6 +424,7 @@ class Lab:
             name=name,
             budget=budget,
             seed=seed,
+            batch=batch,
             policy=policy,
             params=params,
         )
@@ -424,8 +434,64 @@ class Lab:
     def planned(self, spec: Spec) -> Experiment:
         """The experiment that a specification asks for, planned and not run: look at its `plan`, then `run()` it.
         `compare` makes one of its arguments; `Spec.read` makes one of JSON, and `spec.written()` is that JSON."""
-        bench = evals.compare.Bench(self._ledger, self._loop, self._engine, self)
+        bench = self._batch_bench() if spec.batch else self._bench()
         return bench.experiment(spec, self.policy)
+
+    def batch(
+        self,
+        prompts: Sequence[Asked],
+        *,
+        model: str,
+        schema: Any = None,
+        checks: Sequence[Any] = (),
+        policy: Policy | None = None,
+        name: str | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        progress: Any = "auto",
+        **params: Any,
+    ) -> list[Reply[Any] | errors.LabError]:
+        """Ask many things of one model through its provider's batch service, for half the price, and wait: within a day
+        each has its reply, or the `LabError` that it ended in, in the order of `prompts`. The other arguments are as in
+        `ask`, `progress` as in `compare`.
+
+        It may be stopped at any moment: the same again (under `name`, or by what is asked), here or in another process,
+        goes on waiting for what was sent, returns the replies that the ledger has, and asks again what has failed.
+        Raises `UnsupportedError` where the model has no batch service, before anything is sent.
+        """
+        from lab.evals import batch  # only who sends one needs it
+
+        chosen = self._policy(policy, params)
+        more: dict[str, Any] = {"schema": schema, "checks": checks, "user": user, "tags": tags, "params": params}
+        return batch.ask(self._batch_bench(), chosen, prompts, name, progress, model=model, **more)
+
+    def batches(self) -> pd.DataFrame:
+        """What was sent through batch services, newest first: see `lab.ledger.batches.listing` for the columns."""
+        return batches.listing(self._ledger)
+
+    def _bench(self) -> evals.compare.Bench:
+        return evals.compare.Bench(self._ledger, self._loop, self._engine, self)
+
+    def _batch_bench(self) -> evals.compare.Bench:
+        """What experiments are made with whose calls go through batch services."""
+        if self._batched is None:
+            if isinstance(self._source, Function):
+                raise errors.UnsupportedError("a function in a provider's place has no batch service")
+            from lab.provider.batch import Batched, Posted, lost  # only who sends a batch needs it
+
+            office = Batching(self._ledger, Posted, lost)
+            source = Batched(office)
+            engine = Engine(source, self._ledger, self._engine.payload, visible=None)
+            self._engines.append(engine)
+
+            async def able(call: Call) -> None:
+                for asked in await engine.routing.each(call):
+                    await source.able(asked)
+
+            self._batched = evals.compare.Bench(
+                self._ledger, self._loop, engine, None, Door(able=able, opened=office.opened)
+            )
+        return replace(self._batched, owner=self)
 
     def evaluate(
         self, prompt: Any, model: str, evalset: EvalSet | str | Path, *, scorers: Sequence[Any], **more: Any
@@ -483,9 +549,8 @@ class Lab:
         settings |= {"concurrency": concurrency, "budget": budget, "seed": seed, "policy": policy, "params": params}
         how: dict[str, Any] = {"margin": margin, "explore": explore, "save": save, "embed": embed}
         wanted = router.wanted(self._ledger, name, models, evalset, prompt, settings, **how)
-        bench = evals.compare.Bench(self._ledger, self._loop, self._engine, self)
         planned = router.planned(
-            bench, self.policy, wanted, lambda embed, text: self._loop.run(self._engine.embedded(embed, text))
+            self._bench(), self.policy, wanted, lambda embed, text: self._loop.run(self._engine.embedded(embed, text))
         )
         return planned.run(progress) if run else planned
 
@@ -584,9 +649,14 @@ def _provider() -> Source:
     return Provider()
 
 
-def _close(loop: Loop, engine: Engine, ledger: Ledger) -> None:
+def _close(loop: Loop, engines: Sequence[Engine], ledger: Ledger) -> None:
     if loop.is_current() or ledger.is_current():  # dropped by a thread of the lab's own, which can't wait for itself
-        threading.Thread(target=_close, args=(loop, engine, ledger)).start()
+        threading.Thread(target=_close, args=(loop, engines, ledger)).start()
         return
-    loop.close(engine.close())
+    loop.close(_all_closed(engines))
     ledger.close()
+
+
+async def _all_closed(engines: Sequence[Engine]) -> None:
+    for engine in engines:
+        await engine.close()

@@ -7,7 +7,7 @@ LabError
 ├── RateLimitError       rate_limit       429
 ├── TransportError       transport        refused, reset, closed, cut short
 ├── ProviderError        provider         5xx, 529, an error object in a 200
-├── TimeoutError         timeout          .phase: connect, first_token, idle, attempt, total
+├── TimeoutError         timeout          .phase: connect, first_token, idle, attempt, total, batch
 ├── MalformedError       malformed        a 200 that is not an answer: HTML, broken JSON, no choices
 ├── ContentError         content          .reason: refused, filtered, truncated, empty
 ├── ValidationError      validation       well-formed and wrong; .checks says what
@@ -42,7 +42,7 @@ Kind = Literal[
     "budget",
     "busy",
 ]
-Phase = Literal["connect", "first_token", "idle", "attempt", "total"]
+Phase = Literal["connect", "first_token", "idle", "attempt", "total", "batch"]
 Reason = Literal["refused", "filtered", "truncated", "empty"]
 
 

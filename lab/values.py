@@ -199,13 +199,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """US dollars a token, one figure a bucket of `Usage`."""
+    """US dollars a token, one figure a bucket of `Usage`. `estimated`: no list has it, it follows from another."""
 
     input: float
     output: float
     cache_read: float
     cache_write: float
     reasoning: float
+    estimated: bool = False
 
     def cost(self, usage: Usage) -> float:
         """What `usage` costs at this price, in US dollars."""

@@ -28,7 +28,7 @@ from lab.call.short.shortening import Shortening
 from lab.checks.kernel import Examined, examined
 from lab.ledger import queries, verdicts
 from lab.ledger.file import Ledger
-from lab.ledger.journal import Journal
+from lab.ledger.journal import VISIBLE, Journal
 from lab.ledger.privacy import Payload
 from lab.policies import Compress, Policy
 from lab.policies.compose import LAYERS, held
@@ -42,7 +42,11 @@ Deliver = Callable[[str], None]
 class Engine:
     """Runs calls on one event loop; `memory` is what their policies remember between them."""
 
-    def __init__(self, source: Source, book: Ledger, payload: Payload | None = None):
+    def __init__(
+        self, source: Source, book: Ledger, payload: Payload | None = None, *, visible: float | None = VISIBLE
+    ):
+        """`visible`: after how many seconds a call that still runs is on the ledger; None: once it is over."""
+        self._visible = visible
         self.payload = payload or Payload()
         self.memory = Memory()
         self._source = source
@@ -62,7 +66,7 @@ class Engine:
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
         deadline = None if total is None else came + total
         call = await by(deadline, self._versioned(call))
-        journal = Journal(self._ledger, self.payload, call, _as_json(policy), began)
+        journal = Journal(self._ledger, self.payload, call, _as_json(policy), began, self._visible)
         recorder = Recorder(call, self._source, journal, self._lag, connect)
         claims = None if call.key is None else KeyClaims(self._ledger, call, deadline)
         ending = Ending(call, recorder, journal, began, deadline, claims.lease if claims else None)

@@ -16,6 +16,8 @@ from lab.policies.kernel import Events, Findings, Proceed, Try
 from lab.show.text import plain_text, shortened
 from lab.values import Answer, Attempt, Call, Checked, Event, Price, Usage
 
+BATCH = "batch"
+"""The way of an attempt that went through a provider's batch service: such a one has no times."""
 SATURATED = 0.1
 """Share of an attempt's first-token time (or latency) that the client's own lag may be before it is marked."""
 
@@ -102,7 +104,8 @@ class Recorder:
                 self._note(row, seen, event)
                 if event.answer is not None:
                     row.answer, row.cost = event.answer, event.answer.cost
-                    row.cost_estimated = event.answer.usage.estimated
+                    price = event.answer.price
+                    row.cost_estimated = event.answer.usage.estimated or (price is not None and price.estimated)
                     _check_content(call, event.answer)
                     row.status = "ok"
                     if seen.held is not None:
@@ -135,7 +138,10 @@ class Recorder:
         if event.kind == "sent":
             seen.sent, seen.price = event.at, event.price
             row.way, row.form, row.started_at = event.way, event.form, time.time()
-            self.first_sent = self.first_sent or row.started_at
+            if event.way == BATCH:  # it has been there for long
+                row.started_at -= asyncio.get_running_loop().time() - event.at
+            else:
+                self.first_sent = self.first_sent or row.started_at
             self.journal.attempt(row)
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
@@ -146,7 +152,7 @@ class Recorder:
             if row.ttft is None and self.call.streamed:
                 row.ttft = event.at - seen.sent
             seen.parts.append(event.text)
-        elif event.kind == "done":
+        elif event.kind == "done" and row.way != BATCH:
             row.latency = event.at - seen.sent
 
     def _finish(self, row: Attempt, seen: _Seen) -> None:
@@ -154,10 +160,11 @@ class Recorder:
         row.partial = "".join(seen.parts)
         if row.way is None:
             return
-        if row.latency is None:
-            row.latency = asyncio.get_running_loop().time() - seen.sent
-        row.loop_lag = self.lag.worst(seen.sent)
-        row.saturated = saturated(row.loop_lag, row.ttft, row.latency)
+        if row.way != BATCH:  # how long it stood in a batch says nothing of the model
+            if row.latency is None:
+                row.latency = asyncio.get_running_loop().time() - seen.sent
+            row.loop_lag = self.lag.worst(seen.sent)
+            row.saturated = saturated(row.loop_lag, row.ttft, row.latency)
         if row.answer is None:
             row.cost, row.cost_estimated = _cost_without_answer(row, seen), True
         self.journal.attempt_ended(row, self.cost(), self.cost_estimated())
@@ -262,6 +269,7 @@ def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
     if (
         refused
         or (row.kind == "timeout" and row.phase == "connect")
+        or row.phase == "batch"  # it was over before this was asked
         or (row.kind == "transport" and row.http_status is None)
     ):
         return 0.0

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from lab import errors
@@ -80,7 +81,7 @@ class Routing:
         gains: list[float] = []
         if fitted.rule.cut is not None and fitted.rule.wrong is None:
             gains = await self._gains(fitted, call, embed)
-        return sent(call, fitted.rule.choose(lambda: gains, self._memory.random.random))
+        return sent(call, fitted.rule.choose(lambda: gains, self._lot(call)))
 
     async def each(self, call: Call) -> list[Call]:
         """The call, of each model that its router may choose; as it is where no router chooses."""
@@ -130,6 +131,10 @@ class Routing:
             return known
         fitted = self._fitted[name] = Fitted(newer, _rule(newer), _learnt(newer), looked)
         return fitted
+
+    def _lot(self, call: Call) -> Callable[[], float]:
+        """A number from 0 to 1; of a cell of an experiment always the same, so that it is asked of the same model."""
+        return self._memory.random.random if call.cell is None else Random(call.cell).random
 
     async def _gains(self, fitted: Fitted, call: Call, embed: Embed) -> list[float]:
         """What the dearest model is predicted to gain over each of the others."""

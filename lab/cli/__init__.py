@@ -15,10 +15,19 @@ app = typer.Typer(
 )
 for verb in (
     *(asking.ask, comparing.compare, comparing.evaluate, comparing.gate),
-    *(record.calls, record.trace, record.metrics, record.cache, record.alerts, record.export, record.prune),
+    *(
+        record.calls,
+        record.trace,
+        record.metrics,
+        record.cache,
+        record.sent,
+        record.alerts,
+        record.export,
+        record.prune,
+    ),
     *(asking.models, serving.sim, serving.local, serving.playground),
 ):
-    app.command("eval" if verb is comparing.evaluate else None)(verb)
+    app.command({comparing.evaluate: "eval", record.sent: "batches"}.get(verb))(verb)
 
 app.add_typer(routing.app, name="route")
 

@@ -26,6 +26,9 @@ AtOnce = Annotated[int, typer.Option(min=1, help="Calls at once.")]
 Name = Annotated[str | None, typer.Option(help="The experiment's name. [default: made of what is asked]")]
 Dollars = Annotated[float | None, typer.Option("--budget", min=0, help="US dollars, at most.")]
 Longest = Annotated[int | None, typer.Option(help="Tokens an answer may have.")]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="Through the provider's batch service: half the price, within a day.")
+]
 Markdown = Annotated[Path | None, typer.Option(help="Write the report here, in Markdown.")]
 Junit = Annotated[Path | None, typer.Option(help="Write the report here, as JUnit XML.")]
 
@@ -40,6 +43,7 @@ def compare(
     name: Name = None,
     budget: Dollars = None,
     max_tokens: Longest = None,
+    batch: Batch = False,
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and stop.")] = False,
     markdown: Markdown = None,
     junit: Junit = None,
@@ -59,6 +63,7 @@ def compare(
             concurrency=concurrency,
             name=name,
             budget=budget,
+            batch=batch,
             params={} if max_tokens is None else {"max_tokens": max_tokens},
         )
     _run(spec, db, plan=plan, markdown=markdown, junit=junit)
@@ -74,6 +79,7 @@ def evaluate(
     name: Name = None,
     budget: Dollars = None,
     max_tokens: Longest = None,
+    batch: Batch = False,
     markdown: Markdown = None,
     junit: Junit = None,
     db: Db = None,
@@ -89,6 +95,7 @@ def evaluate(
             concurrency=concurrency,
             name=name,
             budget=budget,
+            batch=batch,
             params={} if max_tokens is None else {"max_tokens": max_tokens},
         )
     _run(spec, db, markdown=markdown, junit=junit)

@@ -110,6 +110,18 @@ def cache(
         out.print(Text(printable(str(saved))))
 
 
+def sent(db: Db = None) -> None:
+    """What was sent through providers' batch services, and how far it is."""
+    from lab.ledger import batches  # reads pandas, which takes a second
+
+    with plainly(), closing(existing(db)) as ledger:
+        frame = batches.listing(ledger)
+        if frame.empty:
+            out.print("no batch on this ledger: `lab compare --batch` sends one")
+            return
+        print_frame(batches.readable(frame))
+
+
 def alerts(
     rules: Annotated[
         Path | None,

@@ -59,7 +59,7 @@ def comparing(spec: Spec, ledger: str | None = None) -> list[str]:
     ]
 
 
-_PLAIN = "name repeats concurrency budget seed schema".split()
+_PLAIN = "name repeats concurrency budget seed batch schema".split()
 """Settings of a specification that are plain values."""
 
 

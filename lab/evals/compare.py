@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lab.call import intake, versions
+from lab.call.batching import Door, unhurried
 from lab.call.engine import Engine
 from lab.call.loop import Loop
 from lab.evals import store
@@ -33,6 +34,8 @@ class Bench:
     loop: Loop
     engine: Engine
     owner: object
+    door: Door | None = None
+    """The way into batches, for an experiment that goes through a batch service."""
 
     def experiment(self, spec: Spec, usual: Policy, only: Container[str] | None = None) -> Experiment:
         """The experiment, planned and not yet asked; `usual` bounds its calls where it has no policy of its own. `only`
@@ -45,6 +48,10 @@ class Bench:
         spec = replace(spec, name=name)
         policy = spec.bounded(usual)
         self._call(cells[0], spec)  # what can't be asked is said before anything is written
+        if self.door is not None:
+            policy = unhurried(policy)
+            for model in spec.models:
+                self.loop.run(self.door.able(self._call(replace(cells[0], model=model), spec)))
         prices = {model: self._price(cells, model, spec) for model in spec.models}
         plan = planned(self.book, cells, spec, prices)
 
@@ -66,6 +73,8 @@ class Bench:
         """Write the experiment and its cells down. Scores of a scorer that has changed since the last run under this
         name are made again."""
         assert spec.name is not None
+        if self.door is not None:
+            self.door.opened(spec.name)
         before = (store.content(self.book, spec.name) or {}).get("scorers") or {}
         for scorer in spec.scorers:
             if before.get(scorer.name, scorer.content()) != scorer.content():

@@ -40,6 +40,7 @@ def planned(book: Ledger, cells: Sequence[Cell], spec: Spec, prices: Mapping[str
         budget=spec.budget,
         eval_set=spec.cases.name or None,
         looks=looks,
+        batch=spec.batch,
     )
     if spec.budget is not None and plan.usd is not None and plan.usd > spec.budget:
         raise errors.BudgetError(f"{plan}: over the budget; ask fewer cells or cheaper models, or raise it")
@@ -52,8 +53,8 @@ def _estimate(
     mine = [cell for cell in left if cell.model == model]
     sent = sum(_size(cell) for cell in mine)
     (past,) = book.query(
-        "SELECT count(*) AS n, avg(output_tokens) AS tokens, avg(latency) AS seconds FROM (SELECT output_tokens,"
-        " latency FROM calls WHERE model = ? AND +status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
+        "SELECT count(output_tokens) AS n, avg(output_tokens) AS tokens, avg(latency) AS seconds FROM"
+        " (SELECT output_tokens, latency FROM calls WHERE model = ? AND +status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
         [model],
     )
     limit = params.get("max_completion_tokens") or params.get("max_tokens")

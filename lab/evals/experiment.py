@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from lab import errors
 from lab.evals import results, store
@@ -24,6 +24,7 @@ from lab.show.moments import utc
 if TYPE_CHECKING:
     import pandas as pd
 
+T = TypeVar("T")
 Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
 
 
@@ -75,11 +76,7 @@ class Experiment:
         lease = Lease(self._book, "experiment", self.name)
         left = lease.take()
         if left is not None:
-            raise errors.BusyError(
-                f"experiment {self.name!r} is being run by another process: wait for it, or take another name"
-                f" (if that process has died, it is free in {left:.0f} s)",
-                retry_after=left,
-            )
+            raise busy(self.name, left)
         try:
             asking.put()
             known = store.answered(self._book, self.name)
@@ -87,17 +84,17 @@ class Experiment:
             before = len(asking.cells) - len(unanswered)
             now = self.progress = Progress(total=len(asking.cells), known=before, done=before)
             if asking.whole:
-                _wait(asking.submit(self._rescored(spec)), lambda: lease.due() and lease.renew())
+                wait(asking.submit(self._rescored(spec)), lambda: lease.due() and lease.renew())
             running = run(
                 shuffled(unanswered, spec.seed),
                 asking.ask,
                 self._book,
                 spec.scorers,
                 now,
-                concurrency=spec.concurrency,
+                concurrency=len(asking.cells) if spec.batch else spec.concurrency,
                 lease=lease,
             )
-            _wait(asking.submit(running), lambda: show(now))
+            wait(asking.submit(running), lambda: show(now))
             show(now)
         finally:
             end()
@@ -178,13 +175,12 @@ class Group:
         return self.scores
 
 
-def _wait(future: Future[Any], look: Callable[[], object]) -> None:
-    """Wait for it, looking up now and then; an interrupted wait cancels it."""
+def wait(future: Future[T], look: Callable[[], object]) -> T:
+    """What comes of it; it is looked up now and then, and an interrupted wait cancels it."""
     try:
         while True:
             try:
-                future.result(EVERY)
-                return
+                return future.result(EVERY)
             except NotYet:
                 if future.done():
                     raise
@@ -192,6 +188,15 @@ def _wait(future: Future[Any], look: Callable[[], object]) -> None:
     except BaseException:
         future.cancel()
         raise
+
+
+def busy(name: str, left: float) -> errors.BusyError:
+    """Another process runs it, and holds it for so many seconds yet."""
+    return errors.BusyError(
+        f"experiment {name!r} is being run by another process: wait for it, or take another name"
+        f" (if that process has died, it is free in {left:.0f} s)",
+        retry_after=left,
+    )
 
 
 def opened(book: Ledger, name: str) -> Experiment:

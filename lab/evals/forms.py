@@ -56,5 +56,6 @@ class SpecForm(Form):
     name: str | None = None
     budget: float | None = None
     seed: int | None = None
+    batch: bool | None = None
     policy: dict[str, Any] | None = None
     params: dict[str, Any] | None = None

@@ -57,6 +57,7 @@ class Plan:
     budget: float | None = None
     eval_set: str | None = None
     looks: int = 0
+    batch: bool = False
 
     @property
     def input_tokens(self) -> float:
@@ -86,9 +87,10 @@ class Plan:
         most = "" if self.budget is None else f" of at most {units.dollars(self.budget)}"
         time = "time unknown" if self.seconds is None else f"about {_clock(self.seconds)}"
         held = f"; held-out set, asked by {self.looks} experiments before" if self.looks else ""
+        way = "through the batch service, within 24 h" if self.batch else f"{time} at {self.concurrency} at once"
         return (
             f"{self.name}: {self.left:,} of {self.cells:,} cells{known}, {self.input_tokens:,.0f}→"
-            f"{self.output_tokens:,.0f} tokens, {cost}{most}, {time} at {self.concurrency} at once{held}"
+            f"{self.output_tokens:,.0f} tokens, {cost}{most}, {way}{held}"
         )
 
     def rows(self) -> list[dict[str, Any]]:

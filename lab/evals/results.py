@@ -131,7 +131,7 @@ def _figures(book: Ledger, name: str) -> dict[Any, Figures]:
         "ttft": ttft,
         "cost": cost,
         "score": np.where(failed == 1, 0.0, score) if scorers else score,
-        "timed": saturated == 0,
+        "timed": (saturated == 0) & ~np.isnan(latency),
         "saturated": saturated == 1,
         "cached": np.isnan(saturated),
     }

@@ -38,6 +38,10 @@ class Progress:
     stopped: str | None = None
     first: str | None = None
 
+    def end(self) -> None:
+        """Nothing more is asked."""
+        self.ended = time.monotonic()
+
     @property
     def seconds(self) -> float:
         """Since it began."""
@@ -67,7 +71,7 @@ async def run(
     """Ask each cell once. A failure is a result; a spent budget stops the run, and so does a ledger that can't be
     written. Each answer is scored as it comes."""
     waiting = deque(cells)
-    renewing = asyncio.create_task(_renew(lease, progress))
+    renewing = asyncio.create_task(renewed(lease, progress))
     workers = [
         asyncio.create_task(_work(waiting, ask, book, scorers, progress)) for _ in range(min(concurrency, len(cells)))
     ]
@@ -78,7 +82,7 @@ async def run(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-        progress.ended = time.monotonic()
+        progress.end()
 
 
 async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[Scorer], progress: Progress) -> None:
@@ -96,7 +100,8 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
             progress.failed += 1
             progress.first = progress.first or str(failure)
             progress.cost += failure.cost or 0.0
-            answered = failure.kind not in UNANSWERED and not any(check.broken for check in failure.checks)
+            asked = failure.kind not in UNANSWERED and failure.phase != "batch"
+            answered = asked and not any(check.broken for check in failure.checks)
             progress.done += answered
             continue
         finally:
@@ -108,7 +113,7 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
         progress.done += 1
 
 
-async def _renew(lease: Lease, progress: Progress) -> None:
+async def renewed(lease: Lease, progress: Progress) -> None:
     """Keep the lease while the cells are asked; without it nothing more is asked."""
     while True:
         if not await asyncio.wrap_future(lease.renew()):

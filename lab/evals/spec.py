@@ -33,7 +33,8 @@ RESERVED = frozenset(
 class Spec:
     """An experiment: every prompt asked of every model with every case, `repeats` times each.
 
-    `budget` is in US dollars, `concurrency` calls at once, `seed` draws the order, `params` go to the provider. `name`
+    `budget` is in US dollars, `concurrency` calls at once, `seed` draws the order, `params` go to the provider.
+    `batch`: by way of the providers' batch services, for half the price. `name`
     None is one made of what is asked; `policy` None is the Lab's own. `source` is the file the cases came from, if any.
     Make one with `Spec.of(...)`, which takes what `lab.compare` takes, or with `Spec.read(...)` out of JSON.
     """
@@ -50,12 +51,15 @@ class Spec:
     name: str | None = None
     budget: float | None = None
     seed: int = 0
+    batch: bool = False
     policy: Policy | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _whole("repeats", self.repeats)
         _whole("concurrency", self.concurrency)
+        if not isinstance(self.batch, bool):
+            raise errors.InvalidRequestError(f"batch={self.batch!r}: True or False")
         if not self.models or len(set(self.models)) < len(self.models):
             raise errors.InvalidRequestError(f"models={list(self.models)!r}: one or more, each once")
         name = self.name
@@ -115,7 +119,7 @@ class Spec:
         content = _object(data)
         _fitting(content)
         _no_secret(content.get("params") or {})
-        plain = "name repeats concurrency budget seed".split()
+        plain = "name repeats concurrency budget seed batch".split()
         settings = {key: content[key] for key in plain if content.get(key) is not None}
         try:
             rows, policy = content.get("rows"), content.get("policy")
@@ -147,8 +151,8 @@ class Spec:
             content["set"] = self.source
         elif self.cases.name:
             content["rows"] = [case.content() for case in self.cases]
-        plain = {key: getattr(self, key) for key in "name repeats concurrency budget seed".split()}
-        content |= {key: value for key, value in plain.items() if value is not None}
+        plain = {key: getattr(self, key) for key in "name repeats concurrency budget seed batch".split()}
+        content |= {key: value for key, value in plain.items() if value is not None and value is not False}
         try:
             more = {
                 "schema": None if self.schema is None else json.loads(self.schema.content()),
@@ -168,7 +172,12 @@ class Spec:
         """How its calls are bounded: by its own policy, or the `usual` one with a limit at least as wide as the
         experiment where nobody has chosen one; and by its budget."""
         policy = self.policy or usual
-        if self.policy is None and policy.limit == Limit() and self.concurrency > (Limit().concurrency or 0):
+        if (
+            not self.batch
+            and self.policy is None
+            and policy.limit == Limit()
+            and self.concurrency > (Limit().concurrency or 0)
+        ):
             policy = replace(policy, limit=Limit(concurrency=self.concurrency))
         return policy if self.budget is None else replace(policy, budget=Budget(usd=self.budget, per="experiment"))
 

@@ -27,6 +27,7 @@ def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple
         "repeats": spec.repeats,
         "seed": spec.seed,
         "concurrency": spec.concurrency,
+        "batch": spec.batch,
         "params": {key: value for key, value in spec.params.items() if key not in SECRET},
         "scorers": {scorer.name: scorer.content() for scorer in spec.scorers},
     }
@@ -75,10 +76,11 @@ def _expected(cell: Cell) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def answered(book: Ledger, name: str) -> dict[str, str]:
-    """The cells that are answered, well or badly, each with the identifier of its call."""
+def answered(book: Ledger, name: str, *, ok: bool = False) -> dict[str, str]:
+    """The cells that are answered, well or badly (`ok`: well), each with the identifier of its call."""
+    which = "calls.status = 'ok'" if ok else ANSWERED
     rows = book.query(
-        f"SELECT cell, call_id FROM calls WHERE experiment = ? AND cell IS NOT NULL AND {ANSWERED} ORDER BY id", [name]
+        f"SELECT cell, call_id FROM calls WHERE experiment = ? AND cell IS NOT NULL AND {which} ORDER BY id", [name]
     )
     return {row["cell"]: row["call_id"] for row in rows}
 

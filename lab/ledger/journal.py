@@ -44,8 +44,12 @@ class Journal:
     """The rows of one call. What is handed in waits a moment for company, so that a call which is over at once is one
     commit; `end` writes all of it, and its future is done when that is on disk. Used on one event loop."""
 
-    def __init__(self, book: Ledger, payload: Payload, call: Call, policy: str, began: float):
-        """`policy` is the policy as JSON, `began` is Unix time."""
+    def __init__(
+        self, book: Ledger, payload: Payload, call: Call, policy: str, began: float, visible: float | None = VISIBLE
+    ):
+        """`policy` is the policy as JSON, `began` is Unix time. `visible`: after how many seconds a running call is on
+        the ledger; None: once it is over."""
+        self._visible = visible
         self._book, self._call = book, call
         self._clean, self._whole = payload.clean(call), payload.whole(call)
         config = rows.configuration(call, policy, self._clean)
@@ -85,7 +89,7 @@ class Journal:
         self._changed[attempt.number] = attempt
         if self._ended:
             self._waiting.append(rows.costed(self._call.call_id, cost, estimated))
-        if self._ended or attempt.status != "ok":
+        if self._ended or (attempt.status != "ok" and self._visible is not None):
             self.flush()
 
     def checked(self, number: int, checks: Sequence[Checked]) -> None:
@@ -95,8 +99,8 @@ class Journal:
 
     def soon(self) -> None:
         """Write what waits in a moment, if the call has not ended by then."""
-        if self._timer is None and not self._ended:
-            self._timer = asyncio.get_running_loop().call_later(VISIBLE, self.flush)
+        if self._timer is None and not self._ended and self._visible is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._visible, self.flush)
 
     def flush(self) -> None:
         """Write what waits."""

@@ -475,6 +475,35 @@ def m008_compression(db: Database) -> None:
         db.execute(statement)
 
 
+_M009 = """
+CREATE TABLE batches (                 -- what was sent through a provider's batch service
+    id INTEGER PRIMARY KEY,
+    token TEXT NOT NULL UNIQUE,        -- goes with it, so that it can be found at the provider
+    experiment TEXT NOT NULL,
+    service TEXT NOT NULL, model TEXT NOT NULL,
+    name TEXT,                         -- the provider's; NULL: not known that it is there
+    state TEXT NOT NULL,               -- see lab/ledger/batches.py
+    lines INTEGER NOT NULL,
+    completed INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,   -- as the provider says
+    made_at REAL NOT NULL, sent_at REAL, ended_at REAL,    -- Unix time
+    message TEXT
+);;
+CREATE INDEX batches_experiment ON batches(experiment);;
+CREATE TABLE batch_lines (
+    batch INTEGER NOT NULL, line TEXT NOT NULL,   -- hash of the request and of whose it is
+    call_id TEXT,                      -- the call that it was handed to
+    PRIMARY KEY (batch, line)
+) WITHOUT ROWID;;
+CREATE INDEX batch_lines_call ON batch_lines(call_id) WHERE call_id IS NOT NULL
+"""
+
+
+def m009_batches(db: Database) -> None:
+    """What was sent through batch services, and which call had which line of it."""
+    for statement in _M009.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -484,5 +513,6 @@ STEPS = (
     m006_cache,
     m007_routers,
     m008_compression,
+    m009_batches,
 )
 """All of them, oldest first: a new one is a line here."""

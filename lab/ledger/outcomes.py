@@ -9,8 +9,9 @@ UNANSWERED = ("budget", "busy", "auth", "quota")
 """Kinds of failure that say nothing of the question: such a cell is asked again."""
 _KINDS = ", ".join(f"'{kind}'" for kind in UNANSWERED)
 ANSWERED = (
-    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND NOT EXISTS"
+    f"(calls.status = 'ok' OR (calls.status = 'failed' AND calls.kind NOT IN ({_KINDS}) AND"
+    " calls.phase IS NOT 'batch' AND NOT EXISTS"
     " (SELECT 1 FROM checks WHERE checks.call_id = calls.call_id AND checks.broken)))"
 )
 """What became of a call that answers its cell. One that failed without a kind, or by a check that failed itself, met a
-bug, not an answer."""
+bug, not an answer; one whose batch was over before its turn was not asked."""

@@ -34,7 +34,7 @@ LOST = ("hedges", "retries", "repairs", "failed")
 _NAMES = tuple(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES)
 COLUMNS = (
     *("calls", "ended", "failed", "success", "success_low", "success_high"),
-    *("answers", "left_out", "saturated", "cached"),
+    *("answers", "left_out", "saturated", "batched", "cached"),
     *(f"{name}{end}" for name in _NAMES for end in ("", "_low", "_high")),
     *("queue_p50", "queue_p95", "running", "waiting", "oldest_waiting", "abandoned"),
     *("attempts", *ROLES, *RATES, "rate_limited", "checked", "invalid"),
@@ -58,7 +58,7 @@ def metrics(
     """One row a group of calls: the columns `by`, then
 
     - `calls`, `ended` (ok or failed), `failed`, `success` (share of the ended, with Wilson's interval `_low`, `_high`);
-    - `answers` (behind the percentiles), `left_out` (answers that are not: `saturated` and `cached`);
+    - `answers` (behind the percentiles), `left_out` (answers that are not: `saturated`, `batched` and `cached`);
     - `elapsed_p50`, `_p95`, `_p99`, the same of `latency` and `ttft`, in seconds, each with `_low` and `_high`;
     - `queue_p50`, `queue_p95` (seconds in the lab's own queue), `running` now, of these `waiting` for their first
       request, `oldest_waiting` (seconds), `abandoned` (begun over 15 minutes ago and never ended: a killed process);
@@ -111,8 +111,8 @@ def _outcomes(calls: pd.DataFrame, groups: Groups) -> dict[str, Any]:
 
 
 def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Of each call: whether it was `answered` by an attempt of its own, whether that was `saturated`, its `latency` and
-    `ttft`, and the call's `elapsed` seconds."""
+    """Of each call: whether it was `answered` by an attempt of its own, or `batched`, by one that stood in a batch and
+    has no times, whether that was `saturated`, its `latency` and `ttft`, and the call's `elapsed` seconds."""
     won = tried["won"].to_numpy() == 1
     at = tried["at"].to_numpy()[won]
     each = {"answered": np.zeros(len(calls), dtype=bool), "saturated": np.zeros(len(calls), dtype=bool)}
@@ -121,6 +121,8 @@ def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
     for name in ("latency", "ttft"):
         each[name] = np.full(len(calls), np.nan)
         each[name][at] = tried[name].to_numpy()[won]
+    each["batched"] = each["answered"] & np.isnan(each["latency"])
+    each["answered"] &= ~each["batched"]
     return {**each, "elapsed": (calls["ended_at"] - calls["started_at"]).to_numpy()}
 
 
@@ -131,7 +133,8 @@ def _times(calls: pd.DataFrame, tried: pd.DataFrame, groups: Groups, saturated: 
     values: dict[str, Any] = {
         "answers": groups.count(timed),
         "saturated": left_out,
-        "left_out": (0 if saturated else left_out) + groups.count(calls["cached"].to_numpy() == 1),
+        "batched": groups.count(each["batched"]),
+        "left_out": (0 if saturated else left_out) + groups.count(each["batched"] | (calls["cached"].to_numpy() == 1)),
     }
     for name in TIMES:
         parts = groups.spread(each[name], timed)

@@ -40,11 +40,12 @@ def _timed(
 
 
 def left_out(book: Ledger, **filters: Any) -> dict[str, int]:
-    """How many answers stand behind the times, `answers`, and how many do not: `saturated` and `cached`."""
+    """How many answers stand behind the times, `answers`, and how many do not: `saturated`, `batched` and `cached`."""
     calls, _tried, _groups, each = _timed(book, "model", filters)
     return {
         "answers": int(each["timed"].sum()),
         "saturated": int((each["answered"] & each["saturated"]).sum()),
+        "batched": int(each["batched"].sum()),
         "cached": int((calls["cached"] == 1).sum()),
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WAIT, CONNECT, FIRST, REST, WHOLE = "waiting", "connect", "first token", "generation", "until its end"
+BATCH = "in a batch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,10 @@ def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) ->
             if until == until and until is not None and sent + until > at:
                 parts.append((part, at, sent + until))
                 at = sent + until
+        if row["way"] == "batch":
+            later = [after for after in attempts["started_at"] if after > row["started_at"]]
+            until = later[0].timestamp() - began if later else call["elapsed"] or sent
+            parts.append((BATCH, sent, max(sent, until)))
         checked = checks[checks["attempt"] == row["number"]]
         bars.append(
             Bar(

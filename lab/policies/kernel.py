@@ -281,7 +281,7 @@ class Tokens:
     def __init__(self, share: float, most: float = 10.0):
         self.share = share
         self.most = most
-        self.left = most
+        self.left = min(most, 10.0)
 
     def earn(self) -> None:
         """A first attempt is made."""

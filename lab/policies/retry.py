@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal, get_args
@@ -100,7 +101,8 @@ def _refuse_wait(retry: Retry, tokens: Tokens, attempt: Try, failure: errors.Lab
 
 def shared_tokens(retry: Retry, memory: Memory, model: str) -> Tokens:
     """What all extra requests to one model are paid from, hedges included."""
-    return memory.of(lambda: Tokens(retry.share), "tokens", retry, model)
+    most = {"most": math.inf} if retry.share >= 1.0 else {}  # as many as there were first ones: whenever they come
+    return memory.of(lambda: Tokens(retry.share, **most), "tokens", retry, model)
 
 
 def _around(world: World, below: Proceed) -> Proceed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from lab.provider.loading import load
@@ -12,6 +12,8 @@ from lab.provider.tokens import count
 from lab.show.text import plain_text
 from lab.values import Call, Price, Usage
 
+HALF = 0.5
+"""What providers take of their price for what goes through their batch service, where no list says it."""
 Pricer = Callable[[Usage, str | None], Price | None]
 """The price that applies to a usage, at a service tier ("priority", "flex") if one was used."""
 
@@ -20,6 +22,33 @@ def pricer(provider: str, model: str, own: Mapping[str, Any] | None = None) -> P
     """Prices of this model from the packaged list, or from `own`; of None where it isn't on it."""
     entry = own if own is not None else listed(provider, model)
     return lambda usage, tier: _lasting(price_of(entry, usage.input_tokens, tier), entry, usage, tier)
+
+
+def batch_pricer(provider: str, model: str, own: Mapping[str, Any] | None = None) -> Pricer:
+    """Prices of this model in a batch: those on the list, or half of what it costs otherwise, as an estimate."""
+    entry = own if own is not None else listed(provider, model)
+    usual = pricer(provider, model, own)
+
+    def price(usage: Usage, tier: str | None) -> Price | None:
+        whole = usual(usage, tier)
+        if whole is None or entry is None:
+            return None
+        into, out = (
+            None if (listed_at := entry.get(f"{side}_cost_per_token_batches")) is None else float(listed_at)
+            for side in ("input", "output")
+        )
+        times_in = HALF if into is None or not whole.input else into / whole.input
+        times_out = HALF if out is None or not whole.output else out / whole.output
+        return Price(
+            input=whole.input * times_in,
+            output=whole.output * times_out,
+            cache_read=whole.cache_read * times_in,
+            cache_write=whole.cache_write * times_in,
+            reasoning=whole.reasoning * times_out,
+            estimated=into is None or out is None,
+        )
+
+    return price
 
 
 def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = None) -> Price | None:
@@ -68,7 +97,7 @@ def _lasting(price: Price | None, entry: Mapping[str, Any] | None, usage: Usage,
         price = replace(price, cache_write=share * dear + (1 - share) * price.cache_write)
     if tier == "fast":
         times = (entry.get("provider_specific_entry") or {}).get("fast")
-        return None if times is None else Price(**{name: value * times for name, value in asdict(price).items()})
+        return None if times is None else replace(price, **{name: getattr(price, name) * times for name in _BUCKETS})
     return price
 
 
@@ -90,14 +119,23 @@ def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> f
     return sent * max(price.input, price.cache_write) + longest * max(price.output, price.reasoning)
 
 
+_BUCKETS = ("input", "output", "cache_read", "cache_write", "reasoning")
+
+
 def listed_price(name: str) -> Price | None:
     """The price of a model by its full name, from the packaged list."""
+    known = provider_of(name)
+    return None if known is None else pricer(*known)(Usage(), None)
+
+
+def provider_of(name: str) -> tuple[str, str] | None:
+    """The provider and the model that a full name stands for; None where LiteLLM knows none."""
     litellm = load()
     try:
         model, provider, _, _ = litellm.get_llm_provider(name)
     except litellm.exceptions.BadRequestError:
         return None
-    return price_of(listed(provider, model))
+    return provider, model
 
 
 def listed(provider: str, model: str) -> Mapping[str, Any] | None:

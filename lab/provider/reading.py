@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from lab import errors, redact
 from lab.aside import aside, bites, parsed
@@ -24,7 +24,17 @@ def _reading(call: Call, request: Request) -> Reading:
     return shape(request, [dict(message) for message in call.messages])
 
 
-async def read_whole(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
+class Body(Protocol):
+    """The body of an answer, to be read: its HTTP status, and when the last of it came, on the loop's clock."""
+
+    status: int
+    at: float
+
+    async def body(self) -> bytearray:
+        """All of it."""
+
+
+async def read_whole(call: Call, request: Request, price: Pricer, response: Body) -> AsyncGenerator[Event]:
     """A plain answer: at most one `piece`, then `done`."""
     raw = await response.body()
     at = response.at

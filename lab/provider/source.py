@@ -13,9 +13,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lab import errors, redact
@@ -24,9 +24,9 @@ from lab.provider import child, embedding, failures, tap, tokens
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
 from lab.provider.fit import fit
-from lab.provider.form import formed
+from lab.provider.form import Form, formed
 from lab.provider.loading import warm
-from lab.provider.prices import Pricer, listed_price, pricer, worst_cost
+from lab.provider.prices import Pricer, pricer, provider_of, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.provider.request import Request
 from lab.provider.spelling import nearest, spelled
@@ -41,6 +41,19 @@ GIVE_WAY = 32
 
 MANY = 5_000
 """Events from which a stream is a long one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A call as its provider wants it: a `request` for the wire, or None where LiteLLM carries it, by `name` and with
+    `params`."""
+
+    call: Call
+    request: Request | None
+    name: str
+    params: dict[str, Any]
+    prices: Mapping[str, Any] | None
+    form: Form | None
 
 
 class Provider:
@@ -90,9 +103,24 @@ class Provider:
             raise errors.InvalidRequestError(f"{call.model}: the request can't be sent: {odd}")
 
     async def _open(self, call: Call, connect: float | None) -> AsyncGenerator[Event]:
-        loop = asyncio.get_running_loop()
         if not (loaded := warm()).done():
             await asyncio.wrap_future(loaded)
+        written = await self._written(call)
+        call, request, form = written.call, written.request, written.form
+        events = (
+            self._by_wire(call, request, self._pricer(request.provider, request.model, written.prices), connect)
+            if request is not None
+            else self._carried(call, written.name, written.params, connect, written.prices)
+        )
+        try:
+            async for event in events:
+                yield replace(event, form=form) if form is not None and event.kind == "sent" else event
+        finally:
+            await events.aclose()
+
+    async def _written(self, call: Call) -> _Written:
+        """The call in its provider's own words."""
+        loop = asyncio.get_running_loop()
         name, params, prices = call.model, dict(call.params), None
         owner, _, own = call.model.partition("/")
         if owner in OWN:
@@ -116,16 +144,15 @@ class Provider:
         messages, params, form = formed(call, name, params, own=owner in OWN)
         call = call if form is None else replace(call, messages=messages)
         request = translate(name, messages, params, streamed=call.streamed, as_written=call.model)
-        events = (
-            self._by_wire(call, request, pricer(request.provider, request.model, prices), connect)
-            if request is not None
-            else carried(call, name, params, connect, self._handler(), prices)
-        )
-        try:
-            async for event in events:
-                yield replace(event, form=form) if form is not None and event.kind == "sent" else event
-        finally:
-            await events.aclose()
+        return _Written(call, request, name, params, prices, form)
+
+    def _pricer(self, provider: str, model: str, own: Mapping[str, Any] | None) -> Pricer:
+        return pricer(provider, model, own)
+
+    def _carried(
+        self, call: Call, name: str, params: dict[str, Any], connect: float | None, prices: Mapping[str, Any] | None
+    ) -> AsyncGenerator[Event]:
+        return carried(call, name, params, connect, self._handler(), prices)
 
     async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
         loop, wire = asyncio.get_running_loop(), self._pool()
@@ -170,8 +197,9 @@ class Provider:
         owner, _, own = call.model.partition("/")
         if owner in OWN and "api_base" not in call.params:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
-        return listed_price(call.model)
+            return self._pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
+        known = provider_of(call.model)
+        return None if known is None else self._pricer(*known, None)(Usage(), None)
 
     async def embed(self, model: str, text: str) -> tuple[Any, float | None]:
         """The embedding of a text, and what it cost: see `lab.provider.embedding.embedded`."""

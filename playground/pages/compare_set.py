@@ -10,6 +10,7 @@ import streamlit as st
 from lab import EvalSet, Lab, errors
 from lab.evals import code
 from lab.evals.spec import Spec
+from lab.ledger import batches
 from lab.show import charts, tables, units
 from lab.show.text import one_line
 from playground.parts import backend, choices, downloads, drawing, escape
@@ -25,7 +26,8 @@ def page() -> None:
     lab = backend.lab()
     form(lab)
     planned(lab)
-    progress()
+    progress(lab)
+    sent(lab)
     results(lab)
 
 
@@ -88,6 +90,12 @@ def form(lab: Lab) -> None:
             persist_state="session",
             width=160,
         )
+        batch = st.toggle(
+            "In batches",
+            key="grid_batch",
+            persist_state="session",
+            help="Through the providers' batch services: half the price, and an answer within a day",
+        )
         go = st.button("Plan", type="primary", icon=":material/calculate:")
     if not go:
         return
@@ -101,6 +109,7 @@ def form(lab: Lab) -> None:
     content |= {
         "concurrency": at_once,
         "budget": budget or None,
+        "batch": batch,
         "params": {} if limit is None else {"max_tokens": limit},
     }
     content |= {"rows": rows} if chosen == UPLOAD else {"set": str(choices.SETS / f"{chosen}.jsonl")}
@@ -146,7 +155,10 @@ def planned(lab: Lab) -> None:
         rows = pd.DataFrame(plan.rows()).rename(columns={"usd": "cost", "based_on": "based on"})
         rows["seconds"] = rows["seconds"].astype(float) / plan.concurrency
         said = {"cost": [drawing.dollars(usd) for usd in rows["cost"].astype(float)]}
-        said["seconds"] = ["unknown" if seconds != seconds else f"{seconds:,.0f}" for seconds in rows["seconds"]]
+        if plan.batch:
+            rows["seconds"] = float("nan")
+        unknown = "within a day" if plan.batch else "unknown"
+        said["seconds"] = [unknown if seconds != seconds else f"{seconds:,.0f}" for seconds in rows["seconds"]]
         st.dataframe(
             drawing.sortable(rows.assign(**said), rows[["cost", "seconds"]]), hide_index=True, key="plan-table"
         )
@@ -165,17 +177,27 @@ def planned(lab: Lab) -> None:
     downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
 
 
-def progress() -> None:
+def progress(lab: Lab) -> None:
     """What runs in the background, found again whoever started it."""
     listing = backend.jobs().listing()
     if listing.empty:
         return
     drawing.section("In the background", "They go on when this page is closed.")
     active = bool(listing["state"].isin(ACTIVE).any())
-    st.fragment(listed, run_every=1.0 if active else None)(active)
+    st.fragment(listed, run_every=1.0 if active else None)(lab, active)
 
 
-def listed(active: bool) -> None:
+def sent(lab: Lab) -> None:
+    """What was sent through batch services, and how far it is."""
+    frame = lab.batches().head(20)
+    if frame.empty:
+        return
+    drawing.section("Batches", "What providers answer for half the price within a day. Stopped, they go on over there.")
+    with st.container(key="batches"):
+        drawing.table(batches.readable(frame), "batches", frame, batches.beneath(frame))
+
+
+def listed(lab: Lab, active: bool) -> None:
     """A line each."""
     jobs = backend.jobs()
     listing = jobs.listing()
@@ -191,8 +213,11 @@ def listed(active: bool) -> None:
             failed = f", {row['failed']:,} failed" if row["failed"] else ""
             cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
             state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
-            line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}"
-            share = row["done"] / row["total"] if row["total"] else 0.0
+            sent = batches.under_way(lab.ledger, row["name"]) if row["state"] == "running" else None
+            batched = "" if sent is None else f"; at the provider {sent}"
+            line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}{batched}"
+            done = row["done"] + (sent.done if sent is not None else 0)
+            share = done / row["total"] if row["total"] else 0.0
             st.progress(min(1.0, share), text=f"{escape.markdown(row['name'])} · {escape.markdown(line)}", width=640)
             name = row["name"]
             if row["state"] in ACTIVE:

@@ -41,8 +41,9 @@ def figures() -> None:
     drawing.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
     shown = metrics.readable(by_model)
     drawing.table(shown, "health", by_model, metrics.beneath(by_model))
-    out = int(by_model["saturated"].sum()), int(by_model["cached"].sum())
-    st.caption(f"Times leave out {out[0]:,} answers of a saturated client and {out[1]:,} out of the store.")
+    saturated, batched, cached = (int(by_model[name].sum()) for name in ("saturated", "batched", "cached"))
+    batches = f", {batched:,} out of batches" if batched else ""
+    st.caption(f"Times leave out {saturated:,} answers of a saturated client{batches} and {cached:,} out of the store.")
     state.table(lab)
 
 

@@ -62,6 +62,7 @@ def page() -> None:
 def counted(left: dict[str, int]) -> str:
     """What the figures stand on, and what they leave out."""
     out = [f"{left['saturated']:,} of a saturated client"] if left["saturated"] else []
+    out += [f"{left['batched']:,} out of batches"] if left["batched"] else []
     out += [f"{left['cached']:,} out of the store"] if left["cached"] else []
     return f"{left['answers']:,} answers" + (f"; left out: {' and '.join(out)}" if out else "; none is left out")
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from lab.ledger import journal
 from lab.ledger.file import Ledger
 from lab.ledger.journal import Journal, Outcome
 from lab.ledger.privacy import Payload
@@ -68,10 +67,8 @@ def test_a_call_that_is_over_at_once_is_one_commit(book: Ledger, commits: list[i
 
 
 def test_what_still_runs_is_seen_after_a_moment(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "VISIBLE", 0.0)
-
     async def call() -> None:
-        rows = Journal(book, Payload(), CALL, "{}", 1.0)
+        rows = Journal(book, Payload(), CALL, "{}", 1.0, visible=0.0)
         rows.attempt(attempt())
         await asyncio.sleep(0.01)
         assert book.rows("SELECT calls.status, attempts.status FROM calls JOIN attempts USING (call_id)") == [

@@ -410,7 +410,7 @@ def test_nothing_on_the_ledger_is_no_error(tmp_path: Path) -> None:
             " failures_over_time rate_limits"
         ).split():
             assert getattr(metrics, figure)(book).empty, figure
-        assert metrics.left_out(book) == {"answers": 0, "saturated": 0, "cached": 0}
+        assert metrics.left_out(book) == {"answers": 0, "saturated": 0, "batched": 0, "cached": 0}
 
 
 def test_spans_of_time_are_read_as_people_write_them() -> None:

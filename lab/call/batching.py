@@ -1,0 +1,363 @@
+"""Requests that wait for company, and for a provider's batch service to answer them.
+
+Each call stands at its last step, the provider, until its line has come back: what is above it (repair, retry, the
+cache, the record) is as for any other call. A batch is on the ledger before it is sent. Whoever asks the same again,
+after a crash or in another process, is given what was sent before: nothing is sent twice, and nothing paid for is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
+
+from lab import errors
+from lab.ledger import batches
+from lab.ledger.batches import Sent
+from lab.ledger.file import Ledger
+from lab.policies import Policy
+from lab.values import Call
+
+AGAIN = ("transport", "provider", "timeout", "rate_limit", "malformed")
+"""Kinds of failure of the batch service itself after which it is asked again."""
+
+
+class State(Protocol):
+    """How a batch stands at its provider: see `lab.provider.batch.State`."""
+
+    stands: Any
+    completed: int
+    failed: int
+    message: str | None
+    rest: Any
+
+
+class Service(Protocol):
+    """A provider's batch service: see `lab.provider.batch.Service`."""
+
+    name: str
+    most_lines: int
+    most_bytes: int
+
+    @property
+    def account(self) -> tuple[str, ...]: ...  # noqa: D102
+    def line(self, identity: str, body: bytes) -> bytes: ...  # noqa: D102
+    async def send(self, token: str, lines: Sequence[bytes]) -> str: ...  # noqa: D102
+    async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> Any: ...  # noqa: D102
+    async def state(self, name: str) -> Any: ...  # noqa: D102
+    def results(self, name: str, state: Any) -> AsyncGenerator[tuple[str | None, Any]]: ...  # noqa: D102
+
+
+class Line(Protocol):
+    """A request on its way into a batch: see `lab.provider.batch.Line`."""
+
+    service: Any
+    model: str
+    body: bytes
+    call_id: str
+    scope: str
+    cell: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """The way into batches: `able` raises a `LabError` where such a call can't go through one, `opened` is told that an
+    experiment of this name begins, or goes on."""
+
+    able: Callable[[Call], Coroutine[Any, Any, None]]
+    opened: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds. `quiet`: no line has come for so long, and what waits is sent. `first`, `longest`: between two looks at
+    a batch, at first and at most. `settled`: a batch that isn't found so long after it was sent was never sent."""
+
+    quiet: float = 0.5
+    first: float = 0.5
+    longest: float = 30.0
+    settled: float = 10.0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A line, and who waits for it."""
+
+    line: Line
+    identity: str
+    posted: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Under:
+    """A batch under way: the service it is with, who waits for a line of it, and what looks after it."""
+
+    sent: Sent
+    service: Service
+    waiting: dict[str, _Waiting] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
+class Batching:
+    """Where requests are handed in that are to go through a batch service. Used on one event loop. `posted` makes what
+    they are handed: of when the batch was sent, and a result; `lost` is the result of a line that none came for, by
+    what became of its batch."""
+
+    def __init__(
+        self,
+        book: Ledger,
+        posted: Callable[[float, Any], Any],
+        lost: Callable[[str], Any],
+        pace: Pace | None = None,
+    ):
+        self._book, self._posted, self._lost, self._pace = book, posted, lost, pace or Pace()
+        self._unused: dict[str, dict[str, Sent]] = {}
+        self._pending: dict[tuple[Any, ...], list[_Waiting]] = {}
+        self._under: dict[int, _Under] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loading: dict[str, asyncio.Task[dict[str, Sent]]] = {}
+
+    async def post(self, line: Line) -> Any:
+        """What came of the line, once its batch is over. Raises the `LabError` of a batch that was refused."""
+        identity = identity_of(line)
+        waiting = _Waiting(line, identity, asyncio.get_running_loop().create_future())
+        sent = (await self._known(line.scope)).pop(identity, None)
+        if sent is None:
+            key = (line.scope, line.service.name, line.model, line.service.account)
+            self._pending.setdefault(key, []).append(waiting)
+        else:
+            under = self._under.setdefault(sent.number, _Under(sent, line.service))
+            under.waiting[identity] = waiting
+        self._soon()
+        return await waiting.posted
+
+    async def _known(self, scope: str) -> dict[str, Sent]:
+        """The lines of an experiment that were sent before, and not used."""
+        if scope not in self._unused:
+            if scope not in self._loading:
+                look = asyncio.to_thread(batches.unused, self._book, scope)
+                self._loading[scope] = asyncio.create_task(look)
+            self._unused[scope] = await self._loading[scope]
+        return self._unused[scope]
+
+    def opened(self, scope: str) -> None:
+        """An experiment begins, or goes on: what another process has done of it meanwhile is looked up."""
+        self._unused.pop(scope, None)
+        self._loading.pop(scope, None)
+
+    def _soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self._pace.quiet, self._flush)
+
+    def _flush(self) -> None:
+        """Send what waits, and look after what was sent before."""
+        pending, self._pending = self._pending, {}
+        for (scope, *_rest), lines in pending.items():
+            for chunk in _split(lines):
+                self._task(self._begin(scope, chunk))
+        for under in list(self._under.values()):
+            self._look_after(under)
+
+    def _task(self, coroutine: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _begin(self, scope: str, lines: Sequence[_Waiting]) -> None:
+        """Write a batch down, send it, and look after it."""
+        service, token = lines[0].line.service, secrets.token_hex(6)
+        by_identity = {waiting.identity: waiting for waiting in lines}
+        try:
+            model = lines[0].line.model
+            sent = await batches.begin(self._book, token, scope, service.name, model, list(by_identity))
+        except Exception as unwritten:  # a full disk, a ledger that is gone: nothing was sent
+            _fail(by_identity, unwritten)
+            return
+        under = self._under[sent.number] = _Under(sent, service, by_identity)
+        try:
+            name = await self._send(under)
+        except errors.LabError as failure:
+            if failure.kind in AGAIN:  # it may be there all the same
+                self._look_after(under)
+                return
+            batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=str(failure))
+            self._end(under, failure)
+            return
+        self._named(under, name)
+        self._look_after(under)
+
+    async def _send(self, under: _Under) -> str:
+        service, token = under.service, under.sent.token
+        lines = [service.line(f"{token}-{waiting.identity}", waiting.line.body) for waiting in under.waiting.values()]
+        return str(await _asked(service.send(token, lines)))
+
+    def _named(self, under: _Under, name: str) -> None:
+        """The provider has it, under this name."""
+        under.sent = replace(under.sent, name=name, state="working")
+        batches.note(self._book, under.sent.number, name=name, state="working", sent_at=under.sent.made_at)
+
+    def _look_after(self, under: _Under) -> None:
+        if under.waiting and under.task is None:
+            under.task = self._task(self._follow(under))
+
+    async def _follow(self, under: _Under) -> None:
+        """Until every line that somebody waits for has been handed over."""
+        pause = self._pace.first
+        try:
+            while under.waiting:
+                try:
+                    if under.sent.name is None and not await self._found(under):
+                        return
+                    if under.sent.name is not None and await self._over(under):
+                        return
+                except errors.LabError as failure:
+                    if failure.kind == "unsupported" and failure.status == 404:
+                        self._close(under, "gone", "lost")
+                        return
+                    if failure.kind not in AGAIN:
+                        self._end(under, failure)
+                        return
+                await asyncio.sleep(pause)
+                pause = min(self._pace.longest, pause * 1.5)
+        except Exception as bug:
+            _fail(under.waiting, bug)
+        finally:
+            under.task = None
+            if not under.waiting:
+                self._under.pop(under.sent.number, None)
+
+    async def _found(self, under: _Under) -> bool:
+        """Whether it is, or may still be, at the provider: looked for by its token. One that isn't is sent anew."""
+        sent = under.sent
+        names = frozenset(row[0] for row in self._book.rows("SELECT name FROM batches WHERE name IS NOT NULL"))
+        (count,) = self._book.rows("SELECT lines FROM batches WHERE id = ?", [sent.number])[0]
+        name = await _asked(under.service.find(sent.token, count, sent.made_at, names))
+        if isinstance(name, str):
+            self._named(under, name)
+        if name is not None or time.time() < sent.made_at + self._pace.settled:
+            return True
+        batches.note(self._book, sent.number, state="never sent", ended_at=time.time())
+        waiting, under.waiting = under.waiting, {}
+        for each in waiting.values():
+            line = each.line
+            self._pending.setdefault((line.scope, line.service.name, line.model, line.service.account), []).append(each)
+        self._soon()
+        return False
+
+    async def _over(self, under: _Under) -> bool:
+        """Whether it has ended, and all of it was handed over."""
+        sent, service = under.sent, under.service
+        assert sent.name is not None
+        state: State = await _asked(service.state(sent.name))
+        batches.note(self._book, sent.number, completed=state.completed, failed=state.failed)
+        if state.stands == "working":
+            return False
+        if state.stands == "refused":
+            message = f"the provider refuses the batch: {state.message}"
+            batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=message)
+            self._end(under, errors.InvalidRequestError(message))
+            return True
+        handed: list[tuple[str, str]] = []
+        try:
+            async with contextlib.aclosing(service.results(sent.name, state)) as results:
+                async for identity, result in results:
+                    waiting = under.waiting.pop((identity or "").partition("-")[2], None)
+                    if waiting is not None:
+                        self._hand(under, waiting, result, handed)
+                    if len(handed) >= 50:
+                        batches.handed(self._book, sent.number, handed)
+                        handed.clear()
+                        await asyncio.sleep(0)  # the calls that have their answers go on
+        finally:
+            batches.handed(self._book, sent.number, handed)
+        self._close(under, {"expired": "expired", "cancelled": "cancelled"}.get(state.rest, "done"), state.rest)
+        return True
+
+    def _hand(self, under: _Under, waiting: _Waiting, result: Any, handed: list[tuple[str, str]]) -> None:
+        if not waiting.posted.done():
+            handed.append((waiting.identity, waiting.line.call_id))
+            waiting.posted.set_result(self._posted(under.sent.made_at, result))
+
+    def _close(self, under: _Under, state: str, rest: Literal["expired", "cancelled", "lost"]) -> None:
+        """It is over; who still waits is told what became of its line."""
+        handed: list[tuple[str, str]] = []
+        for waiting in under.waiting.values():
+            self._hand(under, waiting, self._lost(rest), handed)
+        under.waiting.clear()
+        batches.handed(self._book, under.sent.number, handed)
+        batches.note(self._book, under.sent.number, state=state, ended_at=time.time())
+
+    def _end(self, under: _Under, failure: errors.LabError) -> None:
+        _fail(under.waiting, failure)
+        self._under.pop(under.sent.number, None)
+
+    async def close(self) -> None:
+        """Look after nothing any more: what was sent stays where it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def _asked(answer: Any) -> Any:
+    """What the service says; one that takes too long has failed."""
+    try:
+        return await answer
+    except TimeoutError as late:
+        if isinstance(late, errors.LabError):
+            raise
+        raise errors.TimeoutError("the batch service did not answer in time", phase="attempt") from late
+
+
+def identity_of(line: Line) -> str:
+    """Of a request and of whose it is: 32 hexadecimal digits."""
+    whose = "\0".join((line.scope, line.cell, line.service.name, line.model)).encode("utf-8", "replace")
+    return hashlib.sha256(whose + b"\0" + line.body).hexdigest()[:32]
+
+
+def _split(lines: Sequence[_Waiting]) -> list[list[_Waiting]]:
+    """As many lines together as the service takes; never two of one identity."""
+    service, chunks, size = lines[0].line.service, [[]], 0  # type: tuple[Service, list[list[_Waiting]], int]
+    there: set[str] = set()
+    for waiting in lines:
+        length = len(waiting.line.body) + 200
+        full = len(chunks[-1]) >= service.most_lines or size + length > service.most_bytes
+        if chunks[-1] and (full or waiting.identity in there):
+            chunks.append([])
+            size, there = 0, set()
+        chunks[-1].append(waiting)
+        there.add(waiting.identity)
+        size += length
+    return chunks
+
+
+def _fail(waiting: dict[str, _Waiting], failure: BaseException) -> None:
+    for each in waiting.values():
+        if not each.posted.done():
+            each.posted.set_exception(_copy(failure))
+    waiting.clear()
+
+
+def _copy(failure: BaseException) -> BaseException:
+    """A failure of one's own for each call: what a call puts down on it is not another's."""
+    if not isinstance(failure, errors.LabError):
+        return failure
+    own = type(failure)(str(failure), status=failure.status, body=failure.body, phase=failure.phase)
+    own.retry_after = failure.retry_after
+    return own
+
+
+def unhurried(policy: Policy) -> Policy:
+    """A policy for calls that go through a batch service, which has a day: without timeouts, hedges, limit, breaker,
+    and as many retries at once as are due."""
+    retry = None if policy.retry is None else replace(policy.retry, share=max(1.0, policy.retry.share))
+    return replace(policy, timeout=None, hedge=None, limit=None, breaker=None, retry=retry)
