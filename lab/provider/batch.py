@@ -241,7 +241,7 @@ class _Posting:
         """The lines of a file, as they come."""
         rest = bytearray()
         async with self._asked("GET", url) as response:
-            async for chunk in response.chunks(most=None):
+            async for chunk in response.chunks(however_large=True):
                 rest += chunk
                 if len(rest) > MAX_BODY + len(chunk):
                     raise errors.MalformedError(f"a line of results is larger than {MAX_BODY // 2**20} MiB")

@@ -66,15 +66,15 @@ class Response:
     _arrivals: Mapping[int, deque[tuple[int, float]]]
     at: float = 0.0
 
-    async def chunks(self, most: int | None = MAX_BODY) -> AsyncIterator[bytes]:
-        """The body, part by part as it came in. Raises `TransportError` when it is cut, `MalformedError` where it is
-        more than `most` bytes."""
+    async def chunks(self, *, however_large: bool = False) -> AsyncIterator[bytes]:
+        """The body, part by part as it came in. Raises `TransportError` when it is cut, `MalformedError` when it is
+        endless."""
         size, content = 0, self._raw.content
         now = asyncio.get_running_loop().time
         try:
             async for chunk in content.iter_any():
-                if most is not None and size + len(chunk) > most:
-                    raise errors.MalformedError(f"the answer is larger than {most // 2**20} MiB")
+                if not however_large and size + len(chunk) > MAX_BODY:
+                    raise errors.MalformedError(f"the answer is larger than {MAX_BODY // 2**20} MiB")
                 came = self._arrivals.get(id(content)) or deque()
                 start, end = size, size + len(chunk)
                 while came and came[0][0] <= end:

@@ -42,8 +42,10 @@ def figures() -> None:
     shown = metrics.readable(by_model)
     drawing.table(shown, "health", by_model, metrics.beneath(by_model))
     saturated, batched, cached = (int(by_model[name].sum()) for name in ("saturated", "batched", "cached"))
-    batches = f", {batched:,} out of batches" if batched else ""
-    st.caption(f"Times leave out {saturated:,} answers of a saturated client{batches} and {cached:,} out of the store.")
+    st.caption(
+        f"Times leave out {saturated:,} answers of a saturated client, {batched:,} out of batches and {cached:,} out of"
+        " the store."
+    )
     state.table(lab)
 
 
