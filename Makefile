@@ -38,7 +38,7 @@ screenshots: $(VENV)/.dev chromium ## take the README's pictures anew
 
 benchmarks: $(VENV)/.dev ## measure what the README states; half an hour on a quiet machine
 	@$(PIP) --no-deps instructor==1.17.0 docstring-parser==0.18.0 tenacity==9.2.1
-	@for name in cpu first_token bodies hedge deadlines soak kill cache route compress experiment resume gates summary pages; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+	@for name in cpu first_token bodies hedge deadlines soak kill cache route compress batch experiment resume gates summary pages; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 lock: $(VENV)/.made ## write both lock files anew from pyproject.toml
 	@test -x $(BIN)/uv || $(PIP) uv

@@ -405,9 +405,10 @@ class Lab:
         look at `.plan`, then `.run()`.
 
         `batch=True` sends all cells through the providers' batch services: for half the price, within a day. It may be
-        stopped, and the same again, here or in another process, goes on waiting for what was sent. Timeouts, hedges and
-        limits don't apply; what expires or breaks is asked again in a next batch, as `Retry` says. A model without such
-        a service is refused with `UnsupportedError`.
+        stopped, and the same again, here or in another process, goes on waiting for what was sent. With a budget, no
+        more is sent together than it covers at worst (`max_tokens` makes that less). Timeouts, hedges and limits don't
+        apply; what expires or breaks is asked again in a next batch, as `Retry` says. A model without such a service is
+        refused with `UnsupportedError`.
 
         The same grid again, under the same `name` or without one, asks only the cells that have no answer yet: a cell
         is what is asked (prompt, case, model, parameters, schema, checks, repeat), so what is changed is asked anew.

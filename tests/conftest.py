@@ -26,7 +26,7 @@ def _loopback_only(self: socket.socket, address: object) -> object:
 
 
 LONG = """notebooks pages project types wheel browser playground experiment cli background faults file conformance
-    client code near cache gate metrics echoes""".split()
+    client code near cache batching gate metrics echoes""".split()
 """Files that take long, the longest first: begun last, they would leave the other workers with nothing to do."""
 
 

@@ -81,10 +81,10 @@ def unused(book: Ledger, scope: str) -> dict[str, Sent]:
 
 
 def of_call(book: Ledger, call_id: str) -> Mapping[str, Any] | None:
-    """The batch that a call's answer came out of: `name`, `sent_at` and `ended_at` (Unix time), `state`, `service`."""
+    """The last batch that a call's request stood in: `name` (the provider's), `service` and `model`."""
     rows = book.query(
-        "SELECT name, sent_at, ended_at, state, service FROM batch_lines JOIN batches ON batches.id = batch"
-        " WHERE call_id = ?",
+        "SELECT name, service, model FROM batch_lines JOIN batches ON batches.id = batch"
+        " WHERE call_id = ? ORDER BY batches.id",
         [call_id],
     )
     return rows[-1] if rows else None

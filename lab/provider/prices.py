@@ -101,16 +101,19 @@ def _lasting(price: Price | None, entry: Mapping[str, Any] | None, usage: Usage,
     return price
 
 
-def worst_cost(call: Call, name: str, own: Mapping[str, Any] | None = None) -> float | None:
+def worst_cost(
+    call: Call, name: str, own: Mapping[str, Any] | None = None, priced: Callable[..., Pricer] = pricer
+) -> float | None:
     """The most that one attempt can cost, in US dollars: all that is sent at the dearer input price, and an answer
-    as long as `max_tokens` allows (the model's own limit, or 4,096 tokens, where it isn't given)."""
+    as long as `max_tokens` allows (the model's own limit, or 4,096 tokens, where it isn't given). `priced` makes its
+    price: `pricer`, or `batch_pricer`."""
     litellm = load()
     try:
         model, provider, _, _ = litellm.get_llm_provider(name, api_base=call.params.get("api_base"))
     except litellm.exceptions.BadRequestError:
         return None
     entry = own if own is not None else listed(provider, model)
-    price = price_of(entry)
+    price = None if entry is None else priced(provider, model, entry)(Usage(), None)
     if price is None:
         return None
     sent = count(plain_text(call.messages)) + 8 * len(call.messages)

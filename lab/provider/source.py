@@ -187,8 +187,8 @@ class Provider:
         owner, _, own = call.model.partition("/")
         if owner in OWN and "api_base" not in call.params:
             endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)))
-        return worst_cost(call, call.model)
+            return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)), self._pricer)
+        return worst_cost(call, call.model, None, self._pricer)
 
     async def price(self, call: Call) -> Price | None:
         """US dollars a token; None where no price is known."""

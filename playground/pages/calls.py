@@ -8,6 +8,7 @@ from typing import Any, get_args
 import streamlit as st
 
 from lab import Lab, errors
+from lab.ledger import batches
 from lab.ledger.queries import ORDERS, STATUSES
 from lab.show.text import one_line
 from playground.parts import backend, drawing, escape, filters
@@ -171,6 +172,8 @@ def belongs(call: dict[str, Any]) -> None:
     facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
     if call["router"] is not None:
         facts["Sent by"] = way(call)
+    if (batch := batches.of_call(backend.lab().ledger, call["call_id"])) is not None:
+        facts["Out of a batch"] = f"{batch['name']} ({batch['service']}, {batch['model']})"
     if call["tokens_before"] is not None:
         sent, before = call["input_tokens"], call["tokens_before"]
         facts["Made shorter"] = f"{before:,.0f} → {sent:,.0f} tokens, {before / max(1, sent):.1f} times fewer"

@@ -192,7 +192,7 @@ def sent(lab: Lab) -> None:
     frame = lab.batches().head(20)
     if frame.empty:
         return
-    drawing.section("Batches", "What providers answer for half the price within a day. Stopped, they go on over there.")
+    drawing.section("Batches", "Answered for half the price within a day. What is stopped here goes on there.")
     with st.container(key="batches"):
         drawing.table(batches.readable(frame), "batches", frame, batches.beneath(frame))
 

@@ -96,6 +96,15 @@ def test_half_the_price_is_on_each_call_and_in_the_plan(lab: Lab) -> None:
     assert not each["cost_estimated"].any()
 
 
+def test_a_budget_is_kept_at_the_worst_of_what_a_batch_costs(lab: Lab) -> None:
+    """No more is sent together than it covers at half the price, and all is asked in the end."""
+    params: dict[str, Any] = {"progress": None, "max_tokens": 1000, "batch": True, "policy": ONCE}
+    lab.ask("how long is an answer?", model="sim/instant")
+    experiment = lab.compare(SAY, "sim/instant", cases(10), budget=4.5 * 1000 * 0.3e-6, name="x", **params)
+    assert (experiment.df()["status"] == "ok").all()
+    assert sorted(lab.batches()["lines"]) == [2, 4, 4]
+
+
 def test_a_price_that_no_list_has_is_half_and_an_estimate() -> None:
     from lab.provider.prices import batch_pricer
     from lab.values import Usage

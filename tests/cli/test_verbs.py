@@ -154,3 +154,21 @@ def test_a_router_is_fitted_asked_and_shown(tmp_path: Path) -> None:
     code, _, err = run("ask", "a lamp", "-m", "route/sort", "--db", db)
     assert "route/sort was fitted on the prompt sort, and this call has no prompt" in err
     assert "has its own system message" in run("ask", "a", "-m", "m", "-p", str(prompt), "-s", "s", "--db", db)[2]
+
+
+def test_a_comparison_in_a_batch_is_listed(tmp_path: Path) -> None:
+    db, set_, prompt = str(tmp_path / "batched.db"), tmp_path / "set.jsonl", tmp_path / "sort.md"
+    set_.write_text("\n".join(json.dumps({"id": f"c{n}", "input": str(n)}) for n in range(6)))
+    prompt.write_text("Say {{text}}")
+    asked = [str(prompt), "-m", "sim/instant", "--set", str(set_), "--batch", "--name", "six", "--db", db]
+    code, _, err = run("compare", *asked, "--plan")
+    assert (code, "through the batch service, within 24 h" in err) == (0, True)
+    assert run("batches", "--db", db)[1] == "no batch on this ledger: `lab compare --batch` sends one\n"
+    code, out, _ = run("compare", *asked)
+    assert (code, "6" in out) == (0, True)
+    code, out, _ = run("batches", "--db", db)
+    assert code == 0
+    assert "six" in out
+    assert "6 of 6" in out
+    code, _, err = run("compare", *asked[:1], "-m", "local/smollm2", *asked[3:])
+    assert (code, "local/smollm2 has no batch service" in err) == (1, True)

@@ -334,6 +334,35 @@ def test_an_experiment_is_planned_then_run_and_found_again(lab: Lab) -> None:
     assert lab.count() == 120
 
 
+def test_an_experiment_in_batches_is_planned_run_and_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The price in the plan is the batch's; each call's page says which batch its answer came out of."""
+    with Lab(tmp_path / "other.db") as real:
+        serve(real, monkeypatch)
+        at = page("compare.py", mode="Over a set")
+        at.text_area(key="grid_text").set_value("Which label? {{ticket}}")
+        at.multiselect(key="grid_models").set_value(["sim/sure"])
+        at.selectbox(key="grid_set").set_value("triage")
+        at.number_input(key="grid_limit").set_value(200)
+        click(at, "Plan")
+        usual = at.session_state["plan"][1]
+        at.toggle(key="grid_batch").set_value(True)
+        click(at, "Plan")
+        spec, plan = at.session_state["plan"]
+        assert spec.batch
+        assert plan.usd == pytest.approx(usual.usd / 2)
+        assert "through the batch service, within 24 h" in shown(at)
+        assert not at.exception
+        real.planned(spec).run(None)
+        other = page("compare.py", mode="Over a set")
+        assert other.dataframe[-1].value["state"].tolist() == ["done"]
+        assert other.dataframe[-1].value["done"].tolist() == [120], "sorted as the number that it says"
+        opened = AppTest.from_file(str(PAGES / "calls.py"), default_timeout=60)
+        opened.query_params["call"] = real.calls()["call_id"][0]
+        opened.run()
+        assert "(openai, sure)" in " ".join(str(block.proto.body) for block in opened.get("html"))
+        assert real.metrics()["batched"].tolist() == [120]
+
+
 def click(at: AppTest, label: str) -> None:
     next(button for button in at.button if button.label == label).click().run()
 
