@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -76,12 +76,14 @@ class Door:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """Seconds. `quiet`: no line has come for so long, and what waits is sent. `first`, `longest`: between two looks at
-    a batch, at first and at most. `settled`: a batch that isn't found so long after it was sent was never sent."""
+    a batch, at first and at most. `settled`: a batch that isn't found so long after it was sent was never sent.
+    `patience`: a service that fails so long after a batch was sent is given up."""
 
     quiet: float = 0.5
     first: float = 0.5
     longest: float = 30.0
     settled: float = 10.0
+    patience: float = 100_000.0
 
 
 @dataclass(slots=True)
@@ -143,7 +145,7 @@ class Batching:
             if scope not in self._loading:
                 look = asyncio.to_thread(batches.unused, self._book, scope)
                 self._loading[scope] = asyncio.create_task(look)
-            self._unused[scope] = await self._loading[scope]
+            self._unused[scope] = await asyncio.shield(self._loading[scope])
         return self._unused[scope]
 
     def opened(self, scope: str) -> None:
@@ -160,7 +162,8 @@ class Batching:
         """Send what waits, and look after what was sent before."""
         pending, self._pending = self._pending, {}
         for (scope, *_rest), lines in pending.items():
-            for chunk in _split(lines):
+            wanted = [waiting for waiting in lines if not waiting.posted.done()]  # whoever has left asks nothing
+            for chunk in _split(wanted) if wanted else ():
                 self._task(self._begin(scope, chunk))
         for under in list(self._under.values()):
             self._look_after(under)
@@ -222,7 +225,7 @@ class Batching:
                     if failure.kind == "unsupported" and failure.status == 404:
                         self._close(under, "gone", "lost")
                         return
-                    if failure.kind not in AGAIN:
+                    if failure.kind not in AGAIN or time.time() > under.sent.made_at + self._pace.patience:
                         self._end(under, failure)
                         return
                 await asyncio.sleep(pause)
@@ -237,8 +240,10 @@ class Batching:
     async def _found(self, under: _Under) -> bool:
         """Whether it is, or may still be, at the provider: looked for by its token. One that isn't is sent anew."""
         sent = under.sent
-        names = frozenset(row[0] for row in self._book.rows("SELECT name FROM batches WHERE name IS NOT NULL"))
-        (count,) = self._book.rows("SELECT lines FROM batches WHERE id = ?", [sent.number])[0]
+        count, name, names = await asyncio.to_thread(batches.known, self._book, sent.number)
+        if name is not None:  # found before, for another line of it
+            under.sent = replace(sent, name=name, state="working")
+            return True
         name = await _asked(under.service.find(sent.token, count, sent.made_at, names))
         if isinstance(name, str):
             self._named(under, name)
@@ -267,15 +272,16 @@ class Batching:
             return True
         handed: list[tuple[str, str]] = []
         try:
-            async with contextlib.aclosing(service.results(sent.name, state)) as results:
-                async for identity, result in results:
-                    waiting = under.waiting.pop((identity or "").partition("-")[2], None)
-                    if waiting is not None:
-                        self._hand(under, waiting, result, handed)
-                    if len(handed) >= 50:
-                        batches.handed(self._book, sent.number, handed)
-                        handed.clear()
-                        await asyncio.sleep(0)  # the calls that have their answers go on
+            with _typed():
+                async with contextlib.aclosing(service.results(sent.name, state)) as results:
+                    async for identity, result in results:
+                        waiting = under.waiting.pop((identity or "").partition("-")[2], None)
+                        if waiting is not None:
+                            self._hand(under, waiting, result, handed)
+                        if len(handed) >= 50:
+                            batches.handed(self._book, sent.number, handed)
+                            handed.clear()
+                            await asyncio.sleep(0)  # the calls that have their answers go on
         finally:
             batches.handed(self._book, sent.number, handed)
         self._close(under, {"expired": "expired", "cancelled": "cancelled"}.get(state.rest, "done"), state.rest)
@@ -309,13 +315,22 @@ class Batching:
 
 
 async def _asked(answer: Any) -> Any:
-    """What the service says; one that takes too long has failed."""
-    try:
+    """What the service says."""
+    with _typed():
         return await answer
+
+
+@contextlib.contextmanager
+def _typed() -> Iterator[None]:
+    """A service that takes too long has failed, and so has one that says what nobody can read."""
+    try:
+        yield
+    except errors.LabError:
+        raise
     except TimeoutError as late:
-        if isinstance(late, errors.LabError):
-            raise
         raise errors.TimeoutError("the batch service did not answer in time", phase="attempt") from late
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as odd:
+        raise errors.MalformedError(f"the batch service: its answer can't be read ({type(odd).__name__})") from odd
 
 
 def identity_of(line: Line) -> str:

@@ -80,6 +80,12 @@ def unused(book: Ledger, scope: str) -> dict[str, Sent]:
     return {line: batch for line, (batch, used) in latest.items() if not used}
 
 
+def known(book: Ledger, number: int) -> tuple[int, str | None, frozenset[str]]:
+    """How many lines a batch has, its name where that is known, and the names of all that are known."""
+    ((count, name),) = book.rows("SELECT lines, name FROM batches WHERE id = ?", [number])
+    return count, name, frozenset(row[0] for row in book.rows("SELECT name FROM batches WHERE name IS NOT NULL"))
+
+
 def of_call(book: Ledger, call_id: str) -> Mapping[str, Any] | None:
     """The last batch that a call's request stood in: `name` (the provider's), `service` and `model`."""
     rows = book.query(

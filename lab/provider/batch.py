@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
+from urllib.parse import quote
 
 from lab import errors, redact
 from lab.provider import failures
@@ -27,6 +28,8 @@ from lab.values import Call, Event, Usage
 
 OPENAI_SHAPED = frozenset({"openai", "groq"})
 """Providers on the lab's own wire whose documentation has OpenAI's files and batches."""
+_IDLE = 120.0
+"""Seconds that nothing of a file of results may come for."""
 _SMALL = 64 * 1024
 _ENDPOINT = "/v1/chat/completions"
 
@@ -241,7 +244,8 @@ class _Posting:
         """The lines of a file, as they come."""
         rest = bytearray()
         async with self._asked("GET", url) as response:
-            async for chunk in response.chunks(however_large=True):
+            chunks = response.chunks(however_large=True)
+            while chunk := await asyncio.wait_for(anext(chunks, None), _IDLE):
                 rest += chunk
                 if len(rest) > MAX_BODY + len(chunk):
                     raise errors.MalformedError(f"a line of results is larger than {MAX_BODY // 2**20} MiB")
@@ -296,12 +300,12 @@ class FileBatches(_Posting):
                     return str(row["id"])
             if not page.get("has_more") or not rows or (rows[-1].get("created_at") or 0) < since - 3600:
                 return None
-            after = f"&after={rows[-1]['id']}"
+            after = f"&after={quote(str(rows[-1]['id']), safe='')}"
         return None
 
     async def state(self, name: str) -> State:
         """As its own page says."""
-        told = await self._json("GET", f"{self._base}/batches/{name}")
+        told = await self._json("GET", f"{self._base}/batches/{quote(name, safe='')}")
         counts = told.get("request_counts") or {}
         done, failed = int(counts.get("completed") or 0), int(counts.get("failed") or 0)
         status = told.get("status")
@@ -318,7 +322,7 @@ class FileBatches(_Posting):
     async def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
         """Of both files."""
         for file in state.results:
-            async for line in self._lines(f"{self._base}/files/{file}/content"):
+            async for line in self._lines(f"{self._base}/files/{quote(file, safe='')}/content"):
                 yield _read(line, _of_file)
 
 
@@ -359,12 +363,12 @@ class MessageBatches(_Posting):
                         break
             if not page.get("has_more") or not rows:
                 break
-            after = f"&after_id={rows[-1]['id']}"
+            after = f"&after_id={quote(str(rows[-1]['id']), safe='')}"
         return False if unsure else None
 
     async def state(self, name: str) -> State:
         """As its own page says."""
-        told = await self._json("GET", f"{self.url}/batches/{name}")
+        told = await self._json("GET", f"{self.url}/batches/{quote(name, safe='')}")
         counts = told.get("request_counts") or {}
         failed = sum(int(counts.get(key) or 0) for key in ("errored", "canceled", "expired"))
         stands: Literal["working", "ended"] = "ended" if told.get("processing_status") == "ended" else "working"
@@ -372,7 +376,7 @@ class MessageBatches(_Posting):
 
     async def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
         """At the address of the batch itself: where else it says that they are, no key is sent."""
-        async for line in self._lines(f"{self.url}/batches/{name}/results"):
+        async for line in self._lines(f"{self.url}/batches/{quote(name, safe='')}/results"):
             yield _read(line, _of_message)
 
 
@@ -394,7 +398,7 @@ def _read(line: bytes, shape: Any) -> tuple[str | None, Result]:
     try:
         row = json.loads(line)
         return str(row["custom_id"]), shape(row)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         name = _NAME.search(line)
         return (name[1].decode() if name else None), Result(body=line[:4000], ended="broken")
 
