@@ -25,7 +25,9 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from lab import Lab
+import common
+
+from lab import Lab, Prompt
 from lab.provider import batch, child
 
 MOMENTS = ("written", "uploaded", "made", "working", "reading")
@@ -126,10 +128,24 @@ def killed(service: str, moment: str, lines: int, folder: Path) -> dict[str, Any
     }
 
 
+def half(folder: Path) -> dict[str, float]:
+    """What an evaluation costs in a batch beside what it costs at once, and how far its score is from that."""
+    with Lab(folder / "half.db") as lab:
+        prompt, cases = Prompt.load("data/prompts/triage.md"), "data/evals/triage.jsonl"
+        more = {"scorers": ["label"], "repeats": 4, "progress": None}
+        live = lab.evaluate(prompt, "sim/small", cases, name="live", concurrency=50, **more).summary().iloc[0]
+        batched = lab.evaluate(prompt, "sim/small", cases, name="batched", batch=True, **more).summary().iloc[0]
+        return {
+            "cost at once": live["cost"],
+            "cost in a batch": batched["cost"],
+            "ratio": batched["cost"] / live["cost"],
+            "score at once": live["score"],
+            "score in a batch": batched["score"],
+        }
+
+
 def main() -> None:
     """All moments, both services."""
-    import pandas as pd
-
     parser = argparse.ArgumentParser()
     parser.add_argument("--lines", type=int, default=2000)
     parser.add_argument("--child")
@@ -141,8 +157,9 @@ def main() -> None:
         asked(given.child, given.model, given.url, given.lines, given.moment)
         return
     with tempfile.TemporaryDirectory() as folder:
+        common.report("batch_price", [half(Path(folder))])
         rows = [killed(service, moment, given.lines, Path(folder)) for service in CALLED for moment in MOMENTS]
-    print(pd.DataFrame(rows).to_string(index=False))
+    common.report("batch", rows)
 
 
 if __name__ == "__main__":
