@@ -5,7 +5,8 @@ known, and that is none of the predictors' own form:
 
 - tickets: the simulated models' accuracy, which hangs on a difficulty that shows in the words;
 - regions: the nearest of 12 tickets drawn at random decides, in steps;
-- nothing: the cheaper model is 6 points worse, whatever is asked.
+- nothing: the cheaper model is 6 points worse, whatever is asked;
+- three models: the tickets, with one between the two. Which of them is cheap or quick makes no difference to the rule.
 
 APGR is the area under the share of the quality gap that is recovered (0.5 is chance), on the tickets that were not
 fitted on; a promise is broken where the truth of those loses more than the margin. `most` is the largest share that
@@ -34,12 +35,12 @@ EXPLORE = 0.01
 
 
 def requests() -> tuple[gains.Requests, np.ndarray, np.ndarray]:
-    """The tickets as a router sees them, and the accuracy of `sim/small` and `sim/large` on each."""
+    """The tickets as a router sees them, and the accuracy of `sim/small`, `sim/medium` and `sim/large` on each."""
     rows = [json.loads(line) for line in TICKETS.read_text(encoding="utf-8").splitlines()][1:]
     vectors = np.array([minilm().embed(row["input"]) for row in rows], dtype=float)
     vectors /= np.linalg.norm(vectors, axis=1)[:, None]
     features = np.array([plain(row["input"]) for row in rows])
-    skills = [MODELS[name].skill for name in ("small", "large")]
+    skills = [MODELS[name].skill for name in ("small", "medium", "large")]
     truth = np.array(
         [[skill.right(row["tags"][0]) * (1 - skill.faults) * (1 - skill.refusals) for skill in skills] for row in rows]
     )
@@ -65,17 +66,17 @@ def split(known: gains.Requests, truth: np.ndarray, n: int, seed: int, margins: 
     random = np.random.default_rng(seed)
     order = random.permutation(len(truth))
     mine, others = np.sort(order[:n]), np.sort(order[n:])
-    scores = (random.random((n, 2)) < truth[mine]).astype(float)
+    scores = (random.random((n, truth.shape[1])) < truth[mine]).astype(float)
     fitting, fresh = known.of(mine), known.of(others)
     predicted = gains.out_of_fold(fitting, scores, range(n))
     drawn = gains.GainModel.read(gains.fitted(fitting, scores).written()).predict(fresh)
-    figures = [gains.recovered(drawn[:, 0], truth[others, 0], truth[others, 1])]
-    gap = truth[others, 1] - truth[others, 0]
+    figures = [gains.recovered(drawn[:, 0], truth[others, 0], truth[others, -1])]
+    gap = truth[others, -1:] - truth[others]
     for margin in margins:
         promise = routes.promised(predicted, scores, range(n), margin, EXPLORE)
-        cheap = routes.places(drawn, promise.cut) == 0
-        loss = 0.0 if promise.cut is None else np.where(cheap, (1 - EXPLORE) * gap, EXPLORE * gap).mean()
-        figures += [promise.share, cheap.mean(), most(drawn, truth[others], margin), loss]
+        where = routes.places(drawn, promise.cut)
+        loss = 0.0 if promise.cut is None else routes.mixed(gap, where, EXPLORE).mean()
+        figures += [promise.share, (where < gap.shape[1] - 1).mean(), most(drawn, truth[others], margin), loss]
     return figures
 
 
@@ -84,8 +85,9 @@ def main(splits: int = 200) -> None:
     known, tickets, vectors = requests()
     flat = np.column_stack([np.full(len(tickets), 0.84), np.full(len(tickets), 0.9)])
     margins, rows = (0.02, 0.05), []
-    for name, truth in (("tickets", tickets), ("regions", regions(vectors)), ("nothing", flat)):
-        for n in (200, 500, 2000):
+    two = {"tickets": tickets[:, [0, 2]], "regions": regions(vectors), "nothing": flat}
+    for name, truth in {**two, "three models": tickets}.items():
+        for n in (200, 500, 2000) if name in two else (200, 500):
             many = splits if n < 2000 else max(1, splits // 5)
             figures = np.array([split(known, truth, n, seed, margins) for seed in range(many)])
             for place, margin in enumerate(margins):

@@ -17,8 +17,8 @@ from lab.checks.kernel import examined
 from lab.evals import store
 from lab.evals.compare import Bench
 from lab.evals.estimate import default_name
-from lab.evals.experiment import busy, wait
-from lab.evals.progress import Show, shown
+from lab.evals.experiment import busy, under_way, wait
+from lab.evals.progress import shown
 from lab.evals.run import Progress, renewed
 from lab.ledger import answers
 from lab.ledger.lease import Lease
@@ -38,8 +38,9 @@ def ask(
     if all(isinstance(prompt, Mapping) for prompt in prompts):
         raise errors.InvalidRequestError("prompts: a list of requests, and this is one request's list of messages")
     calls = _calls(prompts, how)
+    if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
+        raise errors.InvalidRequestError(f"name={name!r}: a line of text")
     name = name or default_name("batch", [call.cell for call in calls])
-    intake.call_of(prompts[0], streamed=False, experiment=name, **how)
     calls = [replace(call, experiment=name) for call in calls]
     assert bench.door is not None
     bench.loop.run(bench.door.able(calls[0]))
@@ -51,15 +52,11 @@ def ask(
         bench.door.opened(name)
         now = Progress(total=len(calls))
         running = _all(bench, unhurried(policy), calls, now, lease)
-        return wait(bench.loop.submit(running), _showing(show, now))
+        return wait(bench.loop.submit(running), lambda: show(under_way(bench.book, name, now)))
     finally:
         end()
         lease.drop()
         bench.book.flush()
-
-
-def _showing(show: Show, now: Progress) -> Any:
-    return lambda: show(now)
 
 
 def _calls(prompts: Sequence[Any], how: Mapping[str, Any]) -> list[Call]:

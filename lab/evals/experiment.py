@@ -15,6 +15,7 @@ from lab.evals.progress import EVERY, Show, shown
 from lab.evals.run import Ask, Progress, run
 from lab.evals.scorers import scored
 from lab.evals.spec import Spec
+from lab.ledger import batches
 from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease
 from lab.ledger.outcomes import ANSWERED
@@ -94,7 +95,8 @@ class Experiment:
                 concurrency=len(asking.cells) if spec.batch else spec.concurrency,
                 lease=lease,
             )
-            wait(asking.submit(running), lambda: show(now))
+            look = under_way if spec.batch else _as_it_is
+            wait(asking.submit(running), lambda: show(look(self._book, self.name, now)))
             show(now)
         finally:
             end()
@@ -188,6 +190,17 @@ def wait(future: Future[T], look: Callable[[], object]) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+def under_way(book: Ledger, name: str, progress: Progress) -> Progress:
+    """The progress of what goes through batches, with how far those are at the provider."""
+    sent = batches.under_way(book, name)
+    progress.sent = None if sent is None else str(sent)
+    return progress
+
+
+def _as_it_is(_book: Ledger, _name: str, progress: Progress) -> Progress:
+    return progress
 
 
 def busy(name: str, left: float) -> errors.BusyError:

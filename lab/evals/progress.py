@@ -31,10 +31,11 @@ def line(progress: Progress) -> str:
     left = "" if progress.left is None or progress.ended else f" · {units.seconds(progress.left)} left"
     failed = f" · {progress.failed:,} failed" if progress.failed else ""
     known = f" ({progress.known:,} from before)" if progress.known else ""
+    sent = f" · at the provider {progress.sent}" if progress.sent and not progress.ended else ""
     stopped = " · stopped: the budget is spent" if progress.stopped else ""
     return (
         f"{progress.done:,} of {progress.total:,} cells{known} · {progress.rate:.1f}/s · "
-        f"{units.dollars(progress.cost)}{failed}{left}{stopped}"
+        f"{units.dollars(progress.cost)}{failed}{left}{sent}{stopped}"
     )
 
 

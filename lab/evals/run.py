@@ -24,8 +24,8 @@ Ask = Callable[[Cell], Awaitable[Reply[Any]]]
 @dataclass(slots=True)
 class Progress:
     """How far a run is: cells `done` of `total` (`known` of them from before), calls that `failed`, US dollars so far
-    (calls of unknown cost apart), and seconds since it began. `stopped` is why it did before its end, `first` the first
-    failure that was met."""
+    (calls of unknown cost apart), and seconds since it began. `sent` says how far
+    its batches are, in words. `stopped` is why it did before its end, `first` the first failure that was met."""
 
     total: int
     known: int = 0
@@ -35,6 +35,7 @@ class Progress:
     began: float = field(default_factory=time.monotonic)
     running: int = 0
     ended: float | None = None
+    sent: str | None = None
     stopped: str | None = None
     first: str | None = None
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from lab import Lab, Policy, Prompt, Retry, errors
+from lab.evals.progress import line
 from lab.provider import child
 from lab.values import Call
 
@@ -116,6 +117,14 @@ def test_a_price_that_no_list_has_is_half_and_an_estimate() -> None:
     quarter = batch_pricer("openai", "x", known)(Usage(input=1, output=1), "batch")
     assert (quarter.input, quarter.output, quarter.cache_read, quarter.estimated) == (0.5e-6, 2e-6, 2.5e-7, False)
     assert batch_pricer("openai", "x", {})(Usage(), None) is None
+
+
+def test_progress_says_how_far_the_provider_is(lab: Lab, url: str) -> None:
+    seen: list[str] = []
+    more: dict[str, Any] = {"batch": True, "name": "x", "policy": ONCE, **at(url, "openai")}
+    lab.compare(SAY, "sim/instant+batch_late", cases(9), progress=lambda now: seen.append(line(now)), **more)
+    assert any("· at the provider " in words and " of 9 done in 1 batch" in words for words in seen)
+    assert "at the provider" not in seen[-1]
 
 
 @pytest.mark.parametrize("service", ["openai", "anthropic"])
