@@ -16,15 +16,20 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Seque
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
-from lab import errors
+from lab import errors, redact
 from lab.ledger import batches
 from lab.ledger.batches import Sent
 from lab.ledger.file import Ledger
+from lab.ledger.lease import SECONDS, Lease
 from lab.policies import Policy
 from lab.values import Call
 
 AGAIN = ("transport", "provider", "timeout", "rate_limit", "malformed")
 """Kinds of failure of the batch service itself after which it is asked again."""
+SENDS = 5
+"""How often lines are sent that turn out never to have come there, before they fail."""
+MISSING = 3
+"""How often in a row a provider says that there is no such batch, before that is believed."""
 
 
 class State(Protocol):
@@ -93,6 +98,7 @@ class _Waiting:
     line: Line
     identity: str
     posted: asyncio.Future[Any]
+    sends: int = 0
 
 
 @dataclass(slots=True)
@@ -102,7 +108,13 @@ class _Under:
     sent: Sent
     service: Service
     waiting: dict[str, _Waiting] = field(default_factory=dict)
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[Any] | None = None
+    began: float = field(default_factory=time.time)
+    """Since when it can be looked for: once it was sent, or that has failed."""
+    failure: errors.LabError | None = None
+    """Why sending it has failed, though it may be there."""
+    missing: int = 0
+    """How often in a row the provider said that there is no such batch."""
 
 
 class Batching:
@@ -176,25 +188,30 @@ class Batching:
 
     async def _begin(self, scope: str, lines: Sequence[_Waiting]) -> None:
         """Write a batch down, send it, and look after it."""
-        service, token = lines[0].line.service, secrets.token_hex(6)
+        service, lease = lines[0].line.service, Lease(self._book, "batch", secrets.token_hex(6))
         by_identity = {waiting.identity: waiting for waiting in lines}
         try:
             model = lines[0].line.model
-            sent = await batches.begin(self._book, token, scope, service.name, model, list(by_identity))
+            sent = await batches.begin(self._book, lease, scope, service.name, model, list(by_identity))
         except Exception as unwritten:  # a full disk, a ledger that is gone: nothing was sent
             _fail(by_identity, unwritten)
             return
-        under = self._under[sent.number] = _Under(sent, service, by_identity)
+        under = self._under[sent.number] = _Under(sent, service, by_identity, asyncio.current_task())
+        renewing = asyncio.create_task(_renewed(lease))
         try:
-            name = await self._send(under)
+            self._named(under, await self._send(under))
         except errors.LabError as failure:
-            if failure.kind in AGAIN:  # it may be there all the same
-                self._look_after(under)
-                return
-            batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=str(failure))
-            self._end(under, failure)
-            return
-        self._named(under, name)
+            if failure.kind not in AGAIN:
+                message = redact.text(str(failure), getattr(service, "hidden", ()))
+                batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=message)
+                self._end(under, failure)
+            under.failure = failure  # it may be there all the same
+        except Exception as bug:
+            under.failure = errors.ProviderError(f"the batch could not be sent: {type(bug).__name__}")
+        finally:
+            renewing.cancel()
+            lease.drop()
+            under.task, under.began = None, time.time()
         self._look_after(under)
 
     async def _send(self, under: _Under) -> str:
@@ -213,7 +230,7 @@ class Batching:
 
     async def _follow(self, under: _Under) -> None:
         """Until every line that somebody waits for has been handed over."""
-        pause = self._pace.first
+        pause, good = self._pace.first, time.time()
         try:
             while under.waiting:
                 try:
@@ -222,12 +239,14 @@ class Batching:
                     if under.sent.name is not None and await self._over(under):
                         return
                 except errors.LabError as failure:
-                    if failure.kind == "unsupported" and failure.status == 404:
-                        self._close(under, "gone", "lost")
+                    if failure.kind not in (*AGAIN, "unsupported") or time.time() > good + self._pace.patience:
+                        self._end(under, failure, there=True)
                         return
-                    if failure.kind not in AGAIN or time.time() > under.sent.made_at + self._pace.patience:
-                        self._end(under, failure)
+                    if under.missing >= MISSING:
+                        self._close(under, dict(under.waiting), "gone", "lost")
                         return
+                else:
+                    good = time.time()
                 await asyncio.sleep(pause)
                 pause = min(self._pace.longest, pause * 1.5)
         except Exception as bug:
@@ -240,6 +259,8 @@ class Batching:
     async def _found(self, under: _Under) -> bool:
         """Whether it is, or may still be, at the provider: looked for by its token. One that isn't is sent anew."""
         sent = under.sent
+        if await asyncio.to_thread(batches.being_sent, self._book, sent.token):
+            return True
         count, name, names = await asyncio.to_thread(batches.known, self._book, sent.number)
         if name is not None:  # found before, for another line of it
             under.sent = replace(sent, name=name, state="working")
@@ -247,12 +268,14 @@ class Batching:
         name = await _asked(under.service.find(sent.token, count, sent.made_at, names))
         if isinstance(name, str):
             self._named(under, name)
-        if name is not None or time.time() < sent.made_at + self._pace.settled:
+        if name is not None or time.time() < under.began + self._pace.settled:
             return True
         batches.note(self._book, sent.number, state="never sent", ended_at=time.time())
         waiting, under.waiting = under.waiting, {}
-        for each in waiting.values():
-            line = each.line
+        tired = {identity: each for identity, each in waiting.items() if each.sends + 1 >= SENDS}
+        _fail(dict(tired), under.failure or errors.ProviderError("the batch could not be sent", phase="batch"))
+        for each in (each for identity, each in waiting.items() if identity not in tired):
+            line, each.sends = each.line, each.sends + 1
             self._pending.setdefault((line.scope, line.service.name, line.model, line.service.account), []).append(each)
         self._soon()
         return False
@@ -261,14 +284,20 @@ class Batching:
         """Whether it has ended, and all of it was handed over."""
         sent, service = under.sent, under.service
         assert sent.name is not None
-        state: State = await _asked(service.state(sent.name))
+        try:
+            state: State = await _asked(service.state(sent.name))
+        except errors.UnsupportedError:
+            under.missing += 1
+            raise
+        under.missing, expected = 0, dict(under.waiting)
         batches.note(self._book, sent.number, completed=state.completed, failed=state.failed)
         if state.stands == "working":
             return False
         if state.stands == "refused":
             message = f"the provider refuses the batch: {state.message}"
             batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=message)
-            self._end(under, errors.InvalidRequestError(message))
+            full = "token_limit" in message or "enqueued" in message.lower()
+            self._end(under, (errors.RateLimitError if full else errors.InvalidRequestError)(message))
             return True
         handed: list[tuple[str, str]] = []
         try:
@@ -284,24 +313,35 @@ class Batching:
                             await asyncio.sleep(0)  # the calls that have their answers go on
         finally:
             batches.handed(self._book, sent.number, handed)
-        self._close(under, {"expired": "expired", "cancelled": "cancelled"}.get(state.rest, "done"), state.rest)
-        return True
+        ended = {"expired": "expired", "cancelled": "cancelled"}.get(state.rest, "done")
+        self._close(under, expected, ended, state.rest)
+        return not under.waiting  # who has come meanwhile may have missed his line
 
     def _hand(self, under: _Under, waiting: _Waiting, result: Any, handed: list[tuple[str, str]]) -> None:
         if not waiting.posted.done():
             handed.append((waiting.identity, waiting.line.call_id))
             waiting.posted.set_result(self._posted(under.sent.made_at, result))
 
-    def _close(self, under: _Under, state: str, rest: Literal["expired", "cancelled", "lost"]) -> None:
-        """It is over; who still waits is told what became of its line."""
+    def _close(
+        self,
+        under: _Under,
+        expected: dict[str, _Waiting],
+        state: str,
+        rest: Literal["expired", "cancelled", "lost"],
+    ) -> None:
+        """It is over; who has waited since before its results were read is told what became of its line."""
         handed: list[tuple[str, str]] = []
-        for waiting in under.waiting.values():
-            self._hand(under, waiting, self._lost(rest), handed)
-        under.waiting.clear()
+        for identity, waiting in expected.items():
+            if under.waiting.get(identity) is waiting:
+                del under.waiting[identity]
+                self._hand(under, waiting, self._lost(rest), handed)
         batches.handed(self._book, under.sent.number, handed)
         batches.note(self._book, under.sent.number, state=state, ended_at=time.time())
 
-    def _end(self, under: _Under, failure: errors.LabError) -> None:
+    def _end(self, under: _Under, failure: errors.LabError, *, there: bool = False) -> None:
+        """It can't be waited for any more; `there`: what it was sent for is at the provider, for whoever asks again."""
+        for identity, waiting in under.waiting.items() if there else ():
+            self._unused.setdefault(waiting.line.scope, {})[identity] = under.sent
         _fail(under.waiting, failure)
         self._under.pop(under.sent.number, None)
 
@@ -329,8 +369,15 @@ def _typed() -> Iterator[None]:
         raise
     except TimeoutError as late:
         raise errors.TimeoutError("the batch service did not answer in time", phase="attempt") from late
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as odd:
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, ArithmeticError) as odd:
         raise errors.MalformedError(f"the batch service: its answer can't be read ({type(odd).__name__})") from odd
+
+
+async def _renewed(lease: Lease) -> None:
+    """Say that it is still being sent."""
+    while True:
+        await asyncio.sleep(SECONDS / 3)
+        await asyncio.wrap_future(lease.renew())
 
 
 def identity_of(line: Line) -> str:
@@ -363,10 +410,10 @@ def _fail(waiting: dict[str, _Waiting], failure: BaseException) -> None:
 
 
 def _copy(failure: BaseException) -> BaseException:
-    """A failure of one's own for each call: what a call puts down on it is not another's."""
+    """A failure of one's own for each call, in which nothing was asked: each puts down something else on it."""
     if not isinstance(failure, errors.LabError):
         return failure
-    own = type(failure)(str(failure), status=failure.status, body=failure.body, phase=failure.phase)
+    own = type(failure)(str(failure), status=failure.status, body=failure.body, phase="batch")
     own.retry_after = failure.retry_after
     return own
 

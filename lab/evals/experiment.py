@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -25,6 +27,8 @@ from lab.show.moments import utc
 if TYPE_CHECKING:
     import pandas as pd
 
+LOOK = 1.0
+"""Seconds between two looks at how far batches are."""
 T = TypeVar("T")
 Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
 
@@ -194,8 +198,11 @@ def wait(future: Future[T], look: Callable[[], object]) -> T:
 
 def under_way(book: Ledger, name: str, progress: Progress) -> Progress:
     """The progress of what goes through batches, with how far those are at the provider."""
-    sent = batches.under_way(book, name)
-    progress.sent = None if sent is None else str(sent)
+    if time.monotonic() > progress.looked + LOOK:
+        progress.looked = time.monotonic()
+        with suppress(errors.LedgerError):  # it is only to be shown
+            sent = batches.under_way(book, name)
+            progress.sent = None if sent is None else str(sent)
     return progress
 
 

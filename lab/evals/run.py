@@ -36,6 +36,7 @@ class Progress:
     running: int = 0
     ended: float | None = None
     sent: str | None = None
+    looked: float = 0.0
     stopped: str | None = None
     first: str | None = None
 

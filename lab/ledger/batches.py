@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.ledger.file import Ledger
+from lab.ledger.lease import Lease, held_for
 from lab.show import units
 from lab.show.moments import utc
 
@@ -37,11 +38,13 @@ class Sent:
     made_at: float
 
 
-async def begin(book: Ledger, token: str, scope: str, service: str, model: str, lines: Sequence[str]) -> Sent:
-    """Write a batch down that is about to be sent. `scope` is the experiment that it belongs to."""
-    now = time.time()
+async def begin(book: Ledger, lease: Lease, scope: str, service: str, model: str, lines: Sequence[str]) -> Sent:
+    """Write a batch down that is about to be sent. `scope` is the experiment that it belongs to; `lease`, named by the
+    batch's token, is held while it is being sent."""
+    now, token = time.time(), lease.name
 
     def decide(db: sqlite3.Connection) -> int:
+        lease.taken(db)
         row = db.execute(
             "INSERT INTO batches (token, experiment, service, model, made_at, state, lines) VALUES (?, ?, ?, ?, ?,"
             " 'sending', ?)",
@@ -73,7 +76,8 @@ def unused(book: Ledger, scope: str) -> dict[str, Sent]:
     rows = book.rows(
         "SELECT line, batches.id, token, name, state, made_at, calls.call_id IS NOT NULL FROM batches"
         " JOIN batch_lines ON batch = batches.id LEFT JOIN calls ON calls.call_id = batch_lines.call_id"
-        f" AND calls.status <> 'running' WHERE batches.experiment = ? AND state NOT IN ({over}) ORDER BY batches.id",
+        f" AND calls.status NOT IN ('running', 'cancelled')"
+        f" WHERE batches.experiment = ? AND state NOT IN ({over}) ORDER BY batches.id",
         [scope],
     )
     latest = {line: (Sent(*batch), used) for line, *batch, used in rows}
@@ -84,6 +88,11 @@ def known(book: Ledger, number: int) -> tuple[int, str | None, frozenset[str]]:
     """How many lines a batch has, its name where that is known, and the names of all that are known."""
     ((count, name),) = book.rows("SELECT lines, name FROM batches WHERE id = ?", [number])
     return count, name, frozenset(row[0] for row in book.rows("SELECT name FROM batches WHERE name IS NOT NULL"))
+
+
+def being_sent(book: Ledger, token: str) -> bool:
+    """Whether a process that lives is sending this batch now."""
+    return book.transact(lambda db: held_for(db, "batch", token) is not None).result()
 
 
 def of_call(book: Ledger, call_id: str) -> Mapping[str, Any] | None:

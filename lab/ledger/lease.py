@@ -19,7 +19,7 @@ from lab.ledger.owner import Owner, me
 SECONDS = 15.0
 """How long a lease holds that nobody renews, where it isn't known whether its owner lives."""
 
-Space = Literal["key", "experiment", "job", "cache"]
+Space = Literal["key", "experiment", "job", "cache", "batch"]
 """Names of different kinds don't meet."""
 
 _PUT = """INSERT OR REPLACE INTO leases (space, name, token, host, boot, pid, began, expires_at)

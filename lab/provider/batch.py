@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 from urllib.parse import quote
@@ -243,7 +243,9 @@ class _Posting:
     async def _lines(self, url: str) -> AsyncGenerator[bytes]:
         """The lines of a file, as they come."""
         rest = bytearray()
-        async with self._asked("GET", url) as response:
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(_IDLE):
+                response = await stack.enter_async_context(self._asked("GET", url))
             chunks = response.chunks(however_large=True)
             while chunk := await asyncio.wait_for(anext(chunks, None), _IDLE):
                 rest += chunk
@@ -285,9 +287,9 @@ class FileBatches(_Posting):
         kind = f"multipart/form-data; boundary={mark}"
         async with asyncio.timeout(600), self._asked("POST", f"{self._base}/files", b"".join(parts), kind) as response:
             file = _object(await response.body())
-        wanted = {"input_file_id": file["id"], "endpoint": _ENDPOINT, "completion_window": "24h"}
+        wanted = {"input_file_id": _named(file), "endpoint": _ENDPOINT, "completion_window": "24h"}
         made = await self._json("POST", f"{self._base}/batches", {**wanted, "metadata": {"lab": token}})
-        return str(made["id"])
+        return _named(made)
 
     async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> str | Literal[False] | None:
         """By its metadata, among the newest batches."""
@@ -296,23 +298,22 @@ class FileBatches(_Posting):
             page = await self._json("GET", f"{self._base}/batches?limit=100{after}")
             rows = [row for row in page.get("data") or () if isinstance(row, dict)]
             for row in rows:
-                if (row.get("metadata") or {}).get("lab") == token:
-                    return str(row["id"])
+                metadata = row.get("metadata")
+                if isinstance(metadata, dict) and metadata.get("lab") == token:
+                    return _named(row)
             if not page.get("has_more") or not rows or (rows[-1].get("created_at") or 0) < since - 3600:
                 return None
             after = f"&after={quote(str(rows[-1]['id']), safe='')}"
-        return None
+        return False
 
     async def state(self, name: str) -> State:
         """As its own page says."""
         told = await self._json("GET", f"{self._base}/batches/{quote(name, safe='')}")
-        counts = told.get("request_counts") or {}
-        done, failed = int(counts.get("completed") or 0), int(counts.get("failed") or 0)
+        counts = told.get("request_counts")
+        done, failed = _count(counts, "completed"), _count(counts, "failed")
         status = told.get("status")
         if status == "failed":
-            problems = (told.get("errors") or {}).get("data") or []
-            message = "; ".join(str(problem.get("message")) for problem in problems[:3]) or "no reason was given"
-            return State("refused", done, failed, redact.text(message, self.hidden)[:500])
+            return State("refused", done, failed, redact.text(_problems(told.get("errors")), self.hidden)[:500])
         if status not in ("completed", "expired", "cancelled"):
             return State("working", done, failed)
         files = tuple(str(file) for key in ("output_file_id", "error_file_id") if (file := told.get(key)))
@@ -342,7 +343,7 @@ class MessageBatches(_Posting):
         body = b'{"requests": [' + b",".join(lines) + b"]}"
         kind = "application/json"
         async with asyncio.timeout(600), self._asked("POST", f"{self.url}/batches", body, kind) as response:
-            return str(_object(await response.body())["id"])
+            return _named(_object(await response.body()))
 
     async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> str | Literal[False] | None:
         """By the first of its results, once it has ended: until then a batch of as many lines may be the one."""
@@ -351,33 +352,64 @@ class MessageBatches(_Posting):
             page = await self._json("GET", f"{self.url}/batches?limit=100{after}")
             rows = [row for row in page.get("data") or () if isinstance(row, dict)]
             for row in rows:
-                if row.get("id") in known or sum((row.get("request_counts") or {}).values()) != lines:
+                counts = row.get("request_counts")
+                there = sum(_count(counts, key) for key in counts) if isinstance(counts, dict) else 0
+                if str(row.get("id")) in known or there != lines:
                     continue
                 if row.get("processing_status") != "ended":
                     unsure = True
                     continue
-                async for identity, _result in self.results(row["id"], State("ended")):
-                    if identity is not None and identity.startswith(f"{token}-"):
-                        return str(row["id"])
-                    if identity is not None:
-                        break
+                if await self._is_mine(row, token):
+                    return _named(row)
             if not page.get("has_more") or not rows:
                 break
             after = f"&after_id={quote(str(rows[-1]['id']), safe='')}"
         return False if unsure else None
 
+    async def _is_mine(self, row: dict[str, Any], token: str) -> bool:
+        """Whether the first of its results that can be read says so; older ones may be gone."""
+        try:
+            async with aclosing(self.results(_named(row), State("ended"))) as results:
+                async for identity, _result in results:
+                    if identity is not None:
+                        return identity.startswith(f"{token}-")
+        except errors.UnsupportedError:
+            return False
+        return False
+
     async def state(self, name: str) -> State:
         """As its own page says."""
         told = await self._json("GET", f"{self.url}/batches/{quote(name, safe='')}")
-        counts = told.get("request_counts") or {}
-        failed = sum(int(counts.get(key) or 0) for key in ("errored", "canceled", "expired"))
+        counts = told.get("request_counts")
+        failed = sum(_count(counts, key) for key in ("errored", "canceled", "expired"))
         stands: Literal["working", "ended"] = "ended" if told.get("processing_status") == "ended" else "working"
-        return State(stands, int(counts.get("succeeded") or 0), failed)
+        return State(stands, _count(counts, "succeeded"), failed)
 
     async def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
         """At the address of the batch itself: where else it says that they are, no key is sent."""
         async for line in self._lines(f"{self.url}/batches/{quote(name, safe='')}/results"):
             yield _read(line, _of_message)
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    """What the provider calls a file or a batch."""
+    name = row.get("id")
+    if not isinstance(name, str) or not 0 < len(name) <= 200:
+        raise errors.MalformedError("the batch service: the answer has no id")
+    return name
+
+
+def _count(counts: Any, name: str) -> int:
+    """A count, or 0 where it is none."""
+    value = counts.get(name) if isinstance(counts, dict) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else 0
+
+
+def _problems(told: Any) -> str:
+    """Why a batch was refused, as far as that can be read."""
+    problems = told.get("data") if isinstance(told, dict) else None
+    rows = [row for row in problems if isinstance(row, dict)] if isinstance(problems, list) else []
+    return "; ".join(f"{row.get('message')} ({row.get('code')})" for row in rows[:3]) or "no reason was given"
 
 
 def _object(body: bytes | bytearray) -> dict[str, Any]:
@@ -398,9 +430,9 @@ def _read(line: bytes, shape: Any) -> tuple[str | None, Result]:
     try:
         row = json.loads(line)
         return str(row["custom_id"]), shape(row)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError):
         name = _NAME.search(line)
-        return (name[1].decode() if name else None), Result(body=line[:4000], ended="broken")
+        return (name[1].decode() if name else None), Result(body=line[:60_000], ended="broken")
 
 
 def _of_file(row: dict[str, Any]) -> Result:
@@ -410,7 +442,10 @@ def _of_file(row: dict[str, Any]) -> Result:
         if "expired" in code or "cancelled" in code:
             return Result(ended="expired" if "expired" in code else "cancelled")
         return Result(500, json.dumps({"error": error}).encode())
-    return Result(int(response["status_code"]), json.dumps(response["body"]).encode())
+    status = response["status_code"]
+    if not isinstance(status, int) or not 100 <= status < 600:
+        raise ValueError(status)
+    return Result(status, json.dumps(response["body"]).encode())
 
 
 _STATUS = {

@@ -89,7 +89,7 @@ class Provider:
                     await asyncio.sleep(0)
                 if count == MANY:
                     long.enter_context(short_turns())
-        except errors.LabError:
+        except (errors.LabError, errors.LedgerError):
             raise
         except Exception as failure:  # what LiteLLM, aiohttp and odd answers raise is no business of the caller's
             odd = f"{type(failure).__name__}: {failure}"

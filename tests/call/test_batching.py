@@ -295,8 +295,11 @@ def test_a_batch_that_the_provider_refuses_ends_each_of_its_calls(
 
     monkeypatch.setattr(FileBatches, "line", lambda _self, identity, _body: json.dumps({"id": identity}).encode())
     answers = lab.batch(["a", "b"], model="sim/instant", progress=None, **at(url, "openai"))
-    assert {str(answer) for answer in answers} == {"the provider refuses the batch: line 1 is not a request"}
+    assert {str(answer) for answer in answers} == {
+        "the provider refuses the batch: line 1 is not a request (invalid_file)"
+    }
     assert answers[0] is not answers[1]
+    assert answers[0].phase == "batch", "nothing was asked: it is no answer of a cell"
     (batch,) = lab.batches().to_dict("records")
     assert (batch["state"], batch["message"]) == ("refused", str(answers[0]))
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lab import errors
-from lab.call.batching import Batching, Pace
+from lab.call.batching import MISSING, Batching, Pace
 from lab.ledger import batches
 from lab.ledger.file import Ledger
 from lab.provider.batch import FileBatches, Line, MessageBatches, Posted, Result, State, _read, lost
@@ -155,6 +155,7 @@ def test_a_key_that_is_refused_while_it_waits_loses_nothing(book: Ledger) -> Non
 
 def test_a_batch_that_is_gone_is_lost_and_is_sent_anew_the_next_time(book: Ledger) -> None:
     service = Service(states=[errors.UnsupportedError("no such batch", status=404)])
+    assert MISSING > 1, "one that is not seen for a moment is not gone"
     assert kinds(posted(book, service)) == ["lost"] * 3
     service.states = [DONE]
     assert kinds(posted(book, service)) == ["answered"] * 3
@@ -167,7 +168,7 @@ def test_a_service_that_fails_for_longer_than_a_day_is_given_up(book: Ledger) ->
 
 
 def test_a_ledger_that_can_not_be_written_sends_nothing(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def full(*_: object, **__: object) -> None:
+    async def full(*_: object) -> None:
         raise errors.LedgerError("the disk is full")
 
     monkeypatch.setattr(batches, "begin", full)
@@ -212,9 +213,99 @@ def test_who_leaves_while_it_waits_finds_it_again(book: Ledger) -> None:
     assert len(service.sent) == 1
 
 
+def test_what_is_still_being_sent_is_sent_once(book: Ledger) -> None:
+    """However long that takes, and whatever comes meanwhile; here and in another office, as of another process."""
+    service, later = Service(), Service()
+
+    async def ask() -> Any:
+        go = asyncio.Event()
+
+        async def slow(token: str, lines: Sequence[bytes]) -> str:
+            service.sent.append(list(lines))
+            service.went.set()
+            await go.wait()
+            return "b1"
+
+        service.send = slow  # type: ignore[method-assign]
+        batching, other = Batching(book, Posted, lost, QUICK), Batching(book, Posted, lost, QUICK)
+        first = asyncio.create_task(batching.post(line(service, 1)))
+        await service.went.wait()
+        second = asyncio.create_task(batching.post(line(later, 2)))
+        again = asyncio.create_task(other.post(line(service, 1)))
+        await second
+        await asyncio.sleep(0.05)
+        go.set()
+        answers = await asyncio.wait_for(asyncio.gather(first, again), 20)
+        await batching.close()
+        await other.close()
+        return answers
+
+    assert [answer.result.status for answer in asyncio.run(ask())] == [200, 200]
+    assert len(service.sent) == 1
+
+
+def test_what_never_comes_there_is_given_up_after_some_times(book: Ledger) -> None:
+    service = Service(sends=[errors.ProviderError("500")])
+    answers = posted(book, service)
+    assert kinds(answers) == ["provider"] * 3
+    assert [(answer.phase, str(answer)) for answer in answers] == [("batch", "500")] * 3
+    assert len(service.sent) == 5
+
+
+def test_one_that_comes_while_results_are_read_is_not_lost(book: Ledger) -> None:
+    service = Service()
+
+    async def ask() -> Any:
+        batching = Batching(book, Posted, lost, QUICK)
+        late: list[asyncio.Task[Any]] = []
+        results = service.results
+
+        async def slowly(name: str, state: Any) -> AsyncGenerator[tuple[str | None, Any]]:
+            async for row in results(name, state):
+                yield row
+            if not late:
+                batching.opened("x")
+                late.append(asyncio.create_task(batching.post(line(service, 1))))
+                await asyncio.sleep(0.05)
+
+        service.results = slowly  # type: ignore[method-assign]
+        first = await batching.post(line(service, 1))
+        again = await asyncio.wait_for(late[0], 20) if late else first
+        await batching.close()
+        return first, again
+
+    assert [answer.result.ended for answer in asyncio.run(ask())] == ["answered"] * 2
+    assert len(service.sent) == 1
+
+
+def test_a_ledger_that_fails_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lab import Lab
+
+    async def full(*_: object) -> None:
+        raise errors.LedgerError("the disk is full")
+
+    with Lab(tmp_path / "lab.db") as lab:
+        monkeypatch.setattr(batches, "begin", full)
+        with pytest.raises(errors.LedgerError, match="the disk is full"):
+            lab.compare("Say {{x}}", "sim/instant", [{"input": "a"}], batch=True, progress=None, name="x")
+
+
+def test_answers_of_calls_that_were_cancelled_are_there_for_the_next(book: Ledger) -> None:
+    service = Service()
+    posted(book, service, 1)
+    columns = "call_id, started_at, model, streamed, lane, status"
+    book.submit((f"INSERT INTO calls ({columns}) VALUES ('call0', 1, 'm', 0, 'batch', 'cancelled')", ())).result()
+    assert len(batches.unused(book, "x")) == 1
+    book.submit(("UPDATE calls SET status = 'ok'", ())).result()
+    assert batches.unused(book, "x") == {}
+
+
 HOSTILE = [
     b"", b"null", b"[]", b"{}", b'{"custom_id": 3}', b'{"custom_id": "a"}', b'{"custom_id": "a", "response": 7}',
-    b'{"custom_id": "a", "response": {"status_code": "x", "body": {}}}', b'{"custom_id": "a", "result": null}',
+    b'{"custom_id": "a", "response": {"status_code": "x", "body": {}}}',
+    b'{"custom_id": "a", "response": {"status_code": 1e999, "body": {}}}',
+    b'{"custom_id": "a", "response": {"status_code": 1000000000000000000000000, "body": {}}}',
+    b'{"custom_id": "a", "result": null}',
     b'{"custom_id": "a", "result": {"type": ["x"]}}', b'{"custom_id": "a", "error": "expired", "response": null}',
     b"[" * 100_000, b'{"custom_id": "a", "response": {"status_code": 200', b"\xff\xfe",
 ]  # fmt: skip
