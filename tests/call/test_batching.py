@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import Lab, Policy, Prompt, Retry, errors
+from lab import Cache, Lab, Policy, Prompt, Retry, errors
 from lab.evals.progress import line
 from lab.provider import child
 from lab.values import Call
@@ -255,6 +255,13 @@ def test_times_in_a_batch_are_nobodys_tail(lab: Lab, url: str) -> None:
     trace = lab.trace(lab.calls()["call_id"].iloc[-1])
     ((part, _start, took),) = trace.bars[0].parts
     assert (part, round(took - trace.call["elapsed"], 2)) == ("in a batch", 0.0)
+
+
+def test_an_answer_out_of_a_batch_is_kept_and_saves_nobody_its_hours(lab: Lab, url: str) -> None:
+    more: dict[str, Any] = {"model": "sim/instant", "policy": Policy(cache=Cache()), **at(url, "openai")}
+    (first,) = lab.batch(["a"], progress=None, temperature=0, **more)
+    (again,) = lab.batch(["a"], progress=None, temperature=0, name="another", **more)
+    assert (again.cached, again.text, again.saved_seconds) == ("exact", first.text, 0.0)
 
 
 def _refused(lab: Lab, **more: Any) -> str:
