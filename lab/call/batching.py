@@ -222,7 +222,7 @@ class Batching:
     def _named(self, under: _Under, name: str) -> None:
         """The provider has it, under this name."""
         under.sent = replace(under.sent, name=name, state="working")
-        batches.note(self._book, under.sent.number, name=name, state="working", sent_at=under.sent.made_at)
+        batches.note(self._book, under.sent.number, name=name, state="working", sent_at=time.time())
 
     def _look_after(self, under: _Under) -> None:
         if under.waiting and under.task is None:
@@ -421,5 +421,5 @@ def _copy(failure: BaseException) -> BaseException:
 def unhurried(policy: Policy) -> Policy:
     """A policy for calls that go through a batch service, which has a day: without timeouts, hedges, limit, breaker,
     and as many retries at once as are due."""
-    retry = None if policy.retry is None else replace(policy.retry, share=max(1.0, policy.retry.share))
+    retry = None if policy.retry is None else replace(policy.retry, share=None)
     return replace(policy, timeout=None, hedge=None, limit=None, breaker=None, retry=retry)

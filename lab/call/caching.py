@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from lab.call.near.hits import NearHits
 from lab.call.patience import by
-from lab.checks.kernel import examined
+from lab.call.rereading import read_again
 from lab.ledger import answers, cached
 from lab.ledger.file import Ledger
 from lab.ledger.lease import SECONDS, Lease
@@ -131,13 +131,10 @@ class CallCache:
     async def stored(self) -> Event | None:
         """See `lab.policies.kernel.Kept`."""
         assert self._found is not None
-        reply, call = self._found, self._call
-        if call.schema is not None:
-            again = await examined(reply.text, call.schema, ())
-            if not again.passed:  # a validator, which no JSON schema has, is another one now
-                self._refused.add(reply.call_id)
-                return None
-            reply = replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:]))
+        reply, passed = await read_again(self._found, self._call.schema)
+        if not passed:  # a validator, which no JSON schema has, is another one now
+            self._refused.add(reply.call_id)
+            return None
         return await self._given(reply, "exact")
 
     async def near(self, deadline: float | None) -> Event | None:

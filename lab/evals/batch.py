@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from lab import errors
 from lab.call import intake
 from lab.call.batching import unhurried
-from lab.checks.kernel import examined
+from lab.call.rereading import read_again
 from lab.evals import store
 from lab.evals.compare import Bench
 from lab.evals.estimate import default_name
 from lab.evals.experiment import busy, under_way, wait
 from lab.evals.progress import shown
-from lab.evals.run import Progress, renewed
+from lab.evals.run import Progress, run
+from lab.evals.spec import check_name
 from lab.ledger import answers
+from lab.ledger.file import Ledger
 from lab.ledger.lease import Lease
 from lab.policies import Policy
 from lab.values import Call, Reply
@@ -38,8 +41,7 @@ def ask(
     if all(isinstance(prompt, Mapping) for prompt in prompts):
         raise errors.InvalidRequestError("prompts: a list of requests, and this is one request's list of messages")
     calls = _calls(prompts, how)
-    if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
-        raise errors.InvalidRequestError(f"name={name!r}: a line of text")
+    check_name(name)
     name = name or default_name("batch", [call.cell for call in calls])
     calls = [replace(call, experiment=name) for call in calls]
     assert bench.door is not None
@@ -48,11 +50,31 @@ def ask(
     if (left := lease.take()) is not None:
         raise busy(name, left)
     show, end = shown(progress)
+    by_cell: dict[str, Answer] = {}
+
+    async def asked(call: Call) -> Reply[Any]:
+        assert call.cell is not None
+        try:
+            reply = await bench.engine.run(call, unhurried(policy))
+        except errors.LabError as failure:
+            by_cell[call.cell] = failure
+            raise
+        by_cell[call.cell] = reply
+        return reply
+
+    async def read(call: Call, reply: Reply[Any]) -> Reply[Any]:
+        return (await read_again(reply, call.schema))[0]
+
     try:
         bench.door.opened(name)
-        now = Progress(total=len(calls))
-        running = _all(bench, unhurried(policy), calls, now, lease)
-        return wait(bench.loop.submit(running), lambda: show(under_way(bench.book, name, now)))
+        known = _known(bench.book, calls)
+        by_cell |= {call.cell: bench.loop.run(read(call, known[call.cell])) for call in calls if call.cell in known}
+        now = Progress(total=len(calls), known=len(known), done=len(known))
+        unanswered = [call for call in calls if call.cell not in known]
+        running = run(unanswered, asked, now, concurrency=len(calls), lease=lease)
+        wait(bench.loop.submit(running), lambda: show(under_way(bench.book, name, now)))
+        show(now)
+        return [by_cell.get(call.cell or "") or errors.BudgetError(now.stopped or "not asked") for call in calls]
     finally:
         end()
         lease.drop()
@@ -76,40 +98,16 @@ def _calls(prompts: Sequence[Any], how: Mapping[str, Any]) -> list[Call]:
     return calls
 
 
-async def _all(bench: Bench, policy: Policy, calls: Sequence[Call], now: Progress, lease: Lease) -> list[Answer]:
-    known = await asyncio.to_thread(store.answered, bench.book, calls[0].experiment or "", ok=True)
+def _known(book: Ledger, calls: Sequence[Call]) -> dict[str, Reply[Any]]:
+    """The replies that the ledger has to these requests, with their words, by cell."""
+    answered = store.answered(book, calls[0].experiment or "", ok=True)
 
-    async def one(call: Call) -> Answer:
-        try:
-            reply = await _stored(bench, call, known.get(call.cell or "")) or await bench.engine.run(call, policy)
-        except errors.LabError as failure:
-            now.failed, now.first = now.failed + 1, now.first or str(failure)
-            now.cost += failure.cost or 0.0
-            return failure
-        now.known += reply.cached is True
-        now.done += 1
-        now.cost += 0.0 if reply.cached is True else reply.cost or 0.0
-        return reply
+    def decide(db: sqlite3.Connection) -> dict[str, Reply[Any]]:
+        replies = {}
+        for call in calls:
+            if call.cell in answered:
+                with suppress(LookupError):
+                    replies[call.cell] = answers.stored(db, answered[call.cell])
+        return replies
 
-    renewing = asyncio.create_task(renewed(lease, now))
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-        return [task.result() for task in tasks]
-    finally:
-        renewing.cancel()
-        now.end()
-
-
-async def _stored(bench: Bench, call: Call, call_id: str | None) -> Reply[Any] | None:
-    """The reply that the ledger has to this request; None where it has none, or not its words."""
-    if call_id is None:
-        return None
-    try:
-        reply = await asyncio.wrap_future(bench.book.transact(lambda db: answers.stored(db, call_id)))
-    except LookupError:
-        return None
-    if call.schema is None:
-        return reply
-    again = await examined(reply.text, call.schema, ())
-    return replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:]))
+    return book.transact(decide).result()

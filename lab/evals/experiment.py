@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
@@ -14,7 +14,7 @@ from lab import errors
 from lab.evals import results, store
 from lab.evals.plan import Cell, Plan, shuffled
 from lab.evals.progress import EVERY, Show, shown
-from lab.evals.run import Ask, Progress, run
+from lab.evals.run import Progress, run
 from lab.evals.scorers import scored
 from lab.evals.spec import Spec
 from lab.ledger import batches
@@ -23,6 +23,7 @@ from lab.ledger.lease import Lease
 from lab.ledger.outcomes import ANSWERED
 from lab.show import tables
 from lab.show.moments import utc
+from lab.values import Reply
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 LOOK = 1.0
 """Seconds between two looks at how far batches are."""
 T = TypeVar("T")
+Ask = Callable[[Cell], Awaitable[Reply[Any]]]
 Submit = Callable[[Coroutine[Any, Any, Any]], Future[Any]]
 
 
@@ -92,9 +94,7 @@ class Experiment:
                 wait(asking.submit(self._rescored(spec)), lambda: lease.due() and lease.renew())
             running = run(
                 shuffled(unanswered, spec.seed),
-                asking.ask,
-                self._book,
-                spec.scorers,
+                self._asked_and_scored,
                 now,
                 concurrency=len(asking.cells) if spec.batch else spec.concurrency,
                 lease=lease,
@@ -107,6 +107,15 @@ class Experiment:
             lease.drop()
             self._book.flush()
         return self
+
+    async def _asked_and_scored(self, cell: Cell) -> Reply[Any]:
+        """A cell's reply, scored as it comes."""
+        assert self._asking is not None
+        reply = await self._asking.ask(cell)
+        for scorer in self.spec.scorers:
+            share, message = await scored(scorer, reply.text, reply.value, cell.case.expected)
+            self._book.submit(store.score(reply.call_id, scorer.name, share, message))
+        return reply
 
     async def _rescored(self, spec: Spec) -> None:
         """Score the answers that a scorer has not seen: of a run that was killed, or under a scorer that is new."""

@@ -1,4 +1,4 @@
-"""Asking the cells of an experiment, so many at once, on the lab's own loop."""
+"""Asking the cells of an experiment, or the requests of a list, so many at once, on the lab's own loop."""
 
 from __future__ import annotations
 
@@ -7,18 +7,14 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from lab import errors
-from lab.evals import store
-from lab.evals.plan import Cell
-from lab.evals.scorers import Scorer, scored
-from lab.ledger.file import Ledger
 from lab.ledger.lease import SECONDS, Lease
 from lab.ledger.outcomes import UNANSWERED
 from lab.values import Reply
 
-Ask = Callable[[Cell], Awaitable[Reply[Any]]]
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -40,10 +36,6 @@ class Progress:
     stopped: str | None = None
     first: str | None = None
 
-    def end(self) -> None:
-        """Nothing more is asked."""
-        self.ended = time.monotonic()
-
     @property
     def seconds(self) -> float:
         """Since it began."""
@@ -61,22 +53,18 @@ class Progress:
 
 
 async def run(
-    cells: Sequence[Cell],
-    ask: Ask,
-    book: Ledger,
-    scorers: Sequence[Scorer],
+    items: Sequence[T],
+    ask: Callable[[T], Awaitable[Reply[Any]]],
     progress: Progress,
     *,
     concurrency: int,
     lease: Lease,
 ) -> None:
-    """Ask each cell once. A failure is a result; a spent budget stops the run, and so does a ledger that can't be
-    written. Each answer is scored as it comes."""
-    waiting = deque(cells)
-    renewing = asyncio.create_task(renewed(lease, progress))
-    workers = [
-        asyncio.create_task(_work(waiting, ask, book, scorers, progress)) for _ in range(min(concurrency, len(cells)))
-    ]
+    """Ask each of them once. A failure is a result; a spent budget stops the run, and so does a ledger that can't be
+    written."""
+    waiting = deque(items)
+    renewing = asyncio.create_task(_renew(lease, progress))
+    workers = [asyncio.create_task(_work(waiting, ask, progress)) for _ in range(min(concurrency, len(items)))]
     try:
         await asyncio.gather(*workers)
     finally:
@@ -84,19 +72,19 @@ async def run(
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-        progress.end()
+        progress.ended = time.monotonic()
 
 
-async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[Scorer], progress: Progress) -> None:
+async def _work(waiting: deque[T], ask: Callable[[T], Awaitable[Reply[Any]]], progress: Progress) -> None:
     while waiting and progress.stopped is None:
-        cell = waiting.popleft()
+        item = waiting.popleft()
         progress.running += 1
         try:
-            reply = await ask(cell)
+            reply = await ask(item)
         except errors.BudgetError as refused:
             if progress.running == 1:  # nothing is set aside for others: this is all that is left
                 progress.stopped = str(refused)
-            waiting.append(cell)
+            waiting.append(item)
             return  # whoever still runs goes on, fewer at once
         except errors.LabError as failure:
             progress.failed += 1
@@ -109,14 +97,11 @@ async def _work(waiting: deque[Cell], ask: Ask, book: Ledger, scorers: Sequence[
         finally:
             progress.running -= 1
         progress.cost += reply.cost or 0.0
-        for scorer in scorers:
-            value, message = await scored(scorer, reply.text, reply.value, cell.case.expected)
-            book.submit(store.score(reply.call_id, scorer.name, value, message))
         progress.done += 1
 
 
-async def renewed(lease: Lease, progress: Progress) -> None:
-    """Keep the lease while the cells are asked; without it nothing more is asked."""
+async def _renew(lease: Lease, progress: Progress) -> None:
+    """Keep the lease while they are asked; without it nothing more is asked."""
     while True:
         if not await asyncio.wrap_future(lease.renew()):
             break

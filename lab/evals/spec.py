@@ -34,8 +34,8 @@ class Spec:
     """An experiment: every prompt asked of every model with every case, `repeats` times each.
 
     `budget` is in US dollars, `concurrency` calls at once, `seed` draws the order, `params` go to the provider.
-    `batch`: by way of the providers' batch services, for half the price. `name`
-    None is one made of what is asked; `policy` None is the Lab's own. `source` is the file the cases came from, if any.
+    `batch`: by way of the providers' batch services, for half the price. `name` None is one made of what is asked;
+    `policy` None is the Lab's own. `source` is the file the cases came from, if any.
     Make one with `Spec.of(...)`, which takes what `lab.compare` takes, or with `Spec.read(...)` out of JSON.
     """
 
@@ -62,9 +62,7 @@ class Spec:
             raise errors.InvalidRequestError(f"batch={self.batch!r}: True or False")
         if not self.models or len(set(self.models)) < len(self.models):
             raise errors.InvalidRequestError(f"models={list(self.models)!r}: one or more, each once")
-        name = self.name
-        if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
-            raise errors.InvalidRequestError(f"name={name!r}: a line of text")
+        check_name(self.name)
         if self.policy is not None and not isinstance(self.policy, Policy):
             raise errors.InvalidRequestError(
                 f"policy={self.policy!r}: a Policy(...), such as Policy(timeout=Timeout(total=20))"
@@ -180,6 +178,12 @@ class Spec:
         ):
             policy = replace(policy, limit=Limit(concurrency=self.concurrency))
         return policy if self.budget is None else replace(policy, budget=Budget(usd=self.budget, per="experiment"))
+
+
+def check_name(name: Any) -> None:
+    """Raises `InvalidRequestError` for what no experiment can be called; None is no name yet."""
+    if name is not None and (not isinstance(name, str) or not name.strip() or not name.isprintable()):
+        raise errors.InvalidRequestError(f"name={name!r}: a line of text")
 
 
 def _prompt(

@@ -22,8 +22,8 @@ from lab.show.moments import utc
 if TYPE_CHECKING:
     import pandas as pd
 
-OVER = ("done", "expired", "cancelled", "refused", "never sent", "gone")
-"""States in which nothing more comes of a batch."""
+NOTHING = ("refused", "never sent", "gone")
+"""States of a batch of which no line can be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +72,12 @@ def handed(book: Ledger, number: int, calls: Iterable[tuple[str, str]]) -> Futur
 def unused(book: Ledger, scope: str) -> dict[str, Sent]:
     """The lines of an experiment that were sent, or may have been, and that no call has used yet, each with the batch
     it is in."""
-    over = ", ".join(f"'{state}'" for state in ("refused", "never sent", "gone"))
+    nothing = ", ".join(f"'{state}'" for state in NOTHING)
     rows = book.rows(
         "SELECT line, batches.id, token, name, state, made_at, calls.call_id IS NOT NULL FROM batches"
         " JOIN batch_lines ON batch = batches.id LEFT JOIN calls ON calls.call_id = batch_lines.call_id"
-        f" AND calls.status NOT IN ('running', 'cancelled')"
-        f" WHERE batches.experiment = ? AND state NOT IN ({over}) ORDER BY batches.id",
+        " AND calls.status NOT IN ('running', 'cancelled')"
+        f" WHERE batches.experiment = ? AND state NOT IN ({nothing}) ORDER BY batches.id",
         [scope],
     )
     latest = {line: (Sent(*batch), used) for line, *batch, used in rows}

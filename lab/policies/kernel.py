@@ -281,7 +281,7 @@ class Tokens:
     def __init__(self, share: float, most: float = 10.0):
         self.share = share
         self.most = most
-        self.left = min(most, 10.0)
+        self.left = most
 
     def earn(self) -> None:
         """A first attempt is made."""

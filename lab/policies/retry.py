@@ -24,7 +24,7 @@ class Retry:
     retry n is drawn from 0 to `initial * multiplier ** (n - 1)` seconds ("full" jitter), at most `max_delay`
     (Brooker, "Exponential Backoff And Jitter", 2015). A provider's `Retry-After` up to `max_retry_after` seconds
     is obeyed; a longer one ends the call. Extra attempts, hedges included, are at most `share` of the first ones
-    over time.
+    over time; None is no limit.
     """
 
     attempts: int = 3
@@ -34,14 +34,14 @@ class Retry:
     max_delay: float = 30.0
     jitter: Jitter = "full"
     max_retry_after: float = 60.0
-    share: float = 0.3
+    share: float | None = 0.3
 
     def __post_init__(self) -> None:
         whole_number(self, "attempts", least=1)
         among(self, "on", get_args(errors.Kind), several=True)
         among(self, "jitter", get_args(Jitter))
         for name in ("initial", "multiplier", "max_delay", "max_retry_after", "share"):
-            number(self, name, least=0.0)
+            number(self, name, least=0.0, optional=name == "share")
 
     def longest(self, nth: int) -> float:
         """The longest wait before the `nth` retry (1, 2 ...), in seconds, unless the provider asks for more."""
@@ -101,8 +101,11 @@ def _refuse_wait(retry: Retry, tokens: Tokens, attempt: Try, failure: errors.Lab
 
 def shared_tokens(retry: Retry, memory: Memory, model: str) -> Tokens:
     """What all extra requests to one model are paid from, hedges included."""
-    most = {"most": math.inf} if retry.share >= 1.0 else {}  # as many as there were first ones: whenever they come
-    return memory.of(lambda: Tokens(retry.share, **most), "tokens", retry, model)
+    return memory.of(lambda: _tokens(retry.share), "tokens", retry, model)
+
+
+def _tokens(share: float | None) -> Tokens:
+    return Tokens(0.0, math.inf) if share is None else Tokens(share)
 
 
 def _around(world: World, below: Proceed) -> Proceed:
