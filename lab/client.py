@@ -478,9 +478,9 @@ class Lab:
         if self._batched is None:
             if isinstance(self._source, Function):
                 raise errors.UnsupportedError("a function in a provider's place has no batch service")
-            from lab.provider.batch import Batched, Posted, lost  # only who sends a batch needs it
+            from lab.provider.batch import Batched  # only who sends a batch needs it
 
-            office = Batching(self._ledger, Posted, lost)
+            office = Batching(self._ledger)
             source = Batched(office)
             engine = Engine(source, self._ledger, self._engine.payload, visible=None)
             self._engines.append(engine)

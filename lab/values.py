@@ -267,6 +267,47 @@ class Event:
     reply: Reply[Any] | None = None
 
 
+Rest = Literal["expired", "cancelled", "lost"]
+"""What became of a line of a batch that no result came for."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchLine:
+    """One request on its way into a batch. `service` is the provider's (`lab.call.batching.Service`), `scope` the
+    experiment it belongs to: whoever asks it again in the same, for the same `cell`, is given what came of it."""
+
+    service: Any
+    model: str
+    body: bytes
+    call_id: str
+    scope: str
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """How a batch stands: `working`, `ended`, or `refused` as a whole (`message` says why); how many of its lines are
+    `completed` and `failed`; where its results are, and what became of those that are not among them."""
+
+    stands: Literal["working", "ended", "refused"]
+    completed: int = 0
+    failed: int = 0
+    message: str | None = None
+    results: tuple[str, ...] = ()
+    rest: Rest = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What came of one line of a batch: an HTTP status and a body, or the way in which it came to nothing. `sent_at` is
+    when the batch was made, in Unix time."""
+
+    status: int = 0
+    body: bytes = b""
+    ended: Literal["answered", "broken"] | Rest = "answered"
+    sent_at: float = 0.0
+
+
 @dataclass(slots=True, kw_only=True)
 class Attempt:
     """One physical request, as its row in the ledger. `wait` is the delay before it was sent."""

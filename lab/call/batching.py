@@ -12,9 +12,9 @@ import contextlib
 import hashlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from lab import errors, redact
 from lab.ledger import batches
@@ -22,8 +22,9 @@ from lab.ledger.batches import Sent
 from lab.ledger.file import Ledger
 from lab.ledger.lease import SECONDS, Lease
 from lab.policies import Policy
-from lab.values import Call
+from lab.values import BatchLine, BatchResult, BatchState, Call, Rest
 
+T = TypeVar("T")
 AGAIN = ("transport", "provider", "timeout", "rate_limit", "malformed")
 """Kinds of failure of the batch service itself after which it is asked again."""
 SENDS = 5
@@ -32,41 +33,34 @@ MISSING = 3
 """How often in a row a provider says that there is no such batch, before that is believed."""
 
 
-class State(Protocol):
-    """How a batch stands at its provider: see `lab.provider.batch.State`."""
-
-    stands: Any
-    completed: int
-    failed: int
-    message: str | None
-    rest: Any
-
-
 class Service(Protocol):
-    """A provider's batch service: see `lab.provider.batch.Service`."""
+    """One provider's batch service, as one account sees it; `lab.provider.batch` has them."""
 
     name: str
     most_lines: int
     most_bytes: int
+    hidden: Any
+    """Secrets that stand in no message."""
 
     @property
-    def account(self) -> tuple[str, ...]: ...  # noqa: D102
-    def line(self, identity: str, body: bytes) -> bytes: ...  # noqa: D102
-    async def send(self, token: str, lines: Sequence[bytes]) -> str: ...  # noqa: D102
-    async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> Any: ...  # noqa: D102
-    async def state(self, name: str) -> Any: ...  # noqa: D102
-    def results(self, name: str, state: Any) -> AsyncGenerator[tuple[str | None, Any]]: ...  # noqa: D102
+    def account(self) -> tuple[str, ...]:
+        """What must be the same for two lines to go into one batch."""
 
+    def line(self, identity: str, body: bytes) -> bytes:
+        """A request as a line of a batch."""
 
-class Line(Protocol):
-    """A request on its way into a batch: see `lab.provider.batch.Line`."""
+    async def send(self, token: str, lines: Sequence[bytes]) -> str:
+        """Send a batch; its name. Raises a `LabError`, after which it may be there all the same."""
 
-    service: Any
-    model: str
-    body: bytes
-    call_id: str
-    scope: str
-    cell: str
+    async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> str | Literal[False] | None:
+        """The name of the batch that was sent with this token; None where it isn't there, False where that can't be
+        told yet. `since` is when it was sent, in Unix time, `known` are the names of others."""
+
+    async def state(self, name: str) -> BatchState:
+        """How a batch stands."""
+
+    def results(self, name: str, state: BatchState) -> AsyncGenerator[tuple[str | None, BatchResult]]:
+        """Each line's identifier (None where it can't be read) and what came of it, in any order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,9 +89,9 @@ class Pace:
 class _Waiting:
     """A line, and who waits for it."""
 
-    line: Line
+    line: BatchLine
     identity: str
-    posted: asyncio.Future[Any]
+    posted: asyncio.Future[BatchResult]
     sends: int = 0
 
 
@@ -118,18 +112,10 @@ class _Under:
 
 
 class Batching:
-    """Where requests are handed in that are to go through a batch service. Used on one event loop. `posted` makes what
-    they are handed: of when the batch was sent, and a result; `lost` is the result of a line that none came for, by
-    what became of its batch."""
+    """Where requests are handed in that are to go through a batch service. Used on one event loop."""
 
-    def __init__(
-        self,
-        book: Ledger,
-        posted: Callable[[float, Any], Any],
-        lost: Callable[[str], Any],
-        pace: Pace | None = None,
-    ):
-        self._book, self._posted, self._lost, self._pace = book, posted, lost, pace or Pace()
+    def __init__(self, book: Ledger, pace: Pace | None = None):
+        self._book, self._pace = book, pace or Pace()
         self._unused: dict[str, dict[str, Sent]] = {}
         self._pending: dict[tuple[Any, ...], list[_Waiting]] = {}
         self._under: dict[int, _Under] = {}
@@ -137,7 +123,7 @@ class Batching:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loading: dict[str, asyncio.Task[dict[str, Sent]]] = {}
 
-    async def post(self, line: Line) -> Any:
+    async def post(self, line: BatchLine) -> BatchResult:
         """What came of the line, once its batch is over. Raises the `LabError` of a batch that was refused."""
         identity = identity_of(line)
         waiting = _Waiting(line, identity, asyncio.get_running_loop().create_future())
@@ -202,7 +188,7 @@ class Batching:
             self._named(under, await self._send(under))
         except errors.LabError as failure:
             if failure.kind not in AGAIN:
-                message = redact.text(str(failure), getattr(service, "hidden", ()))
+                message = redact.text(str(failure), service.hidden)
                 batches.note(self._book, sent.number, state="refused", ended_at=time.time(), message=message)
                 self._end(under, failure)
             under.failure = failure  # it may be there all the same
@@ -217,7 +203,7 @@ class Batching:
     async def _send(self, under: _Under) -> str:
         service, token = under.service, under.sent.token
         lines = [service.line(f"{token}-{waiting.identity}", waiting.line.body) for waiting in under.waiting.values()]
-        return str(await _asked(service.send(token, lines)))
+        return await _asked(service.send(token, lines))
 
     def _named(self, under: _Under, name: str) -> None:
         """The provider has it, under this name."""
@@ -265,10 +251,10 @@ class Batching:
         if name is not None:  # found before, for another line of it
             under.sent = replace(sent, name=name, state="working")
             return True
-        name = await _asked(under.service.find(sent.token, count, sent.made_at, names))
-        if isinstance(name, str):
-            self._named(under, name)
-        if name is not None or time.time() < under.began + self._pace.settled:
+        answer = await _asked(under.service.find(sent.token, count, sent.made_at, names))
+        if isinstance(answer, str):
+            self._named(under, answer)
+        if answer is not None or time.time() < under.began + self._pace.settled:
             return True
         batches.note(self._book, sent.number, state="never sent", ended_at=time.time())
         waiting, under.waiting = under.waiting, {}
@@ -285,7 +271,7 @@ class Batching:
         sent, service = under.sent, under.service
         assert sent.name is not None
         try:
-            state: State = await _asked(service.state(sent.name))
+            state = await _asked(service.state(sent.name))
         except errors.UnsupportedError:
             under.missing += 1
             raise
@@ -317,24 +303,24 @@ class Batching:
         self._close(under, expected, ended, state.rest)
         return not under.waiting  # who has come meanwhile may have missed his line
 
-    def _hand(self, under: _Under, waiting: _Waiting, result: Any, handed: list[tuple[str, str]]) -> None:
+    def _hand(self, under: _Under, waiting: _Waiting, result: BatchResult, handed: list[tuple[str, str]]) -> None:
         if not waiting.posted.done():
             handed.append((waiting.identity, waiting.line.call_id))
-            waiting.posted.set_result(self._posted(under.sent.made_at, result))
+            waiting.posted.set_result(replace(result, sent_at=under.sent.made_at))
 
     def _close(
         self,
         under: _Under,
         expected: dict[str, _Waiting],
         state: str,
-        rest: Literal["expired", "cancelled", "lost"],
+        rest: Rest,
     ) -> None:
         """It is over; who has waited since before its results were read is told what became of its line."""
         handed: list[tuple[str, str]] = []
         for identity, waiting in expected.items():
             if under.waiting.get(identity) is waiting:
                 del under.waiting[identity]
-                self._hand(under, waiting, self._lost(rest), handed)
+                self._hand(under, waiting, BatchResult(ended=rest), handed)
         batches.handed(self._book, under.sent.number, handed)
         batches.note(self._book, under.sent.number, state=state, ended_at=time.time())
 
@@ -354,7 +340,7 @@ class Batching:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def _asked(answer: Any) -> Any:
+async def _asked(answer: Awaitable[T]) -> T:
     """What the service says."""
     with _typed():
         return await answer
@@ -380,7 +366,7 @@ async def _renewed(lease: Lease) -> None:
         await asyncio.wrap_future(lease.renew())
 
 
-def identity_of(line: Line) -> str:
+def identity_of(line: BatchLine) -> str:
     """Of a request and of whose it is: 32 hexadecimal digits."""
     whose = "\0".join((line.scope, line.cell, line.service.name, line.model)).encode("utf-8", "replace")
     return hashlib.sha256(whose + b"\0" + line.body).hexdigest()[:32]

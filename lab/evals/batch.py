@@ -19,6 +19,7 @@ from lab.evals import store
 from lab.evals.compare import Bench
 from lab.evals.estimate import default_name
 from lab.evals.experiment import busy, under_way, wait
+from lab.evals.plan import HOW
 from lab.evals.progress import shown
 from lab.evals.run import Progress, run
 from lab.evals.spec import check_name
@@ -89,7 +90,8 @@ def _calls(prompts: Sequence[Any], how: Mapping[str, Any]) -> list[Call]:
             call = intake.call_of(prompt, streamed=False, lane="batch", **how)
         except errors.InvalidRequestError as odd:
             raise errors.InvalidRequestError(f"request {number}: {odd}") from odd
-        content = json.dumps([call.model, call.messages, dict(call.params)], sort_keys=True, default=str)
+        params = {key: value for key, value in call.params.items() if key not in HOW}
+        content = json.dumps([call.model, call.messages, params], sort_keys=True, default=str)
         checked = [*([call.schema.content()] if call.schema else []), *(check.content() for check in call.checks)]
         whole = f"{content}|{checked}".encode("utf-8", "replace")
         identity = hashlib.sha256(whole).hexdigest()[:24]

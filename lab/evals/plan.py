@@ -15,7 +15,7 @@ from lab.call.prompts import Filled, Prompt
 from lab.evals.sets import Case, EvalSet
 from lab.show import units
 
-_HOW = ("api_key", "extra_headers")
+HOW = ("api_key", "extra_headers")
 """Parameters that say how to connect, not what is asked or whom."""
 
 
@@ -169,7 +169,7 @@ def grid(
     more: Iterable[str] = (),
 ) -> list[Cell]:
     """Every cell, prompts first. `asked` are parameters, `more` what else belongs to the question: schema, checks."""
-    params = {name: value for name, value in asked.items() if name not in _HOW}
+    params = {name: value for name, value in asked.items() if name not in HOW}
     rest = json.dumps([params, list(more)], sort_keys=True, default=str)
     return list(_cells(prompts, models, cases, repeats, rest))
 

@@ -24,7 +24,7 @@ from lab.provider.reading import read_whole
 from lab.provider.request import Request
 from lab.provider.source import Provider
 from lab.provider.wire import MAX_BODY, Marks, Response, Wire
-from lab.values import Call, Event, Usage
+from lab.values import BatchLine, BatchResult, BatchState, Call, Event, Rest, Usage
 
 OPENAI_SHAPED = frozenset({"openai", "groq"})
 """Providers on the lab's own wire whose documentation has OpenAI's files and batches."""
@@ -33,90 +33,11 @@ _IDLE = 120.0
 _SMALL = 64 * 1024
 _ENDPOINT = "/v1/chat/completions"
 
-Rest = Literal["expired", "cancelled", "lost"]
-"""What became of a line that no result came for."""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """How a batch stands: `working`, `ended`, or `refused` as a whole (`message` says why); how many of its lines are
-    `completed` and `failed`; where its results are, and what became of those that are not among them."""
-
-    stands: Literal["working", "ended", "refused"]
-    completed: int = 0
-    failed: int = 0
-    message: str | None = None
-    results: tuple[str, ...] = ()
-    rest: Rest = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came of one line: an HTTP status and a body, or the way in which it came to nothing."""
-
-    status: int = 0
-    body: bytes = b""
-    ended: Literal["answered", "expired", "cancelled", "lost", "broken"] = "answered"
-
-
-class Service(Protocol):
-    """One provider's batch service, as one account sees it."""
-
-    name: str
-    most_lines: int
-    most_bytes: int
-
-    @property
-    def account(self) -> tuple[str, ...]:
-        """What must be the same for two lines to go into one batch."""
-
-    def line(self, identity: str, body: bytes) -> bytes:
-        """A request as a line of a batch."""
-
-    async def send(self, token: str, lines: Sequence[bytes]) -> str:
-        """Send a batch; its name. Raises a `LabError`, after which it may be there all the same."""
-
-    async def find(self, token: str, lines: int, since: float, known: frozenset[str]) -> str | Literal[False] | None:
-        """The name of the batch that was sent with this token; None where it isn't there, False where that can't be
-        told yet. `since` is when it was sent, in Unix time, `known` are the names of others."""
-
-    async def state(self, name: str) -> State:
-        """How a batch stands."""
-
-    def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
-        """Each line's identifier (None where it can't be read) and what came of it, in any order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One request on its way into a batch, and whose it is."""
-
-    service: Service
-    model: str
-    body: bytes
-    call_id: str
-    scope: str
-    """The experiment it belongs to: whoever asks it again in the same, for the same cell, is given what came of it."""
-    cell: str
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """What came of a line, and when its batch was sent, in Unix time."""
-
-    sent_at: float
-    result: Result
-
-
-def lost(rest: Any) -> Result:
-    """What came of a line that is not among the results."""
-    return Result(ended=rest)
-
 
 class Office(Protocol):
     """Where lines are handed in; see `lab.call.batching`."""
 
-    async def post(self, line: Any) -> Any:
+    async def post(self, line: BatchLine) -> BatchResult:
         """What came of it, once it is known."""
 
     async def close(self) -> None:
@@ -132,7 +53,7 @@ class Batched(Provider):
 
     async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
         service = self._service(call, request)
-        line = Line(
+        line = BatchLine(
             service=service,
             model=request.model,
             body=json.dumps(request.body).encode(),
@@ -140,9 +61,9 @@ class Batched(Provider):
             scope=call.experiment or "",
             cell=call.cell or call.call_id,
         )
-        posted: Posted = await self._office.post(line)
-        result, now = posted.result, asyncio.get_running_loop().time()
-        yield Event("sent", now - max(0.0, time.time() - posted.sent_at), way="batch", price=price(Usage(), None))
+        result = await self._office.post(line)
+        now = asyncio.get_running_loop().time()
+        yield Event("sent", now - max(0.0, time.time() - result.sent_at), way="batch", price=price(Usage(), None))
         if result.ended != "answered":
             raise _came_to_nothing(call, result)
         yield Event("headers", now, status=result.status)
@@ -172,7 +93,7 @@ class Batched(Provider):
         else:
             self._service(call, written.request)
 
-    def _service(self, call: Call, request: Request) -> Service:
+    def _service(self, call: Call, request: Request) -> FileBatches | MessageBatches:
         if call.model.startswith("local/"):
             self._carried(call)
         if request.provider == "anthropic":
@@ -183,7 +104,7 @@ class Batched(Provider):
         raise AssertionError("unreachable")
 
 
-def _came_to_nothing(call: Call, result: Result) -> errors.LabError:
+def _came_to_nothing(call: Call, result: BatchResult) -> errors.LabError:
     if result.ended == "expired":
         return errors.TimeoutError(f"{call.model}: the batch was over before this was asked", phase="batch")
     if result.ended == "cancelled":
@@ -196,7 +117,7 @@ def _came_to_nothing(call: Call, result: Result) -> errors.LabError:
 class _Delivered:
     """A result, read as the body of a response."""
 
-    def __init__(self, result: Result, at: float):
+    def __init__(self, result: BatchResult, at: float):
         self.status, self.at, self._body = result.status, at, result.body
 
     async def body(self) -> bytearray:
@@ -306,21 +227,21 @@ class FileBatches(_Posting):
             after = f"&after={quote(str(rows[-1]['id']), safe='')}"
         return False
 
-    async def state(self, name: str) -> State:
+    async def state(self, name: str) -> BatchState:
         """As its own page says."""
         told = await self._json("GET", f"{self._base}/batches/{quote(name, safe='')}")
         counts = told.get("request_counts")
         done, failed = _count(counts, "completed"), _count(counts, "failed")
         status = told.get("status")
         if status == "failed":
-            return State("refused", done, failed, redact.text(_problems(told.get("errors")), self.hidden)[:500])
+            return BatchState("refused", done, failed, redact.text(_problems(told.get("errors")), self.hidden)[:500])
         if status not in ("completed", "expired", "cancelled"):
-            return State("working", done, failed)
+            return BatchState("working", done, failed)
         files = tuple(str(file) for key in ("output_file_id", "error_file_id") if (file := told.get(key)))
         rest: dict[Any, Rest] = {"expired": "expired", "cancelled": "cancelled"}
-        return State("ended", done, failed, None, files, rest.get(status, "lost"))
+        return BatchState("ended", done, failed, None, files, rest.get(status, "lost"))
 
-    async def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
+    async def results(self, name: str, state: BatchState) -> AsyncGenerator[tuple[str | None, BatchResult]]:
         """Of both files."""
         for file in state.results:
             async for line in self._lines(f"{self._base}/files/{quote(file, safe='')}/content"):
@@ -369,7 +290,7 @@ class MessageBatches(_Posting):
     async def _is_mine(self, row: dict[str, Any], token: str) -> bool:
         """Whether the first of its results that can be read says so; older ones may be gone."""
         try:
-            async with aclosing(self.results(_named(row), State("ended"))) as results:
+            async with aclosing(self.results(_named(row), BatchState("ended"))) as results:
                 async for identity, _result in results:
                     if identity is not None:
                         return identity.startswith(f"{token}-")
@@ -377,15 +298,15 @@ class MessageBatches(_Posting):
             return False
         return False
 
-    async def state(self, name: str) -> State:
+    async def state(self, name: str) -> BatchState:
         """As its own page says."""
         told = await self._json("GET", f"{self.url}/batches/{quote(name, safe='')}")
         counts = told.get("request_counts")
         failed = sum(_count(counts, key) for key in ("errored", "canceled", "expired"))
         stands: Literal["working", "ended"] = "ended" if told.get("processing_status") == "ended" else "working"
-        return State(stands, _count(counts, "succeeded"), failed)
+        return BatchState(stands, _count(counts, "succeeded"), failed)
 
-    async def results(self, name: str, state: State) -> AsyncGenerator[tuple[str | None, Result]]:
+    async def results(self, name: str, state: BatchState) -> AsyncGenerator[tuple[str | None, BatchResult]]:
         """At the address of the batch itself: where else it says that they are, no key is sent."""
         async for line in self._lines(f"{self.url}/batches/{quote(name, safe='')}/results"):
             yield _read(line, _of_message)
@@ -425,27 +346,27 @@ def _object(body: bytes | bytearray) -> dict[str, Any]:
 _NAME = re.compile(rb'"custom_id"\s*:\s*"([A-Za-z0-9_-]{1,64})"')
 
 
-def _read(line: bytes, shape: Any) -> tuple[str | None, Result]:
+def _read(line: bytes, shape: Any) -> tuple[str | None, BatchResult]:
     """A line of results. Of one that can't be read the identifier may still be there."""
     try:
         row = json.loads(line)
         return str(row["custom_id"]), shape(row)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArithmeticError):
         name = _NAME.search(line)
-        return (name[1].decode() if name else None), Result(body=line[:60_000], ended="broken")
+        return (name[1].decode() if name else None), BatchResult(body=line[:60_000], ended="broken")
 
 
-def _of_file(row: dict[str, Any]) -> Result:
+def _of_file(row: dict[str, Any]) -> BatchResult:
     response, error = row.get("response"), row.get("error")
     if response is None:
         code = str((error or {}).get("code"))
         if "expired" in code or "cancelled" in code:
-            return Result(ended="expired" if "expired" in code else "cancelled")
-        return Result(500, json.dumps({"error": error}).encode())
+            return BatchResult(ended="expired" if "expired" in code else "cancelled")
+        return BatchResult(500, json.dumps({"error": error}).encode())
     status = response["status_code"]
     if not isinstance(status, int) or not 100 <= status < 600:
         raise ValueError(status)
-    return Result(status, json.dumps(response["body"]).encode())
+    return BatchResult(status, json.dumps(response["body"]).encode())
 
 
 _STATUS = {
@@ -460,13 +381,13 @@ _STATUS = {
 }
 
 
-def _of_message(row: dict[str, Any]) -> Result:
+def _of_message(row: dict[str, Any]) -> BatchResult:
     result = row["result"]
     kind = result["type"]
     if kind == "succeeded":
-        return Result(200, json.dumps(result["message"]).encode())
+        return BatchResult(200, json.dumps(result["message"]).encode())
     if kind in ("expired", "canceled"):
-        return Result(ended="expired" if kind == "expired" else "cancelled")
+        return BatchResult(ended="expired" if kind == "expired" else "cancelled")
     error: dict[str, Any] = result.get("error") or {}
     inner: dict[str, Any] = error["error"] if isinstance(error.get("error"), dict) else error
-    return Result(_STATUS.get(str(inner.get("type")), 500), json.dumps(error).encode())
+    return BatchResult(_STATUS.get(str(inner.get("type")), 500), json.dumps(error).encode())

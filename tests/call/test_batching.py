@@ -151,7 +151,7 @@ def test_each_line_ends_as_its_kind(lab: Lab, url: str, service: str, fault: str
 
 def test_what_expires_is_asked_again_in_a_next_batch(lab: Lab, url: str) -> None:
     """As `Retry` says, however many they are; the record has each try."""
-    retry = Policy(retry=Retry(attempts=8, initial=0.01))
+    retry = Policy(retry=Retry(attempts=25, max_delay=0.05))
     experiment = lab.compare(
         SAY,
         "sim/instant+batch_expired:0.5",

@@ -14,10 +14,11 @@ from lab import errors
 from lab.call.batching import MISSING, Batching, Pace
 from lab.ledger import batches
 from lab.ledger.file import Ledger
-from lab.provider.batch import FileBatches, Line, MessageBatches, Posted, Result, State, _read, lost
+from lab.provider.batch import FileBatches, MessageBatches, _read
+from lab.values import BatchLine, BatchResult, BatchState
 
 QUICK = Pace(quiet=0.0, first=0.0, longest=0.0, settled=0.0)
-DONE = State("ended")
+DONE = BatchState("ended")
 
 
 @dataclass
@@ -29,11 +30,12 @@ class Service:
     most_lines: int = 100
     most_bytes: int = 10_000
     account: tuple[str, ...] = ()
+    hidden: Any = ()
     sent: list[list[bytes]] = field(default_factory=list)
     states: list[Any] = field(default_factory=lambda: [DONE])
     sends: list[Any] = field(default_factory=lambda: ["b1"])
     finds: list[Any] = field(default_factory=lambda: [None])
-    answers: Callable[[str], tuple[str | None, Any]] = lambda name: (name, Result(200, b"{}"))
+    answers: Callable[[str], tuple[str | None, Any]] = lambda name: (name, BatchResult(200, b"{}"))
     only: int | None = None
     went: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -64,15 +66,15 @@ class Service:
             yield self.answers(row)
 
 
-def line(service: Any, number: int, scope: str = "x") -> Line:
-    return Line(service, "m", f'{{"n": {number}}}'.encode(), f"call{number}", scope, f"cell{number}")
+def line(service: Any, number: int, scope: str = "x") -> BatchLine:
+    return BatchLine(service, "m", f'{{"n": {number}}}'.encode(), f"call{number}", scope, f"cell{number}")
 
 
 def posted(book: Ledger, service: Any, count: int = 3, pace: Pace = QUICK) -> list[Any]:
     """What each of so many lines comes to."""
 
     async def ask() -> list[Any]:
-        batching = Batching(book, Posted, lost, pace)
+        batching = Batching(book, pace)
         try:
             return await asyncio.wait_for(
                 asyncio.gather(*(batching.post(line(service, n)) for n in range(count)), return_exceptions=True), 20
@@ -92,7 +94,7 @@ def book(fresh: Path) -> Any:
 
 def kinds(answers: Sequence[Any]) -> list[str]:
     return [
-        type(answer).kind if isinstance(answer, errors.LabError) else answer.result.ended  # type: ignore[union-attr]
+        type(answer).kind if isinstance(answer, errors.LabError) else answer.ended  # type: ignore[union-attr]
         for answer in answers
     ]
 
@@ -103,7 +105,7 @@ ODD = [KeyError("id"), TypeError("str"), AttributeError("get"), ValueError("json
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
 def test_what_can_not_be_read_is_asked_again(book: Ledger, odd: Exception) -> None:
     """When it is sent, when it is looked for, when it is looked at: and nothing is sent twice, for it is found."""
-    service = Service(sends=[odd, "never"], finds=[odd, False, "b1"], states=[odd, State("working"), DONE])
+    service = Service(sends=[odd, "never"], finds=[odd, False, "b1"], states=[odd, BatchState("working"), DONE])
     assert kinds(posted(book, service)) == ["answered"] * 3
     assert len(service.sent) == 1
 
@@ -117,7 +119,7 @@ def test_what_was_never_sent_is_sent_anew(book: Ledger) -> None:
 
 @pytest.mark.parametrize(("rest", "kind"), [("lost", "lost"), ("expired", "expired"), ("cancelled", "cancelled")])
 def test_a_line_that_is_not_among_the_results_has_its_batchs_end(book: Ledger, rest: Any, kind: str) -> None:
-    assert kinds(posted(book, Service(states=[State("ended", rest=rest)], only=1))) == ["answered", kind, kind]
+    assert kinds(posted(book, Service(states=[BatchState("ended", rest=rest)], only=1))) == ["answered", kind, kind]
 
 
 def test_results_of_others_and_results_told_twice_change_nothing(book: Ledger) -> None:
@@ -126,12 +128,12 @@ def test_results_of_others_and_results_told_twice_change_nothing(book: Ledger) -
     class Twice(Service):
         async def results(self, name: str, state: Any) -> AsyncGenerator[tuple[str | None, Any]]:
             for row in [None, "", "-", "stranger", "a-stranger"]:
-                yield row, Result(200, b"theirs")
+                yield row, BatchResult(200, b"theirs")
             for body in (b"first", b"second"):
                 for row in self.sent[-1]:
-                    yield row.decode(), Result(200, body)
+                    yield row.decode(), BatchResult(200, body)
 
-    assert {answer.result.body for answer in posted(book, Twice())} == {b"first"}
+    assert {answer.body for answer in posted(book, Twice())} == {b"first"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ def test_who_leaves_before_it_is_sent_asks_nothing(book: Ledger) -> None:
     service = Service()
 
     async def ask() -> Any:
-        batching = Batching(book, Posted, lost, Pace(quiet=0.05, first=0.0))
+        batching = Batching(book, Pace(quiet=0.05, first=0.0))
         leaves = asyncio.create_task(batching.post(line(service, 1)))
         stays = asyncio.create_task(batching.post(line(service, 2)))
         await asyncio.sleep(0.01)
@@ -191,16 +193,16 @@ def test_who_leaves_before_it_is_sent_asks_nothing(book: Ledger) -> None:
         await batching.close()
         return answer
 
-    assert asyncio.run(ask()).result.status == 200
+    assert asyncio.run(ask()).status == 200
     assert [len(lines) for lines in service.sent] == [1]
 
 
 def test_who_leaves_while_it_waits_finds_it_again(book: Ledger) -> None:
     """In the same process, by the same office: the batch is looked after all the while."""
-    service = Service(states=[State("working"), State("working"), DONE])
+    service = Service(states=[BatchState("working"), BatchState("working"), DONE])
 
     async def ask() -> Any:
-        batching = Batching(book, Posted, lost, QUICK)
+        batching = Batching(book, QUICK)
         leaves = asyncio.create_task(batching.post(line(service, 1)))
         await asyncio.wait_for(service.went.wait(), 20)
         leaves.cancel()
@@ -209,7 +211,7 @@ def test_who_leaves_while_it_waits_finds_it_again(book: Ledger) -> None:
         await batching.close()
         return answer
 
-    assert asyncio.run(ask()).result.status == 200
+    assert asyncio.run(ask()).status == 200
     assert len(service.sent) == 1
 
 
@@ -227,7 +229,7 @@ def test_what_is_still_being_sent_is_sent_once(book: Ledger) -> None:
             return "b1"
 
         service.send = slow  # type: ignore[method-assign]
-        batching, other = Batching(book, Posted, lost, QUICK), Batching(book, Posted, lost, QUICK)
+        batching, other = Batching(book, QUICK), Batching(book, QUICK)
         first = asyncio.create_task(batching.post(line(service, 1)))
         await service.went.wait()
         second = asyncio.create_task(batching.post(line(later, 2)))
@@ -240,7 +242,7 @@ def test_what_is_still_being_sent_is_sent_once(book: Ledger) -> None:
         await other.close()
         return answers
 
-    assert [answer.result.status for answer in asyncio.run(ask())] == [200, 200]
+    assert [answer.status for answer in asyncio.run(ask())] == [200, 200]
     assert len(service.sent) == 1
 
 
@@ -256,7 +258,7 @@ def test_one_that_comes_while_results_are_read_is_not_lost(book: Ledger) -> None
     service = Service()
 
     async def ask() -> Any:
-        batching = Batching(book, Posted, lost, QUICK)
+        batching = Batching(book, QUICK)
         late: list[asyncio.Task[Any]] = []
         results = service.results
 
@@ -274,7 +276,7 @@ def test_one_that_comes_while_results_are_read_is_not_lost(book: Ledger) -> None
         await batching.close()
         return first, again
 
-    assert [answer.result.ended for answer in asyncio.run(ask())] == ["answered"] * 2
+    assert [answer.ended for answer in asyncio.run(ask())] == ["answered"] * 2
     assert len(service.sent) == 1
 
 
@@ -319,7 +321,7 @@ def test_no_line_of_results_raises(shape: str) -> None:
     for row in HOSTILE:
         identity, result = _read(row, read)
         assert identity in (None, "a", "3")
-        assert isinstance(result, Result)
+        assert isinstance(result, BatchResult)
 
 
 @pytest.mark.parametrize("kind", [FileBatches, MessageBatches])

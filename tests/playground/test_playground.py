@@ -352,7 +352,11 @@ def test_an_experiment_in_batches_is_planned_run_and_listed(tmp_path: Path, monk
         assert plan.usd == pytest.approx(usual.usd / 2)
         assert "through the batch service, within 24 h" in shown(at)
         assert not at.exception
-        real.planned(spec).run(None)
+        click(at, "Start")
+        end = time.monotonic() + 60
+        while backend.jobs().listing()["state"].tolist() != ["done"]:
+            assert time.monotonic() < end, backend.jobs().listing().to_string()
+            time.sleep(0.05)
         other = page("compare.py", mode="Over a set")
         assert other.dataframe[-1].value["state"].tolist() == ["done"]
         assert other.dataframe[-1].value["done"].tolist() == [120], "sorted as the number that it says"
