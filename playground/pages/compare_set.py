@@ -27,7 +27,7 @@ def page() -> None:
     form(lab)
     planned(lab)
     progress(lab)
-    sent(lab)
+    sent_batches(lab)
     results(lab)
 
 
@@ -187,8 +187,14 @@ def progress(lab: Lab) -> None:
     st.fragment(listed, run_every=1.0 if active else None)(lab, active)
 
 
-def sent(lab: Lab) -> None:
-    """What was sent through batch services, and how far it is."""
+def sent_batches(lab: Lab) -> None:
+    """What was sent through batch services, looked at again while something runs."""
+    active = bool(backend.jobs().listing()["state"].isin(ACTIVE).any())
+    st.fragment(listed_batches, run_every=2.0 if active else None)(lab)
+
+
+def listed_batches(lab: Lab) -> None:
+    """A row each, and how far it is."""
     frame = lab.batches().head(20)
     if frame.empty:
         return
