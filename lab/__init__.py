@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lab.evals import ratings as ratings
     from lab.evals import scorers
     from lab.evals.sets import EvalSet
+    from lab.jobs.job import Job
     from lab.ledger import archive as archive
     from lab.ledger import rehearsal as rehearsal
     from lab.metrics import alerts as alerts
@@ -48,6 +49,7 @@ __all__ = [
     "EvalSet",
     "Fallback",
     "Hedge",
+    "Job",
     "Lab",
     "Limit",
     "Near",
@@ -65,6 +67,7 @@ __all__ = [
 
 _HOMES = {
     "EvalSet": "lab.evals.sets",
+    "Job": "lab.jobs.job",
     "Lab": "lab.client",
     "Prompt": "lab.call.prompts",
     "Reply": "lab.values",

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lab import errors, evals, metrics
-from lab.call import intake, versions
+from lab.call import intake, rereading, versions
 from lab.call.batching import Batching, Door
 from lab.call.engine import Engine
 from lab.call.loop import Loop
@@ -21,6 +22,10 @@ from lab.call.near.certifying import told
 from lab.call.prompts import Filled, Prompt
 from lab.call.record import Source
 from lab.call.stream import Stream
+from lab.jobs.job import Job
+from lab.jobs.office import Office
+from lab.jobs.steps import CURRENT, Steps
+from lab.jobs.verbs import JobVerbs
 from lab.ledger import archive, batches, cached, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
@@ -42,6 +47,7 @@ if TYPE_CHECKING:
     from lab.evals.spec import Spec
     from lab.metrics.alerts import Alert
     from lab.metrics.caching import Saved
+    from lab.metrics.jobtrace import JobTrace
     from lab.metrics.trace import Trace
     from lab.stats import Verdict
 
@@ -50,7 +56,7 @@ Asked = str | Sequence[dict[str, Any]] | Prompt | Filled
 """What can be asked: a text, messages, or a prompt, filled in where it has variables."""
 
 
-class Lab:
+class Lab(JobVerbs):
     """Calls to models, each bounded, typed and recorded in the ledger at `path`.
 
     `path`: the ledger's SQLite file, made if it isn't there; by default `$LAB_DB`, or `data/lab.db` of the
@@ -84,7 +90,8 @@ class Lab:
         self._engine = Engine(self._source, self._ledger, payload)
         self._engines = [self._engine]
         self._batched: evals.compare.Bench | None = None
-        self._end = weakref.finalize(self, _close, self._loop, self._engines, self._ledger)
+        self._office = Office(_Host(self))
+        self._end = weakref.finalize(self, _close, self._loop, self._engines, self._ledger, self._office)
         if provider is None:
             warm()  # LiteLLM takes seconds to import: begin now
 
@@ -156,7 +163,13 @@ class Lab:
             key=key,
             params=params,
         )
-        return self._loop.run(self._engine.run(call, chosen))
+        steps = CURRENT.get()
+        if steps is None:
+            return self._loop.run(self._engine.run(call, chosen))
+        if steps.within or self._loop.is_current():
+            return self._loop.run(self._engine.run(steps.keyed(call), chosen))
+        reply: Reply[Any] = steps.wait(self._as_step(steps, call, chosen))
+        return reply
 
     # fmt: off
     @overload
@@ -200,7 +213,18 @@ class Lab:
             key=key,
             params=params,
         )
+        steps = CURRENT.get()
+        if steps is not None:
+            return await self._as_step(steps, call, chosen)
         return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, chosen)))
+
+    async def _as_step(self, steps: Steps, call: Call, policy: Policy) -> Reply[Any]:
+        """The reply of a call that a job's flow makes."""
+
+        async def ask(call: Call) -> Reply[Any]:
+            return await asyncio.wrap_future(self._loop.submit(self._engine.run(call, policy)))
+
+        return await steps.ask(call, ask, partial(rereading.known, self._ledger))
 
     # fmt: off
     @overload
@@ -245,6 +269,10 @@ class Lab:
             params=params,
         )
 
+        steps = CURRENT.get()
+        if steps is not None:  # no step: a stream is handed on as it comes; its key gives the same again
+            call = steps.keyed(call)
+
         def start(deliver: Callable[[str], None]) -> Future[Reply[Any]]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
 
@@ -280,9 +308,16 @@ class Lab:
         """The figures to watch, a row a group of calls: see `lab.metrics.metrics` for columns and filters."""
         return metrics.metrics(self._ledger, since, (by,) if isinstance(by, str) else tuple(by), **more)
 
-    def trace(self, call_id: str) -> Trace:
-        """One call from intake to outcome, by its identifier or the beginning of it: in a notebook its timeline, in a
-        terminal the same in characters. Raises `ValueError` where there is none."""
+    @overload
+    def trace(self, call_id: str) -> Trace: ...
+    @overload
+    def trace(self, call_id: Job) -> JobTrace: ...
+    def trace(self, call_id: str | Job) -> Trace | JobTrace:
+        """One call from intake to outcome, by its identifier or the beginning of it; or all that a `Job` did, each call
+        and each other step on one time axis. In a notebook its timeline, in a terminal the same in characters. Raises
+        `ValueError` where there is none."""
+        if isinstance(call_id, Job):
+            return metrics.jobtrace.trace(self._ledger, call_id.id, *self._office.traced(call_id.id))
         return metrics.trace.trace(self._ledger, call_id)
 
     def alerts(self, rules: str | Path | None = None) -> list[Alert]:
@@ -644,16 +679,33 @@ class Lab:
         return f"Lab({str(self.path)!r})"
 
 
+class _Host:
+    """A Lab as its jobs know it: they don't keep it alive, but for a worker that runs in it."""
+
+    def __init__(self, lab: Lab):
+        self._lab = weakref.ref(lab)
+        self.path, self.ledger = lab.path, lab.ledger
+        self.keeps_words = lab.keeps_words
+        self.kept_text = lab._engine.payload.plain().text
+
+    def planned(self, spec: Spec) -> Experiment:
+        lab = self._lab()
+        if lab is None:
+            raise RuntimeError("this Lab is closed: make a new one")
+        return lab.planned(spec)
+
+
 def _provider() -> Source:
     from lab.provider.source import Provider  # its HTTP clients take 0.2 s to import, and whoever reads needs none
 
     return Provider()
 
 
-def _close(loop: Loop, engines: Sequence[Engine], ledger: Ledger) -> None:
+def _close(loop: Loop, engines: Sequence[Engine], ledger: Ledger, office: Office) -> None:
     if loop.is_current() or ledger.is_current():  # dropped by a thread of the lab's own, which can't wait for itself
-        threading.Thread(target=_close, args=(loop, engines, ledger)).start()
+        threading.Thread(target=_close, args=(loop, engines, ledger, office)).start()
         return
+    office.close()
     loop.close(_all_closed(engines))
     ledger.close()
 

@@ -15,6 +15,7 @@ LabError
 ├── BudgetError          budget           the caller's own limit
 └── BusyError            busy             queue full, breaker open; .retry_after says how long
 LedgerError              the ledger can't be opened or written; .reply holds a paid answer
+JobError                 a job that ended without a result, and not by one of these
 """
 
 from __future__ import annotations
@@ -179,6 +180,11 @@ class LedgerError(Exception):
     def __init__(self, message: str, *, reply: Reply[Any] | None = None):
         super().__init__(message)
         self.reply = reply
+
+
+class JobError(Exception):
+    """A job has no result: its flow raised an exception of its own, it was cancelled, its code has changed, or its
+    workers died of it."""
 
 
 BY_KIND: dict[str, type[LabError]] = {cls.kind: cls for cls in LabError.__subclasses__()}

@@ -122,6 +122,10 @@ class Call:
     variables: Mapping[str, Any] = field(default_factory=dict)
     experiment: str | None = None
     cell: str | None = None
+    job: str | None = None
+    """The job that asks it."""
+    step: str | None = None
+    """Which of its steps it is."""
     key: str | None = None
     schema: Schema | None = None
     checks: tuple[Check, ...] = ()

@@ -25,7 +25,7 @@ def _loopback_only(self: socket.socket, address: object) -> object:
     return _connect(self, address)
 
 
-LONG = """notebooks pages project types wheel browser playground experiment cli background faults file conformance
+LONG = """notebooks pages project types wheel browser playground experiment cli worker postgres faults file conformance
     client code near cache batching gate metrics echoes""".split()
 """Files that take long, the longest first: begun last, they would leave the other workers with nothing to do."""
 
@@ -43,6 +43,8 @@ def closed_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_API_TOKEN", "_API_BASE", "_BASE_URL")):
             monkeypatch.delenv(name)
+    for name in ("LAB_JOBS", "LAB_WEBHOOK_SECRET", "LAB_WEBHOOK_PRIVATE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("LAB_DB", str(tmp_path / "lab.db"))
     monkeypatch.chdir(tmp_path)
 

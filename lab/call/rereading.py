@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
 from lab.checks.kernel import examined
-from lab.values import Reply, Schema
+from lab.ledger import answers
+from lab.ledger.file import Ledger
+from lab.values import Call, Reply, Schema
 
 
 async def read_again(reply: Reply[Any], schema: Schema | None) -> tuple[Reply[Any], bool]:
@@ -15,3 +18,15 @@ async def read_again(reply: Reply[Any], schema: Schema | None) -> tuple[Reply[An
         return reply, True
     again = await examined(reply.text, schema, ())
     return replace(reply, value=again.value, checks=(*again.checks, *reply.checks[1:])), again.passed
+
+
+async def known(book: Ledger, call: Call, call_id: str, carried: Reply[Any] | None = None) -> Reply[Any] | None:
+    """The reply of a call that was made before, with the value that `call` reads in it: from the ledger, or as it was
+    `carried` here from another one; None where its words are gone."""
+    try:
+        reply = await asyncio.wrap_future(book.transact(lambda db: answers.stored(db, call_id)))
+    except LookupError:
+        if carried is None:
+            return None
+        reply = carried
+    return (await read_again(reply, call.schema))[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from lab.cli import asking, comparing, record, routing, serving
+from lab.cli import asking, comparing, record, routing, serving, working
 
 app = typer.Typer(
     help="See what your AI API calls do, and decide with evidence.",
@@ -25,11 +25,12 @@ for verb in (
         record.export,
         record.prune,
     ),
-    *(asking.models, serving.sim, serving.local, serving.playground),
+    *(asking.models, serving.sim, serving.local, serving.playground, working.worker, working.merge),
 ):
     app.command({comparing.evaluate: "eval", record.sent: "batches"}.get(verb))(verb)
 
 app.add_typer(routing.app, name="route")
+app.add_typer(working.app, name="jobs")
 
 
 def main() -> None:

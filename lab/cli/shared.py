@@ -30,8 +30,9 @@ def plainly() -> Iterator[None]:
     """Failures end the command in one sentence."""
     try:
         yield
-    except (errors.LabError, errors.LedgerError, ValueError) as failure:
-        kind = getattr(failure, "kind", "ledger" if isinstance(failure, errors.LedgerError) else "usage")
+    except (errors.LabError, errors.LedgerError, errors.JobError, ValueError) as failure:
+        others = {errors.LedgerError: "ledger", errors.JobError: "job"}
+        kind = getattr(failure, "kind", others.get(type(failure), "usage"))
         err.print(Text.assemble((f"{kind}: ", "bold red"), printable(str(failure))))
         raise typer.Exit(1) from None
 

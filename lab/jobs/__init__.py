@@ -1,5 +1,5 @@
-"""What outlives its caller: experiments in the background, webhooks."""
+"""What outlives its caller: flows and their steps, jobs and their workers, webhooks."""
 
-from lab.jobs.background import Jobs
+from lab.jobs.job import Job
 
-__all__ = ["Jobs"]
+__all__ = ["Job"]

@@ -9,7 +9,9 @@ import binascii
 import hashlib
 import hmac
 import http.client
+import ipaddress
 import json
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -22,6 +24,16 @@ TIMEOUT = 10.0
 WAITS = (1.0, 5.0, 20.0)
 """Seconds between tries."""
 PREFIX = "whsec_"
+
+
+class NotTold(Exception):
+    """A try that brought nothing; `again`: another one may."""
+
+    def __init__(self, why: str, *, again: bool):
+        super().__init__(why)
+        self.again = again
+        self.soon = again
+        """Within a minute, even."""
 
 
 def post(
@@ -37,31 +49,106 @@ def post(
     """POST `body` as JSON; returns how many tries it took. `message_id` is the same in each, so that the receiver can
     tell a repetition. Tried again after a broken connection, a 429 or a 5xx. Raises `ConnectionError`, which names the
     host alone (a webhook's address is often a secret), and `ValueError` for an address that is none."""
-    parts = urlsplit(url)
+    check(url)
+    for tried, wait in enumerate((*waits, None), 1):
+        try:
+            once(url, body, message_id=message_id, secret=secret, private=True, clock=clock)
+            return tried
+        except NotTold as failed:
+            if wait is None or not (failed.again and failed.soon):
+                raise ConnectionError(
+                    f"the webhook at {urlsplit(url).hostname} was not told, after {tried} tries: {failed}"
+                ) from None
+            sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def check(url: str) -> None:
+    """Raises `ValueError` for an address that is none."""
     try:
+        parts = urlsplit(url)
         odd = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-    except ValueError:  # a port that is none
+    except (ValueError, AttributeError):  # a port that is none, no text at all
         odd = True
     if odd or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("the webhook's address: http:// or https:// and a host, without spaces")
+
+
+def once(
+    url: str,
+    body: Any,
+    *,
+    message_id: str,
+    secret: str | None = None,
+    private: bool = False,
+    clock: Callable[[], float] = time.time,
+) -> None:
+    """One try. Unless `private`, only to an address on the open Internet, looked up once and then connected to: not to
+    this machine, not to its network. Redirects are not followed. Raises `NotTold`."""
     data = json.dumps(body, ensure_ascii=False).encode()
-    for tried, wait in enumerate((*waits, None), 1):
-        headers = {"Content-Type": "application/json", "User-Agent": "lab-alerts", "webhook-id": message_id}
-        headers["webhook-timestamp"] = str(int(clock()))
-        if secret:
-            headers["webhook-signature"] = signature(secret, message_id, headers["webhook-timestamp"], data)
+    headers = {"Content-Type": "application/json", "User-Agent": "lab-webhooks", "webhook-id": message_id}
+    headers["webhook-timestamp"] = str(int(clock()))
+    if secret:
+        headers["webhook-signature"] = signature(secret, message_id, headers["webhook-timestamp"], data)
+    opener = _OPENER if private else _GUARDED
+    try:
+        with opener.open(urllib.request.Request(url, data, headers), timeout=TIMEOUT):
+            return
+    except urllib.error.HTTPError as failed:
+        failed.close()
+        gone = failed.code == 410 or 300 <= failed.code < 400
+        refusal = NotTold(f"status {failed.code}", again=not gone)
+        refusal.soon = failed.code == 429 or failed.code >= 500
+        raise refusal from None
+    except Private as refused:
+        raise NotTold(str(refused), again=False) from None
+    except (OSError, http.client.HTTPException) as failed:  # cut, reset, late, or no HTTP at all
+        reason = getattr(failed, "reason", failed)
+        if isinstance(reason, Private):
+            raise NotTold(str(reason), again=False) from None
+        raise NotTold(type(reason).__name__, again=True) from None
+
+
+class Private(OSError):
+    """An address that isn't on the open Internet."""
+
+
+def _open_address(place: tuple[str, int], timeout: float | None = None, source: Any = None) -> socket.socket:
+    """A connection to a host whose every address is on the open Internet."""
+    host, port = place
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for _family, _kind, _protocol, _name, address in found:
+        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
+            raise Private(f"{host} is an address of this machine or of a private network")
+    failure: OSError | None = None
+    for _family, _kind, _protocol, _name, address in found:
         try:
-            with _OPENER.open(urllib.request.Request(url, data, headers), timeout=TIMEOUT):
-                return tried
-        except urllib.error.HTTPError as failed:
-            why, again = f"status {failed.code}", failed.code == 429 or failed.code >= 500
-            failed.close()
-        except (OSError, http.client.HTTPException) as failed:  # cut, reset, late, or no HTTP at all
-            why, again = type(getattr(failed, "reason", failed)).__name__, True
-        if not again or wait is None:
-            raise ConnectionError(f"the webhook at {parts.hostname} was not told, after {tried} tries: {why}")
-        sleep(wait)
-    raise AssertionError("unreachable")
+            return socket.create_connection((str(address[0]), port), timeout, source)
+        except OSError as failed:
+            failure = failed
+    raise failure or OSError("no address")
+
+
+class _Http(http.client.HTTPConnection):
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        self._create_connection = _open_address
+
+
+class _Https(http.client.HTTPSConnection):
+    def __init__(self, *args: Any, **more: Any):
+        super().__init__(*args, **more)
+        self._create_connection = _open_address
+
+
+class _OpenHttp(urllib.request.HTTPHandler):
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Http, request)
+
+
+class _OpenHttps(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Https, request)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -72,6 +159,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirect)
+_GUARDED = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), _OpenHttp, _OpenHttps)
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:

@@ -95,9 +95,6 @@ def prune(
         gone += lot
         if lot < _BATCH:
             break
-    book.submit(
-        ("DELETE FROM jobs WHERE updated_at < ? AND state IN ('done', 'failed', 'stopped')", (before,))
-    ).result()
     if not words_only:
         book.submit(("DELETE FROM configs WHERE config NOT IN (SELECT config FROM calls WHERE config IS NOT NULL)", ()))
     if vacuum:

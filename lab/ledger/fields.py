@@ -69,6 +69,8 @@ CALLS: Mapping[str, Field] = {
     "route_cut": _PLAIN,
     "experiment": _TEXT,
     "cell": _PLAIN,
+    "job": _PLAIN,
+    "step": _PLAIN,
     "valid": Field("f8", flag=True),
     "streamed": _flag(None),
     "phase": _TEXT,

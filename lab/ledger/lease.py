@@ -1,4 +1,4 @@
-"""Who may do what only one process at a time may do: answer under a key, run an experiment, work in the background.
+"""Who may do what only one process at a time may do: answer under a key, run an experiment, send a batch.
 
 A lease is a row with a token and its owner's process. It is renewed while the work goes on. It ends with its time, or
 at once where its owner is known to be dead, so whoever finishes says so in a transaction that looks whether the token
@@ -19,7 +19,7 @@ from lab.ledger.owner import Owner, me
 SECONDS = 15.0
 """How long a lease holds that nobody renews, where it isn't known whether its owner lives."""
 
-Space = Literal["key", "experiment", "job", "cache", "batch"]
+Space = Literal["key", "experiment", "cache", "batch"]
 """Names of different kinds don't meet."""
 
 _PUT = """INSERT OR REPLACE INTO leases (space, name, token, host, boot, pid, began, expires_at)

@@ -504,6 +504,20 @@ def m009_batches(db: Database) -> None:
         db.execute(statement)
 
 
+_M010 = """
+ALTER TABLE calls ADD COLUMN job TEXT;;          -- the job that asked it
+ALTER TABLE calls ADD COLUMN step TEXT;;         -- which of its steps: what is asked, and for the how manieth time
+CREATE INDEX calls_job ON calls(job, started_at) WHERE job IS NOT NULL;;
+DROP TABLE jobs
+"""
+
+
+def m010_jobs(db: Database) -> None:
+    """Which job a call belongs to; jobs themselves are in a file of their own."""
+    for statement in _M010.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -514,5 +528,6 @@ STEPS = (
     m007_routers,
     m008_compression,
     m009_batches,
+    m010_jobs,
 )
 """All of them, oldest first: a new one is a line here."""

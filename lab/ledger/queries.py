@@ -43,8 +43,8 @@ def calls(
     `elapsed` the seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
 
     Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `prompt` (a name, or `name@2`),
-    `user`, `tag`, `experiment`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`; None is
-    all.
+    `user`, `tag`, `experiment`, `job`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`;
+    None is all.
     """
     return _typed(ledger.frame(*_listing(limit, offset, order, filters)), flags(fields.CALLS))
 
@@ -165,6 +165,7 @@ def filtered(
     user: str | None = None,
     tag: str | None = None,
     experiment: str | None = None,
+    job: str | None = None,
     since: datetime | float | None = None,
     until: datetime | float | None = None,
 ) -> tuple[str, list[Any]]:
@@ -179,10 +180,11 @@ def filtered(
             ("kind", kind),
             ("user", user),
             ("experiment", experiment),
+            ("job", job),
         )
         if value is not None
     ]
-    others = (search, model, kind, prompt, user, tag, experiment)
+    others = (search, model, kind, prompt, user, tag, experiment, job)
     if status == "ok" and any(other is not None for other in others):  # most calls are: its index finds nothing quickly
         terms = [("+calls.status = ?" if term == "calls.status = ?" else term, value) for term, value in terms]
     if tag is not None:

@@ -15,7 +15,8 @@ from lab.ledger.privacy import Clean
 from lab.values import Attempt, Call, Checked, Usage
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
-    config, user, tags, lane, experiment, cell, key) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    config, user, tags, lane, experiment, cell, job, step, key)
+    VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
 _LATE_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
 _END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
@@ -47,6 +48,8 @@ def begin_call(
                 call.lane,
                 call.experiment,
                 call.cell,
+                call.job,
+                call.step,
                 call.key,
             ),
         ),

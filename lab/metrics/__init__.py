@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from lab.lazy import names
 
 if TYPE_CHECKING:
-    from lab.metrics import alerts, routing, trace
+    from lab.metrics import alerts, jobtrace, routing, trace
     from lab.metrics.caching import Saved, saved
     from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
     from lab.metrics.faults import failures, failures_over_time, rate_limits
@@ -32,6 +32,7 @@ _HOMES = {
     **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
     **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
     "alerts": "lab.metrics.alerts",
+    "jobtrace": "lab.metrics.jobtrace",
     "routing": "lab.metrics.routing",
     "trace": "lab.metrics.trace",
 }
@@ -49,6 +50,7 @@ __all__ = [
     "curves",
     "failures",
     "failures_over_time",
+    "jobtrace",
     "left_out",
     "metrics",
     "money",

@@ -89,10 +89,11 @@ def trace(book: Ledger, call_id: str) -> Trace:
     row = queries.call(book, identity)
     attempts, checks = queries.attempts(book, identity), queries.checks(book, identity)
     texts = queries.texts(book, identity) or {}
-    return Trace(row, attempts, checks, texts, _bars(row, attempts, checks))
+    return Trace(row, attempts, checks, texts, bars_of(row, attempts, checks))
 
 
-def _bars(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) -> tuple[Bar, ...]:
+def bars_of(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) -> tuple[Bar, ...]:
+    """A bar an attempt, its parts in seconds from the call's beginning."""
     began = call["started_at"]
     queue, bars = call["queue"], []
     for row in attempts.to_dict("records"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from playground.front import access, shell, style
-from playground.parts import filters
+from playground.parts import backend, filters
 
 PAGES = Path(__file__).parents[1] / "pages"
 
@@ -31,3 +31,4 @@ page = st.navigation(list(pages.values()), position="top")
 filters.bar(shown=page.title not in ("Compare", "Prompts"))
 shell.run(page)
 shell.warm()
+backend.begin()

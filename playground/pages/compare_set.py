@@ -18,7 +18,7 @@ from playground.parts import backend, choices, downloads, drawing, escape
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
 ACTIVE = ("waiting", "running")
-OVER = ("stopped", "interrupted", "failed")
+OVER = ("cancelled", "failed")
 
 
 def page() -> None:
@@ -168,7 +168,8 @@ def planned(lab: Lab) -> None:
             st.session_state["grid_shown"] = plan.name
     if start:
         try:
-            st.session_state["grid_shown"] = backend.jobs().start(spec)
+            lab.submit("compare", spec)
+            st.session_state["grid_shown"] = plan.name
         except (errors.LabError, ValueError) as odd:
             st.warning(escape.markdown(odd), icon=":material/edit:")
             return
@@ -179,7 +180,9 @@ def planned(lab: Lab) -> None:
 
 def progress(lab: Lab) -> None:
     """What runs in the background, found again whoever started it."""
-    listing = backend.jobs().listing()
+    if why := backend.work():
+        st.warning(escape.markdown(why), icon=":material/engineering:")
+    listing = experiments(lab)
     if listing.empty:
         return
     drawing.section("In the background", "They go on when this page is closed.")
@@ -187,9 +190,18 @@ def progress(lab: Lab) -> None:
     st.fragment(listed, run_every=1.0 if active else None)(lab, active)
 
 
+def experiments(lab: Lab) -> pd.DataFrame:
+    """Those that run in the background, or did: each as its last job stands."""
+    try:
+        return lab.jobs(flow="compare").drop_duplicates("experiment")
+    except errors.LabError as away:
+        st.warning(escape.markdown(away), icon=":material/database_off:")
+        return pd.DataFrame({"state": [], "experiment": []})
+
+
 def sent_batches(lab: Lab) -> None:
     """What was sent through batch services, looked at again while something runs."""
-    active = bool(backend.jobs().listing()["state"].isin(ACTIVE).any())
+    active = bool(experiments(lab)["state"].isin(ACTIVE).any())
     st.fragment(listed_batches, run_every=2.0 if active else None)(lab)
 
 
@@ -205,8 +217,7 @@ def listed_batches(lab: Lab) -> None:
 
 def listed(lab: Lab, active: bool) -> None:
     """A line each."""
-    jobs = backend.jobs()
-    listing = jobs.listing()
+    listing = experiments(lab)
     for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
             left = (
@@ -216,20 +227,19 @@ def listed(lab: Lab, active: bool) -> None:
                 and row["seconds_left"] is not None
                 else ""
             )
-            failed = f", {row['failed']:,} failed" if row["failed"] else ""
-            cells = f"{row['done']:,} of {row['total']:,} cells{failed}"
-            state = "stopping" if row["stop"] and row["state"] == "running" else row["state"]
-            sent = batches.under_way(lab.ledger, row["name"]) if row["state"] == "running" else None
+            name, done, total = row["experiment"], row["done"], row["of"]
+            failed = f", {row['failed']:,.0f} failed" if row["failed"] > 0 else ""
+            cells = f"{done:,.0f} of {total:,.0f} cells{failed}"
+            sent = batches.under_way(lab.ledger, name) if row["state"] == "running" else None
             batched = "" if sent is None else f"; at the provider {sent}"
-            line = f"{state}: {cells}, {units.dollars(row['cost'])}{left}{batched}"
-            done = row["done"] + (sent.done if sent is not None else 0)
-            share = done / row["total"] if row["total"] else 0.0
-            st.progress(min(1.0, share), text=f"{escape.markdown(row['name'])} · {escape.markdown(line)}", width=640)
-            name = row["name"]
+            line = f"{row['state']}: {cells}, {units.dollars(row['cost'] if row['cost'] >= 0 else 0.0)}{left}{batched}"
+            done += sent.done if sent is not None else 0
+            share = done / total if total else 0.0
+            st.progress(min(1.0, share), text=f"{escape.markdown(name)} · {escape.markdown(line)}", width=640)
             if row["state"] in ACTIVE:
-                st.button("Stop", key=f"stop-{name}", on_click=jobs.stop, args=(name,), disabled=bool(row["stop"]))
+                st.button("Stop", key=f"stop-{name}", on_click=stop, args=(lab, row["job"]))
             elif row["state"] in OVER and st.button("Go on", key=f"resume-{name}"):
-                again(name)
+                again(lab, row["job"])
                 st.rerun()  # the whole page: it looks again by itself from now on
             if st.button("Show", key=f"show-{name}"):
                 st.session_state["grid_shown"] = name
@@ -240,10 +250,18 @@ def listed(lab: Lab, active: bool) -> None:
         st.rerun()
 
 
-def again(name: str) -> None:
+def stop(lab: Lab, job: str) -> None:
+    """Stop one, unless it has just ended."""
+    try:
+        lab.job(job).cancel()
+    except (errors.LabError, ValueError) as odd:
+        st.toast(escape.markdown(odd))
+
+
+def again(lab: Lab, job: str) -> None:
     """Go on with one; what stands in the way is said above the list."""
     try:
-        backend.jobs().resume(name)
+        lab.job(job).resume()
     except (errors.LabError, ValueError) as odd:
         st.toast(escape.markdown(odd))
 
@@ -266,6 +284,17 @@ def results(lab: Lab) -> None:
         drawn = scored.assign(name=label, estimate=scored["score"], low=scored["score_low"], high=scored["score_high"])
         frame = drawn.assign(group=scored["model"])[["name", "estimate", "low", "high", "group"]]
         drawing.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
-    spec = backend.jobs().spec(name)
+    spec = spec_of(lab, name)
     if spec is not None and "plan" not in st.session_state:
         downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
+
+
+def spec_of(lab: Lab, name: str) -> Spec | None:
+    """What an experiment was started with; None where that is not known, not kept, or gone (the file of its cases)."""
+    listing = experiments(lab)
+    jobs = listing.loc[listing["experiment"] == name, "job"] if "job" in listing else listing["state"]
+    given = lab.job(jobs.iloc[0]).arguments if len(jobs) else None
+    try:
+        return Spec.read(given[0][0]) if given else None
+    except errors.InvalidRequestError:
+        return None

@@ -1,11 +1,14 @@
-"""What stands behind the pages: the one Lab of this server, and its one worker for what runs in the background."""
+"""What stands behind the pages: the one Lab of this server, and its worker, which runs experiments and webhooks."""
 
 from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
 
 import streamlit as st
 
 from lab import Lab, errors
-from lab.jobs.background import Jobs
+from lab.jobs.worker import Worker
 from playground.parts import escape
 
 
@@ -24,13 +27,31 @@ def lab() -> Lab:
 
 
 @st.cache_resource(show_spinner=False)
-def _jobs(_lab: Lab) -> Jobs:
-    return Jobs(_lab)
+def _working(_lab: Lab) -> Future[Worker]:
+    made: Future[Worker] = Future()
+
+    def make() -> None:
+        try:
+            made.set_result(_lab.worker(concurrency=4))
+        except errors.LabError as failure:
+            made.set_exception(failure)
+
+    threading.Thread(target=make, name="playground-worker", daemon=True).start()
+    return made
 
 
-def jobs() -> Jobs:
-    """The one worker of this server."""
-    return _jobs(lab())
+def begin() -> None:
+    """Let this server run jobs, in a moment."""
+    _working(lab())
+
+
+def work() -> str | None:
+    """Let this server run jobs, if it doesn't yet; why it can't."""
+    try:
+        _working(lab()).result()
+    except errors.LabError as failure:
+        return str(failure)
+    return None
 
 
 def ledger_path() -> str:

@@ -37,7 +37,7 @@ def _give_to(book: Ledger, process: Owner) -> None:
 
 
 def test_one_at_a_time_and_free_when_dropped(book: Ledger) -> None:
-    first, second = Lease(book, "job", "a"), Lease(book, "job", "a")
+    first, second = Lease(book, "cache", "a"), Lease(book, "cache", "a")
     assert first.take() is None
     assert 0 < second.take() <= lease.SECONDS
     assert Lease(book, "experiment", "a").take() is None, "another kind of name"
@@ -48,7 +48,7 @@ def test_one_at_a_time_and_free_when_dropped(book: Ledger) -> None:
 
 
 def test_it_ends_with_its_time_and_is_lost_to_who_takes_it_then(book: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = Lease(book, "job", "a"), Lease(book, "job", "a")
+    first, second = Lease(book, "cache", "a"), Lease(book, "cache", "a")
     first.take()
     assert first.renew().result() is True
     book.submit(("UPDATE leases SET expires_at = ?", (time.time() - 1,)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from collections.abc import Iterator
@@ -253,8 +252,8 @@ def test_an_experiment_goes_on_when_its_tab_is_closed(browser: BrowserContext, u
     with Lab(ledger) as lab:
         calls = lab.calls(limit=None, model="sim/medium")
         assert len(calls) <= 120 + 16, "what was answered is not asked again"
-        spec = lab.ledger.rows("SELECT spec FROM jobs")[0][0]
-        assert json.loads(spec)["models"] == ["sim/medium"]
+        (spec,), _ = lab.job(lab.jobs()["job"][0]).arguments
+        assert spec["models"] == ["sim/medium"]
 
 
 def test_from_elsewhere_nothing_is_seen_without_the_password(browser: BrowserContext, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import string
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from lab import Cache, Lab, Near, Policy, Prompt, errors, metrics, rehearsal
-from lab.jobs.background import Jobs
+from lab.jobs.worker import Worker
 from playground.front import access
 from playground.parts import backend, drawing, escape
 from tests import rows
@@ -48,7 +49,7 @@ def fresh_server() -> Iterator[None]:
 
 
 _opened: dict[str, Lab] = {}
-_working: list[Jobs] = []
+_working: list[Worker] = []
 
 
 @pytest.fixture
@@ -63,12 +64,14 @@ def serve(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the pages be those of a server with this Lab."""
 
     @functools.cache
-    def worker(_lab: Lab) -> Jobs:
-        _working.append(Jobs(lab))
-        return _working[-1]
+    def worker(_lab: Lab) -> Future[Worker]:
+        _working.append(lab.worker(concurrency=4))
+        made: Future[Worker] = Future()
+        made.set_result(_working[-1])
+        return made
 
     monkeypatch.setattr(backend, "_open", lambda: lab)
-    monkeypatch.setattr(backend, "_jobs", worker)
+    monkeypatch.setattr(backend, "_working", worker)
 
 
 def page(name: str, **state: object) -> AppTest:
@@ -321,10 +324,10 @@ def test_an_experiment_is_planned_then_run_and_found_again(lab: Lab) -> None:
     assert lab.count() == 0
     click(at, "Start")
     assert not at.exception
-    name = lab.experiments()["experiment"][0] if len(lab.experiments()) else backend.jobs().listing()["name"][0]
+    name = lab.jobs()["experiment"][0]
     end = time.monotonic() + 30
-    while backend.jobs().listing()["state"][0] != "done":
-        assert time.monotonic() < end, backend.jobs().listing().to_string()
+    while lab.jobs()["state"][0] != "done":
+        assert time.monotonic() < end, lab.jobs().to_string()
         time.sleep(0.05)
     other = page("compare.py", mode="Over a set", grid_shown=name)
     assert any(
@@ -354,8 +357,8 @@ def test_an_experiment_in_batches_is_planned_run_and_listed(tmp_path: Path, monk
         assert not at.exception
         click(at, "Start")
         end = time.monotonic() + 60
-        while backend.jobs().listing()["state"].tolist() != ["done"]:
-            assert time.monotonic() < end, backend.jobs().listing().to_string()
+        while real.jobs()["state"].tolist() != ["done"]:
+            assert time.monotonic() < end, real.jobs().to_string()
             time.sleep(0.05)
         other = page("compare.py", mode="Over a set")
         assert other.dataframe[-1].value["state"].tolist() == ["done"]

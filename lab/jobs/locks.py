@@ -1,0 +1,198 @@
+"""A worker's lock: held for as long as its process lives, and free the moment it dies.
+
+Beside a SQLite file it is a lock on a file; in Postgres a lock of a session of its own. Whoever can take the lock of a
+worker knows that it is dead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lab import errors
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+SAID = "lab worker "
+"""What a worker's session in Postgres is called, before its name."""
+
+
+class Lock(Protocol):
+    """A lock that is held."""
+
+    def holds(self) -> bool:
+        """Whether it surely still is."""
+
+    def release(self) -> None:
+        """Let go of it."""
+
+
+class Locks(Protocol):
+    """The workers' locks of one jobs' database."""
+
+    def take(self, worker: str, about: Mapping[str, Any]) -> Lock | None:
+        """The lock of this worker; None where somebody holds it. `about` is what others may know of it."""
+
+    def alive(self) -> list[dict[str, Any]]:
+        """Who holds one: `worker`, and what it said about itself."""
+
+
+class FileLocks:
+    """Files in a folder beside the jobs' database."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
+
+    def take(self, worker: str, about: Mapping[str, Any]) -> Lock | None:
+        """The lock of this worker; None where somebody holds it."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._folder / f"{hashlib.sha256(worker.encode()).hexdigest()[:16]}.lock"
+        while True:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            if not _locked(handle):
+                os.close(handle)
+                return None
+            if _same(handle, path):
+                break
+            os.close(handle)  # whoever had it has taken the file away meanwhile
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, json.dumps({"worker": worker, **about}).encode(), 0)
+        return _FileLock(handle, path)
+
+    def alive(self) -> list[dict[str, Any]]:
+        """Who holds one."""
+        found = []
+        for path in sorted(self._folder.glob("*.lock")):
+            try:
+                handle = os.open(path, os.O_RDWR)
+            except OSError:
+                continue
+            try:
+                if not _locked(handle):
+                    found.append(json.loads(os.pread(handle, 100_000, 0) or b"{}"))
+            except ValueError:  # it is being written
+                continue
+            finally:
+                os.close(handle)
+        return [about for about in found if about.get("worker")]
+
+
+class _FileLock:
+    def __init__(self, handle: int, path: Path):
+        self._handle, self._path, self._pid = handle, path, os.getpid()
+
+    def holds(self) -> bool:
+        return self._handle >= 0 and os.getpid() == self._pid and _same(self._handle, self._path)
+
+    def release(self) -> None:
+        if self._handle < 0:
+            return
+        if _same(self._handle, self._path):
+            self._path.unlink(missing_ok=True)
+        os.close(self._handle)
+        self._handle = -1
+
+
+def _locked(handle: int) -> bool:
+    import fcntl  # where there is none, there are no workers
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _same(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
+
+
+class SessionLocks:
+    """Sessions of Postgres, each with its lock. Needs a session of its own: no pooling by transaction in between."""
+
+    def __init__(self, engine: sa.Engine):
+        self._engine = engine
+
+    def take(self, worker: str, about: Mapping[str, Any]) -> Lock | None:
+        """The lock of this worker; None where somebody holds it."""
+        import sqlalchemy as sa  # slow to import, and only workers need it
+
+        connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            number = int.from_bytes(hashlib.sha256(worker.encode()).digest()[:8], "big", signed=True)
+            held = connection.execute(sa.text("SELECT pg_try_advisory_lock(:number)"), {"number": number}).scalar()
+            if held:
+                said = f"{SAID}{worker}|{','.join(about.get('modules', ()))}"[:63]
+                connection.execute(sa.text("SELECT set_config('application_name', :said, false)"), {"said": said})
+                connection.detach()  # it is this lock's alone from now on
+                return _SessionLock(connection)
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return None
+
+    def alive(self) -> list[dict[str, Any]]:
+        """Who holds one."""
+        import sqlalchemy as sa  # slow to import, and only workers need it
+
+        query = (
+            "SELECT application_name, extract(epoch FROM backend_start) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE :said"
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(sa.text(query), {"said": f"{SAID}%"}).all()
+        found = []
+        for name, since in rows:
+            worker, _, modules = str(name).removeprefix(SAID).partition("|")
+            found.append({"worker": worker, "modules": [one for one in modules.split(",") if one], "since": since})
+        return found
+
+
+class _SessionLock:
+    def __init__(self, connection: sa.Connection):
+        self._connection: sa.Connection | None = connection
+
+    def holds(self) -> bool:
+        import sqlalchemy as sa  # slow to import, and only workers need it
+
+        if self._connection is None:
+            return False
+        try:
+            return self._connection.execute(sa.text("SELECT 1")).scalar() == 1
+        except sa.exc.SQLAlchemyError:
+            return False
+
+    def release(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()  # detached: the session ends, and its lock with it
+
+
+@contextmanager
+def of_the_dead(locks: Locks, worker: str) -> Iterator[bool]:
+    """Whether a worker is dead; its lock is held meanwhile, so that one alone takes its jobs over."""
+    lock = locks.take(worker, {})
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def taken(locks: Locks, worker: str, modules: list[str]) -> Lock:
+    """The lock of a worker that begins. Raises `InvalidRequestError` where one of its name lives."""
+    lock = locks.take(worker, {"modules": modules, "pid": os.getpid(), "since": time.time()})
+    if lock is None:
+        raise errors.InvalidRequestError(f"a worker named {worker!r} runs already: give this one another name")
+    return lock

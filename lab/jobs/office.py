@@ -1,0 +1,468 @@
+"""Where jobs are handed in and asked after: the part of a Lab that knows flows, and the jobs' database."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import threading
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+from lab import errors
+from lab.call.intake import new_id
+from lab.jobs import carried
+from lab.jobs.flow import BUILT_IN, COMPARE, PREFIX, SCHEDULE, WEBHOOK, Flow
+from lab.jobs.job import Job
+from lab.jobs.locks import FileLocks, Locks, SessionLocks
+from lab.jobs.status import OVER, STATES, JobStatus
+from lab.ledger.file import Ledger
+from lab.show.moments import utc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.evals.experiment import Experiment
+    from lab.evals.spec import Spec
+    from lab.jobs.worker import Worker
+    from lab.jobs.workflows import Store
+
+DEPTH = 1_000
+"""How many jobs may wait in one lane before another one is refused, unless it is said otherwise."""
+LANES = ("interactive", "batch")
+WHERE = "LAB_JOBS"
+"""The environment's name for the jobs' database, such as `postgresql://user:password@host/name`."""
+
+
+class Host(Protocol):
+    """The Lab that jobs are of."""
+
+    @property
+    def path(self) -> Path:
+        """Where its ledger is."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+
+    @property
+    def keeps_words(self) -> bool:
+        """Whether words are written down as they are."""
+
+    @property
+    def kept_text(self) -> Callable[[str], str]:
+        """What may be written of a text."""
+
+    def planned(self, spec: Spec) -> Experiment:
+        """The experiment of a specification."""
+
+
+class Office:
+    """The jobs of one Lab. Nothing is opened before it is needed."""
+
+    def __init__(self, host: Host):
+        self.host = host
+        self.worker: Worker | None = None
+        """The one in this process, if it is on."""
+        self._store: Store | None = None
+        self._lock = threading.Lock()
+        self.flows = {flow.name: flow for flow in self._own()}
+
+    @property
+    def url(self) -> str:
+        """Where the jobs' database is: `$LAB_JOBS`, or a SQLite file beside the ledger."""
+        given = os.environ.get(WHERE, "").strip()
+        if not given:
+            path = self.host.path.resolve()
+            return f"sqlite:///{path.with_name(f'{path.stem}.jobs.db')}"
+        scheme, found, rest = given.partition("://")
+        if not found or scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
+            raise errors.InvalidRequestError(f"${WHERE}: postgresql://user:password@host/name, or sqlite:////a/path.db")
+        return given if scheme == "sqlite" else f"postgresql+psycopg://{rest}"
+
+    def shown(self) -> str:
+        """The same without its password."""
+        url = self.url
+        if url.startswith("sqlite"):
+            return url.removeprefix("sqlite:///")
+        parts = urlsplit(url)
+        return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+
+    @property
+    def store(self) -> Store:
+        """The jobs' database, opened and, where there is none, made."""
+        with self._lock:
+            if self._store is None:
+                try:
+                    from lab.jobs import workflows  # DBOS takes half a second to import, and only jobs need it
+                except ImportError as missing:
+                    raise errors.UnsupportedError(f"jobs need DBOS: pip install 'lab[jobs]' ({missing})") from missing
+                self._store = workflows.Store(self.url)
+            return self._store
+
+    def there(self) -> bool:
+        """Whether there is a jobs' database: looking must not make one."""
+        url = self.url
+        return not url.startswith("sqlite") or Path(url.removeprefix("sqlite:///")).exists()
+
+    def locks(self) -> Locks:
+        """The locks of its workers."""
+        store = self.store
+        if store.shared:
+            return SessionLocks(store.engine)
+        path = Path(store.url.removeprefix("sqlite:///"))
+        return FileLocks(path.with_name(f"{path.name}-workers"))
+
+    def flow(self, function: Callable[..., Any], version: str | None) -> Flow:
+        """Make a flow of a function, and remember it."""
+        flow = Flow(function, version=version)
+        self.flows[flow.name] = flow
+        if self.worker is not None:
+            self.worker.learn(flow)
+        return flow
+
+    def submit(
+        self,
+        flow: Flow | str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        id: str | None = None,
+        user: str | None = None,
+        lane: str | None = None,
+        timeout: float | None = None,
+        webhook_url: str | None = None,
+        depth: int = DEPTH,
+    ) -> Job:
+        """Put a job in line: see `Lab.submit`."""
+        flow = self.found(flow)
+        lane = lane or ("batch" if flow.name == COMPARE else "interactive")
+        _check(id, user, lane, timeout, webhook_url)
+        facts: dict[str, Any] = {"lane": lane, "version": flow.version, "submitted": time.time()}
+        if flow.name == COMPARE:
+            args, facts = self._planned(args, facts)
+            if id is None and (running := self._running(facts["experiment"])) is not None:
+                return running
+        flow.check(tuple(args), dict(kwargs))
+        text = carried.as_json(f"the arguments of {flow.name}", [list(args), dict(kwargs)])
+        facts["input"] = hashlib.sha256(f"{flow.name} {text}".encode()).hexdigest()[:16]
+        facts |= {"webhook": webhook_url} if webhook_url else {}
+        facts |= {} if self.host.keeps_words else {"blank": True}
+        given = json.loads(text)
+        return self._put(flow, given[0], given[1], id or new_id(), user, timeout, facts, depth)
+
+    def _put(
+        self,
+        flow: Flow,
+        args: list[Any],
+        kwargs: dict[str, Any],
+        job: str,
+        user: str | None,
+        timeout: float | None,
+        facts: dict[str, Any],
+        depth: int,
+    ) -> Job:
+        queue = queue_of(flow, facts["lane"])
+        begun = self.worker is not None and self.worker.begin(
+            flow, args, kwargs, job=job, user=user, timeout=timeout, facts=facts
+        )
+        if not begun:
+            if flow.homeless():
+                raise errors.InvalidRequestError(
+                    f"{flow.name}: no worker could find it again: put it into a module of its own (a file my_flows.py)"
+                    " and import it from there; or run it in this process alone, with lab.worker()"
+                )
+            self._room(queue, depth)
+            self.store.enqueue(flow.name, args, kwargs, job=job, queue=queue, user=user, timeout=timeout, facts=facts)
+        elif flow.homeless():
+            warnings.warn(f"{flow.name} runs in this process, and ends with it", UserWarning, stacklevel=4)
+        there = self.store.status(job)
+        if there is not None and there.facts.get("input") != facts["input"]:
+            raise errors.InvalidRequestError(
+                f"job {job!r} was submitted with another flow or other arguments: take another id"
+            )
+        return Job(self, job)
+
+    def _room(self, queue: str, depth: int) -> None:
+        """Raises `BusyError` where too many jobs wait already, with how long it may take until there is room."""
+        waiting, begun = self.store.waiting(queue)
+        if waiting >= depth:
+            left = (waiting - depth + 1) / begun * 60 if begun else 60.0
+            raise errors.BusyError(
+                f"{waiting:,} jobs wait in {queue}, and no more than {depth:,} may", retry_after=max(1.0, left)
+            )
+
+    def found(self, flow: Flow | str) -> Flow:
+        """The flow that is meant: by itself, by the name of one of the lab's own, or as `module:function`."""
+        if isinstance(flow, Flow):
+            return self.flows.setdefault(flow.name, flow)
+        if isinstance(flow, str) and flow not in self.flows and ":" in flow:
+            self.load(flow.partition(":")[0])
+        if isinstance(flow, str) and flow in self.flows and flow != WEBHOOK:
+            return self.flows[flow]
+        known = ", ".join(sorted(name for name in self.flows if name != WEBHOOK))
+        hint = "a function needs @lab.flow above it" if callable(flow) else f"there is {known}"
+        raise errors.InvalidRequestError(f"no flow {getattr(flow, '__name__', flow)!r}: {hint}")
+
+    def load(self, module: str) -> list[Flow]:
+        """The flows that a module defines. Raises `InvalidRequestError` where it can't be imported, or has none."""
+        try:
+            found = importlib.import_module(module)
+        except ImportError as odd:
+            raise errors.InvalidRequestError(f"module {module!r} can't be imported: {odd}") from odd
+        flows = [value for value in vars(found).values() if isinstance(value, Flow)]
+        if not flows:
+            raise errors.InvalidRequestError(f"module {module!r} defines no flow: put @lab.flow above a function")
+        self.flows |= {flow.name: flow for flow in flows}
+        return flows
+
+    def _own(self) -> list[Flow]:
+        """The lab's own flows. What they are made of is loaded where they run."""
+
+        def compare(spec: dict[str, Any]) -> dict[str, Any]:
+            from lab.jobs import experiments
+            from lab.jobs.steps import CURRENT
+
+            steps = CURRENT.get()
+            job = "" if steps is None else steps.job
+            return experiments.run(self.host, spec, lambda: not job or self.status(job).state == "running")
+
+        async def deliver(url: str, identifier: str, body: dict[str, Any], waits: list[float]) -> dict[str, Any]:
+            from lab.jobs import delivery
+
+            return await delivery.deliver(url, identifier, body, waits)
+
+        return [Flow(compare, name=COMPARE, version="1"), Flow(deliver, name=WEBHOOK, version="1")]
+
+    def _planned(self, args: Sequence[Any], facts: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of an experiment, looked at first: what can't be asked, or costs too much, is told at once."""
+        if len(args) != 1:
+            raise errors.InvalidRequestError('lab.submit("compare", spec): a Spec, or its JSON')
+        from lab.evals.spec import Spec  # numpy is slow to import, and only experiments need it
+
+        spec = args[0] if isinstance(args[0], Spec) else Spec.read(args[0])
+        spec.written()  # what can't be written down is refused before anything is planned
+        experiment = self.host.planned(spec)
+        total = experiment.plan.cells if experiment.plan else 0
+        facts = facts | {"experiment": experiment.name, "progress": {"done": 0, "of": total}}
+        return [experiment.spec.written()], facts
+
+    def _running(self, experiment: str) -> Job | None:
+        """The job that runs this experiment, or is to."""
+        for status in self.store.listing(states=("waiting", "running"), flow=COMPARE):
+            if status.facts.get("experiment") == experiment:
+                return Job(self, status.job)
+        return None
+
+    def status(self, job: str, *, result: bool = False) -> JobStatus:
+        """How a job stands. Raises `ValueError` where there is none of this name."""
+        status = self.store.status(job, result=result)
+        if status is None:
+            raise ValueError(f"no job {job!r}: see lab.jobs()")
+        return status
+
+    def arguments(self, job: str) -> tuple[list[Any], dict[str, Any]] | None:
+        """What its flow was given; None where that is gone."""
+        status = self.store.status(job)
+        return None if status is None or status.facts.get("blanked") else self.store.input(job)
+
+    def steps(self, job: str) -> list[dict[str, Any]]:
+        """What it has done."""
+        return self.store.steps(job)
+
+    def traced(self, job: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """What a job's trace needs to know of it: how it stands, and its steps."""
+        status = self.status(job)
+        names = "flow state message submitted_at started_at ended_at starts worker".split()
+        steps = [
+            step | {"failed": step["broken"] or "failed" in (step["output"] or {})} for step in self.store.steps(job)
+        ]
+        return {name: getattr(status, name) for name in names}, steps
+
+    def listing(
+        self,
+        *,
+        state: str | Sequence[str] | None = None,
+        flow: str | None = None,
+        user: str | None = None,
+        lane: str | None = None,
+        limit: int | None = 200,
+        newest: bool = True,
+    ) -> list[JobStatus]:
+        """How jobs stand, those of webhooks apart."""
+        given = (state,) if isinstance(state, str) else state
+        for name in given or ():
+            if name not in STATES:
+                raise ValueError(f"state={name!r}: one of {', '.join(STATES)}")
+        states = None if given is None else [known for known in STATES if known in given]
+        if not self.there():
+            return []
+        found = self.store.listing(states=states, flow=flow, user=user, newest=newest, limit=None if lane else limit)
+        kept = [status for status in found if status.flow not in (WEBHOOK, SCHEDULE) and lane in (None, status.lane)]
+        return kept[:limit]
+
+    def cancel(self, job: str) -> None:
+        """Stop one. Raises `ValueError` where there is none of this name, or it is over."""
+        status = self.status(job)
+        if status.state in OVER:
+            raise ValueError(f"job {job!r} is {status.state}")
+        self.store.cancel(job)
+
+    def resume(self, job: str) -> None:
+        """Go on with one that failed or was cancelled."""
+        status = self.status(job)
+        if status.state not in ("failed", "cancelled"):
+            raise ValueError(f"job {job!r} is {status.state}: only what failed or was cancelled can be resumed")
+        if self.arguments(job) is None:
+            raise ValueError(f"job {job!r}: its arguments are gone")
+        flow = self.flows.get(status.flow)
+        module = status.flow.partition(":")[0] if flow is None else flow.module
+        self.store.update(job, {"version": None, "failed": None})
+        self.store.resume(status, f"{module}/{status.lane}")
+
+    def again(self, job: str, id: str | None) -> Job:
+        """The same once more."""
+        status, given = self.status(job), self.arguments(job)
+        if given is None:
+            raise ValueError(f"job {job!r}: its arguments are gone")
+        flow = self.found(status.flow)
+        _check(id, None, status.lane, None, None)
+        facts = {key: value for key, value in status.facts.items() if key in ("lane", "input", "webhook", "experiment")}
+        facts |= {"version": flow.version, "submitted": time.time()} | (
+            {} if self.host.keeps_words else {"blank": True}
+        )
+        return self._put(flow, *given, id or new_id(), status.user, status.timeout, facts, DEPTH)
+
+    def workers(self) -> list[dict[str, Any]]:
+        """The workers that live: `worker`, the `modules` it serves, `since` (Unix seconds)."""
+        return self.locks().alive() if self.there() else []
+
+    def deliveries(self, limit: int | None = 200) -> list[JobStatus]:
+        """Webhooks, newest first."""
+        return self.store.listing(flow=WEBHOOK, limit=limit, result=True) if self.there() else []
+
+    def resend(self, job: str) -> Job:
+        """Tell a job's webhook again, under the same identifier. Raises `ValueError` where there is none."""
+        first = f"{PREFIX}{job}"
+        given = self.store.input(first)
+        if given is None:
+            raise ValueError(f"job {job!r} has no webhook that was to be told")
+        number = 2
+        while self.store.status(f"{first}:{number}") is not None:
+            number += 1
+        return self.put_delivery(f"{first}:{number}", given[0])
+
+    def put_delivery(self, name: str, args: list[Any]) -> Job:
+        """Have a webhook told."""
+        facts = {"lane": "interactive", "version": "1"}
+        queue = f"{BUILT_IN}/{WEBHOOK}"
+        self.store.enqueue(WEBHOOK, args, {}, job=name, queue=queue, user=None, timeout=None, facts=facts)
+        return Job(self, name)
+
+    def schedule(
+        self, name: str, flow: Flow | str, cron: str, args: Sequence[Any], zone: str | None, more: dict[str, Any]
+    ) -> None:
+        """Put jobs in line by the clock."""
+        flow = self.found(flow)
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 60:
+            raise errors.InvalidRequestError(f"name={name!r}: up to 60 printable characters")
+        if flow.homeless() or flow.name == COMPARE:
+            raise errors.InvalidRequestError(f"{flow.name}: only a flow of a module can be put in line by the clock")
+        how = {key: more.pop(key, None) for key in ("user", "lane", "timeout", "webhook")}
+        _check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])
+        flow.check(tuple(args), more)
+        carried.as_json(f"the arguments of {flow.name}", [list(args), more])
+        context = {"name": name, "flow": flow.name, "args": list(args), "kwargs": more, "how": how}
+        self.store.schedule(name, SCHEDULE, cron, context, zone, queue_of(flow, how["lane"] or "interactive"))
+
+    def fire(self, at: Any, context: Mapping[str, Any]) -> None:
+        """A time has come: the job of it, once."""
+        how = dict(context["how"])
+        url = how.pop("webhook")
+        self.submit(
+            context["flow"], context["args"], context["kwargs"], id=f"{context['name']} {at}", webhook_url=url, **how
+        )
+
+    def schedules(self) -> pd.DataFrame:
+        """What is put in line by the clock, as a table."""
+        import pandas as pd  # slow to import, and only readers need it
+
+        rows = [
+            [row["schedule_name"], row["context"]["flow"], row["schedule"], row["cron_timezone"], row["last_fired_at"]]
+            for row in (self.store.schedules() if self.there() else [])
+        ]
+        return pd.DataFrame(rows, columns=["name", "flow", "cron", "zone", "last"])
+
+    def prune(self, before: float) -> int:
+        """Forget jobs that ended before then (Unix seconds); how many."""
+        gone = 0
+        while self.there():
+            old = [status.job for status in self.store.listing(states=OVER, ended_before=before, limit=500)]
+            if not old:
+                break
+            self.store.delete(old)
+            gone += len(old)
+        return gone
+
+    def close(self) -> None:
+        """Stop the worker, let go of the database."""
+        if self.worker is not None:
+            self.worker.close()
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+
+def queue_of(flow: Flow, lane: str) -> str:
+    """The queue in which the jobs of a flow wait."""
+    return f"{flow.module}/{lane}"
+
+
+def frame(rows: Sequence[JobStatus]) -> pd.DataFrame:
+    """Jobs as a table: see `Lab.jobs` for the columns."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    columns = """job flow state lane user done of progress submitted_at started_at ended_at worker starts message
+        experiment failed cost seconds_left""".split()
+    content: list[list[Any]] = [
+        [*(status.job, status.flow, status.state, status.lane, status.user)]
+        + ([None, None, None] if (far := status.progress) is None else [far.done, far.of, str(far)])
+        + [status.submitted_at, status.started_at, status.ended_at, status.worker, status.starts, status.message]
+        + [status.facts.get("experiment"), *(_more(status, name) for name in ("failed", "cost", "seconds_left"))]
+        for status in rows
+    ]
+    table = pd.DataFrame(content, columns=columns)
+    for name in ("submitted_at", "started_at", "ended_at"):
+        table[name] = utc(table[name].astype(float))
+    return table.astype(dict.fromkeys(("done", "of", "failed", "cost", "seconds_left"), float))
+
+
+def _more(status: JobStatus, name: str) -> Any:
+    return None if status.progress is None else status.progress.more.get(name)
+
+
+def _check(id: str | None, user: str | None, lane: str, timeout: float | None, url: str | None) -> None:
+    if id is not None:
+        fits = isinstance(id, str) and id.strip() and id.isprintable() and len(id) <= 150
+        if not fits or id.startswith(PREFIX):
+            raise errors.InvalidRequestError(f"id={id!r}: up to 150 printable characters, not `{PREFIX}...`")
+    if user is not None and (not isinstance(user, str) or not user.strip()):
+        raise errors.InvalidRequestError(f"user={user!r}: a string")
+    if lane not in LANES:
+        raise errors.InvalidRequestError(f"lane={lane!r}: one of {', '.join(LANES)}")
+    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if timeout is not None and not (number and 0 < timeout < 10**8):
+        raise errors.InvalidRequestError(f"timeout={timeout!r}: seconds, more than none")
+    if url is not None:
+        from lab.jobs import webhook  # HTTP is slow to import, and only webhooks need it
+
+        try:
+            webhook.check(url)
+        except ValueError as odd:
+            raise errors.InvalidRequestError(str(odd)) from odd
