@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what is to be said the l
 
 APPLICATION, VERSION = "lab", "1"
 """Pinned: which code a job began with is the lab's own to know, a flow at a time."""
+MIGRATING = 60.0
+"""Seconds for which another process that makes the tables is waited for."""
+_TABLES = 7_226_312
 AWAY = 15.0
 """Seconds after which a database that was away is asked for again."""
 _STATES: dict[str, JobState] = {
@@ -121,13 +125,29 @@ class Store:
         return "dbos." if self.shared else ""
 
     def _prepare(self) -> None:
-        schema = "dbos" if self.shared else None
-        if sa.inspect(self.engine).has_table("workflow_status", schema=schema):
+        """Make the tables, or wait for who makes them: nobody may stand in a transaction meanwhile."""
+        if not self.shared:
+            if not sa.inspect(self.engine).has_table("workflow_status"):
+                DBOS.migrate(self.url)
             return
-        with self.engine.connect() as connection:
-            if self.shared:  # one process makes them
-                connection.execute(sa.text("SELECT pg_advisory_lock(7226312)"))
-            DBOS.migrate(self.url)
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            end = time.monotonic() + MIGRATING
+            while not sa.inspect(connection).has_table("workflow_status", schema="dbos") or self._behind(connection):
+                if connection.execute(sa.text(f"SELECT pg_try_advisory_lock({_TABLES})")).scalar():
+                    try:
+                        DBOS.migrate(self.url)
+                    finally:
+                        connection.execute(sa.text(f"SELECT pg_advisory_unlock({_TABLES})"))
+                    return
+                if time.monotonic() > end:
+                    raise errors.BusyError("the jobs' tables are being made by another process", retry_after=AWAY)
+                time.sleep(0.1)
+
+    @staticmethod
+    def _behind(connection: sa.Connection) -> bool:
+        """Whether somebody is making them at this moment."""
+        query = f"SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = {_TABLES}"
+        return bool(connection.execute(sa.text(query)).scalar())
 
     def enqueue(
         self,
