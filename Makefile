@@ -19,7 +19,7 @@ help: ## what there is
 playground: $(VENV)/.run ## set up, then open the playground in the browser (PORT=8501, HEADLESS=1)
 	@PORT=$(PORT) exec $(BIN)/lab playground
 
-test: $(VENV)/.dev chromium ## set up, then run the whole suite
+test: $(VENV)/.dev chromium postgres ## set up, then run the whole suite
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=20
@@ -38,7 +38,7 @@ screenshots: $(VENV)/.dev chromium ## take the README's pictures anew
 
 benchmarks: $(VENV)/.dev ## measure what the README states; half an hour on a quiet machine
 	@$(PIP) --no-deps instructor==1.17.0 docstring-parser==0.18.0 tenacity==9.2.1
-	@for name in cpu first_token bodies hedge deadlines soak kill cache route compress batch experiment resume gates summary pages; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
+	@for name in cpu first_token bodies hedge deadlines soak kill cache route compress batch jobs experiment resume gates summary pages; do echo; echo "$$name"; $(BIN)/python benchmarks/$$name.py; done
 
 lock: $(VENV)/.made ## write both lock files anew from pyproject.toml
 	@test -x $(BIN)/uv || $(PIP) uv
@@ -73,13 +73,20 @@ $(VENV)/.dev: requirements-dev.lock $(VENV)/.run
 	@$(COMPILE) || true
 	@touch $@
 
-# The browser tests drive Debian's Chromium. It is installed where that is allowed; elsewhere the suite says
-# loudly that it left them out, and in CI it fails instead.
-.PHONY: chromium
+# The browser tests drive Debian's Chromium, those of jobs on several machines its Postgres. They are installed where
+# that is allowed; elsewhere the suite says loudly what it left out, and in CI it fails instead.
+.PHONY: chromium postgres
 chromium:
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || $(call debian,chromium)
+
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v initdb >/dev/null || $(call debian,postgresql)
+
+define debian
+{ \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-			echo "installing chromium (once) ..."; \
-			{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null 2>&1 \
-				|| echo "chromium could not be installed"; \
+			echo "installing $(1) (once) ..."; \
+			{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(1); } \
+				>/dev/null 2>&1 || echo "$(1) could not be installed"; \
 		fi; }
+endef

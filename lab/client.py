@@ -322,7 +322,8 @@ class Lab(JobVerbs):
 
     def alerts(self, rules: str | Path | None = None) -> list[Alert]:
         """What is wrong now, by the rules of a file: see `lab.alerts.load` for which one."""
-        return metrics.alerts.firing(self._ledger, metrics.alerts.load(rules, self._ledger.path))
+        found = metrics.alerts.load(rules, self._ledger.path)
+        return metrics.alerts.firing(self._ledger, found, jobs=self._office.figures)
 
     def export(self, what: str, path: str | Path, **more: Any) -> int:
         """Write `calls`, `attempts`, `checks` or `scores` to a Parquet, CSV or JSONL file: see `lab.archive.export`."""

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from lab import metrics as figures
 from lab.cli.shared import Db, err, existing, missing, out, plainly, print_frame, printable
+from lab.jobs.office import Office
 from lab.ledger import archive, queries
 from lab.ledger import cached as kept
 from lab.ledger.file import Ledger
@@ -141,7 +142,9 @@ def alerts(
     that can't be told, or the webhook was not reached."""
     try:
         with plainly(), closing(existing(db)) as ledger:
-            firing = figures.alerts.firing(ledger, figures.alerts.load(rules, ledger.path))
+            found = figures.alerts.load(rules, ledger.path)
+            with closing(Office.at(ledger.path)) as office:
+                firing = figures.alerts.firing(ledger, found, jobs=office.figures)
     except typer.Exit:
         raise typer.Exit(2) from None
     for alert in firing:

@@ -11,7 +11,8 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit
 
 from lab import errors
@@ -72,6 +73,11 @@ class Office:
         self._store: Store | None = None
         self._lock = threading.Lock()
         self.flows = {flow.name: flow for flow in self._own()}
+
+    @classmethod
+    def at(cls, path: Path) -> Office:
+        """One that only looks: at the jobs of the ledger at `path`."""
+        return cls(cast(Host, SimpleNamespace(path=path)))
 
     @property
     def url(self) -> str:
@@ -346,6 +352,27 @@ class Office:
         """Webhooks, newest first."""
         return self.store.listing(flow=WEBHOOK, limit=limit, result=True) if self.there() else []
 
+    def dead(self, since: float | None = None) -> list[JobStatus]:
+        """Webhooks that were given up, and not told since, newest first."""
+        told: set[str] = set()
+        given_up: dict[str, JobStatus] = {}
+        for status in self.deliveries(limit=None):
+            identifier = status.facts.get("identifier") or status.job
+            if status.state == "done":
+                told.add(identifier)
+            elif status.state == "failed" and (since is None or (status.ended_at or 0.0) >= since):
+                given_up.setdefault(identifier, status)
+        return [status for identifier, status in given_up.items() if identifier not in told]
+
+    def figures(self, since: float) -> dict[str, Any] | None:
+        """What there is to watch: see `lab.metrics.alerts.JobFigures`. None where there is no jobs' database."""
+        if not self.there():
+            return None
+        waiting = self.listing(state="waiting", limit=None, newest=False)
+        oldest = time.time() - waiting[0].submitted_at if waiting else 0.0
+        dead = [status.message or "" for status in self.dead(since)]
+        return {"dead": dead, "waiting": len(waiting), "oldest": oldest}
+
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier. Raises `ValueError` where there is none."""
         first = f"{PREFIX}{job}"
@@ -359,7 +386,7 @@ class Office:
 
     def put_delivery(self, name: str, args: list[Any]) -> Job:
         """Have a webhook told."""
-        facts = {"lane": "interactive", "version": "1"}
+        facts = {"lane": "interactive", "version": "1", "submitted": time.time(), "identifier": args[1]}
         queue = f"{BUILT_IN}/{WEBHOOK}"
         self.store.enqueue(WEBHOOK, args, {}, job=name, queue=queue, user=None, timeout=None, facts=facts)
         return Job(self, name)

@@ -148,8 +148,7 @@ class JobVerbs:
     def webhooks(self, *, dead: bool = False) -> pd.DataFrame:
         """Webhooks that were to be told of a job's end, newest first, or those alone that were given up: columns as in
         `jobs`; `job` is the delivery's name, and the identifier that the receiver sees."""
-        rows = self._office.deliveries()
-        return office.frame([row for row in rows if not dead or row.state == "failed"])
+        return office.frame(self._office.dead() if dead else self._office.deliveries())
 
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier: over a day, as the first time. Raises `ValueError`

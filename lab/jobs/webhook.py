@@ -118,7 +118,7 @@ def _open_address(place: tuple[str, int], timeout: float | None = None, source: 
     host, port = place
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for _family, _kind, _protocol, _name, address in found:
-        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
+        if not _on_the_internet(str(address[0])):
             raise Private(f"{host} is an address of this machine or of a private network")
     failure: OSError | None = None
     for _family, _kind, _protocol, _name, address in found:
@@ -127,6 +127,21 @@ def _open_address(place: tuple[str, int], timeout: float | None = None, source: 
         except OSError as failed:
             failure = failed
     raise failure or OSError("no address")
+
+
+def _on_the_internet(address: str) -> bool:
+    """Whether an address is of the open Internet, and so is whatever address stands within it."""
+    place = ipaddress.ip_address(address.partition("%")[0])
+    within: list[ipaddress.IPv4Address | None] = []
+    if isinstance(place, ipaddress.IPv6Address):
+        within += [place.ipv4_mapped, place.sixtofour, *(place.teredo or ())]
+        if place in _TRANSLATED:
+            within.append(ipaddress.IPv4Address(int(place) & 0xFFFFFFFF))
+    others = [_on_the_internet(str(inner)) for inner in within if inner is not None]
+    return place.is_global and not place.is_multicast and not place.is_reserved and all(others)
+
+
+_TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class _Http(http.client.HTTPConnection):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import tomllib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,16 +74,23 @@ def load(path: str | Path | None = None, ledger: Path | None = None) -> list[Rul
     return [rule_of(table, f"{file}, alert {number}") for number, table in enumerate(listed, 1)]
 
 
-def firing(book: Ledger, rules: Sequence[Rule], now: float | None = None) -> list[Alert]:
-    """The alerts that fire at `now` (Unix seconds), in the rules' order."""
-    return _Look(book, time.time() if now is None else now).all(rules)
+JobFigures = Callable[[float], "Mapping[str, Any] | None"]
+"""What there is to say of jobs, since a moment in Unix seconds: `dead` webhooks (a list of what is said of each), how
+many jobs are `waiting`, and for how many seconds the `oldest`; None where there are none."""
+
+
+def firing(
+    book: Ledger, rules: Sequence[Rule], now: float | None = None, *, jobs: JobFigures | None = None
+) -> list[Alert]:
+    """The alerts that fire at `now` (Unix seconds), in the rules' order; those of jobs, where these are handed in."""
+    return _Look(book, time.time() if now is None else now, jobs).all(rules)
 
 
 class _Look:
     """One look at the ledger: figures that several rules want are made once."""
 
-    def __init__(self, book: Ledger, now: float):
-        self._book, self._now = book, now
+    def __init__(self, book: Ledger, now: float, jobs: JobFigures | None):
+        self._book, self._now, self._jobs = book, now, jobs
         self._known: dict[Any, dict[str, dict[Hashable, Any]]] = {}
 
     def all(self, rules: Sequence[Rule]) -> list[Alert]:
@@ -109,6 +116,8 @@ class _Look:
             return self._cache(rule)
         if rule.figure == "router":
             return self._routers(rule)
+        if rule.figure in ("webhook", "queue"):
+            return self._of_jobs(rule)
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
@@ -194,6 +203,25 @@ class _Look:
             for version in newest.values()
             if version.wrong is not None
         ]
+
+    def _of_jobs(self, rule: Rule) -> list[Alert]:
+        """Of webhooks that were given up, and of a queue that nobody works off."""
+        figures = self._jobs(self._now - rule.over) if self._jobs is not None else None
+        if figures is None:
+            return []
+        above = rule.above or 0.0
+        if rule.figure == "webhook":
+            dead = figures["dead"]
+            if len(dead) <= above or len(dead) < rule.least:
+                return []
+            what = f"{len(dead):,} webhook{'' if len(dead) == 1 else 's'} given up in {_span(rule.over)}"
+            message = f"{what}, the last: {one_line(dead[0], 160)}"
+            return [self._alert(rule, "jobs", len(dead), above, None, len(dead), message)]
+        if figures["waiting"] < rule.least or figures["oldest"] <= above:
+            return []
+        wait = units.seconds(figures["oldest"])
+        message = f"{figures['waiting']:,} jobs wait for a worker, the oldest for {wait}"
+        return [self._alert(rule, "jobs", figures["oldest"], above, None, figures["waiting"], message)]
 
     def _spent(self, rule: Rule) -> list[Alert]:
         day = datetime.fromtimestamp(self._now, UTC)

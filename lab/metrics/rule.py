@@ -9,7 +9,7 @@ from lab.metrics.figures import SHARES, TIMES
 
 SHARE_OF = {"failed": ("failed", "ended"), "fallback": ("fallback_rate", "calls"), "invalid": ("invalid", "checked")}
 PERCENTILES = tuple(f"{name}_p{share * 100:g}" for name in TIMES for share in SHARES)
-FIGURES = (*SHARE_OF, "auth", "quota", *PERCENTILES, "waiting", "cache", "router", "spent")
+FIGURES = (*SHARE_OF, "auth", "quota", *PERCENTILES, "waiting", "cache", "router", "webhook", "queue", "spent")
 BY = ("model", "user", "tag", "experiment", "prompt_name")
 
 

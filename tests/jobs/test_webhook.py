@@ -12,7 +12,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from lab.jobs.webhook import post, signature
+from lab.jobs import webhook
+from lab.jobs.webhook import NotTold, once, post, signature
 from tests.servers import END, RawServer
 
 KEY = base64.b64encode(b"a secret of twenty-four b").decode()
@@ -114,3 +115,52 @@ def test_what_answers_without_being_http_is_tried_again() -> None:
 def test_an_address_that_is_none(url: str) -> None:
     with pytest.raises(ValueError, match="http:// or https://"):
         post(url, {}, message_id="m")
+
+
+INSIDE = """127.0.0.1 localhost [::1] 10.0.0.1 172.16.3.4 192.168.1.1 169.254.169.254 0.0.0.0 [::] 100.64.0.1 2130706433
+    0x7f.1 [::ffff:127.0.0.1] [::ffff:10.0.0.1] [fe80::1] [fc00::1] [64:ff9b::7f00:1] [2002:7f00:1::] 224.0.0.1
+    255.255.255.255 240.0.0.1""".split()
+
+
+@pytest.mark.parametrize("host", INSIDE)
+def test_a_delivery_does_not_go_to_this_machine_or_its_network(host: str, receiver: Receiver) -> None:
+    """However the address is written. Nothing is connected to."""
+    with pytest.raises(NotTold) as refused:
+        once(f"http://{host}:{receiver.server.server_port}/", {}, message_id="m")
+    assert "of this machine or of a private network" in str(refused.value)
+    assert not refused.value.again
+    assert receiver.came == []
+
+
+def test_a_name_is_looked_up_once_and_all_that_it_stands_for_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is on the Internet at the first look, and here at the second, has no second look."""
+    looks, connected = [], []
+
+    def looked_up(host: str, port: int, *_: object, **__: object) -> list[tuple[object, ...]]:
+        looks.append(host)
+        addresses = {"both.example": ["93.184.216.34", "10.0.0.1"], "out.example": ["93.184.216.34"]}[host]
+        return [(2, 1, 6, "", (address, port)) for address in addresses]
+
+    def connect(place: tuple[str, int], *_: object, **__: object) -> object:
+        connected.append(place)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(webhook.socket, "getaddrinfo", looked_up)
+    monkeypatch.setattr(webhook.socket, "create_connection", connect)
+    with pytest.raises(NotTold, match=r"both\.example is an address of this machine"):
+        once("http://both.example/", {}, message_id="m")
+    assert connected == []
+    with pytest.raises(NotTold) as failed:
+        once("https://out.example/x", {}, message_id="m")
+    assert failed.value.again
+    assert (looks, connected) == (["both.example", "out.example"], [("93.184.216.34", 443)])
+
+
+def test_where_it_is_allowed_it_goes_there_and_never_on_to_where_it_is_sent(receiver: Receiver) -> None:
+    receiver.statuses = [204, 307, 410, 404]
+    once(receiver.url, {"a": 1}, message_id="m", private=True)
+    for status, again in ((307, False), (410, False), (404, True)):
+        with pytest.raises(NotTold, match=f"status {status}") as failed:
+            once(receiver.url, {"a": 1}, message_id="m", private=True)
+        assert failed.value.again is again
+    assert len(receiver.came) == 4
