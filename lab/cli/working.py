@@ -20,8 +20,8 @@ from rich.text import Text
 
 from lab.cli.shared import Db, existing, out, plainly, print_frame, printable
 from lab.client import Lab
+from lab.jobs import readable
 from lab.jobs.job import Job
-from lab.jobs.readable import jobs as readable
 
 LOST = 75
 """Exit status of a worker that has lost its lock: to be started again."""
@@ -86,7 +86,7 @@ def listed(
             if frame.empty:
                 out.print(Text("no job", style="dim"))
             else:
-                print_frame(readable(frame))
+                print_frame(readable.jobs(frame))
 
 
 @app.command()
@@ -165,7 +165,7 @@ def webhooks(
         if frame.empty:
             out.print(Text("no webhook", style="dim"))
         else:
-            print_frame(readable(frame))
+            print_frame(readable.jobs(frame))
 
 
 @app.command()

@@ -40,7 +40,8 @@ async def deliver(url: str, identifier: str, body: Mapping[str, Any], waits: lis
         outcome = await steps.do(tried, (url, identifier, body), {})
         if outcome["told"]:
             return {"tries": number}
-        why = f"{urlsplit(url).hostname} was not told, after {number} tries: {outcome['why']}"
+        tries = "one try" if number == 1 else f"{number} tries"
+        why = f"{urlsplit(url).hostname} was not told, after {tries}: {outcome['why']}"
         if wait is None or not outcome["again"]:
             break
         until = await steps.do(wake, (number, wait), {})

@@ -371,7 +371,9 @@ class Office:
         waiting = self.listing(state="waiting", limit=None, newest=False)
         oldest = time.time() - waiting[0].submitted_at if waiting else 0.0
         dead = [status.message or "" for status in self.dead(since)]
-        return {"dead": dead, "waiting": len(waiting), "oldest": oldest}
+        running = len(self.listing(state="running", limit=None))
+        numbers = {"running": running, "waiting": len(waiting), "workers": len(self.workers())}
+        return {"dead": dead, "oldest": oldest, **numbers}
 
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier. Raises `ValueError` where there is none."""

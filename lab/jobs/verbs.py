@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -149,6 +150,13 @@ class JobVerbs:
         """Webhooks that were to be told of a job's end, newest first, or those alone that were given up: columns as in
         `jobs`; `job` is the delivery's name, and the identifier that the receiver sees."""
         return office.frame(self._office.dead() if dead else self._office.deliveries())
+
+    def jobs_waiting(self, since: datetime | float | None = None) -> dict[str, Any] | None:
+        """The queue in figures: jobs `running` and `waiting`, for how many seconds the `oldest` has, `workers` that
+        live, and what is said of each webhook that was given up (`dead`) since then (by default 7 days ago). None where
+        there was never a job."""
+        moment = since.timestamp() if isinstance(since, datetime) else since
+        return self._office.figures(time.time() - 7 * 86_400 if moment is None else moment)
 
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier: over a day, as the first time. Raises `ValueError`

@@ -23,12 +23,13 @@ pages = {
     "cache": st.Page(PAGES / "cache.py", title="Cache", icon=":material/inventory_2:"),
     "failures": st.Page(PAGES / "failures.py", title="Failures", icon=":material/error:"),
     "calls": st.Page(PAGES / "calls.py", title="Calls", icon=":material/list:"),
+    "jobs": st.Page(PAGES / "jobs.py", title="Jobs", icon=":material/deployed_code_history:"),
     "prompts": st.Page(PAGES / "prompts.py", title="Prompts", icon=":material/description:"),
     "evals": st.Page(PAGES / "evals.py", title="Evals", icon=":material/fact_check:"),
     "health": st.Page(PAGES / "health.py", title="Health", icon=":material/monitor_heart:"),
 }
 page = st.navigation(list(pages.values()), position="top")
-filters.bar(shown=page.title not in ("Compare", "Prompts"))
+filters.bar(shown=page.title not in ("Compare", "Prompts", "Jobs"))
 shell.run(page)
 shell.warm()
 backend.begin()

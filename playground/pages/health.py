@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lab import Lab, metrics
+from lab import Lab, errors, metrics
 from lab.metrics import alerts
 from lab.show import units
 from playground.parts import backend, drawing, escape, filters, state
@@ -30,6 +30,10 @@ def figures() -> None:
     span = st.session_state.get("span") or DEFAULT
     narrow["since"] = metrics.since_of(span)
     watch(lab)
+    try:
+        jobs(lab)
+    except errors.LabError as away:
+        st.warning(escape.markdown(away), icon=":material/database_off:")
     whole = metrics.metrics(lab.ledger, by=("lane",), **narrow)
     by_model = metrics.metrics(lab.ledger, by=("model",), **narrow)
     now = f"{datetime.now(UTC):%H:%M:%S} UTC"
@@ -54,7 +58,7 @@ def firing(path: str, _lab: Lab) -> tuple[list[alerts.Alert], str | None]:
     """The alerts, looked for at most every 20 seconds; or why they can't be."""
     try:
         return _lab.alerts(), None
-    except ValueError as odd:
+    except (ValueError, errors.LabError) as odd:
         return [], str(odd)
 
 
@@ -62,13 +66,32 @@ def watch(lab: Lab) -> None:
     """What fires, or that nothing does."""
     fired, wrong = firing(str(lab.path), lab)
     if wrong:
-        st.warning(f"The alerts' rules can't be used: {escape.markdown(wrong)}", icon=":material/rule:")
+        st.warning(f"The alerts can't be looked for: {escape.markdown(wrong)}", icon=":material/rule:")
     for alert in fired:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.badge(escape.markdown(alert.name), icon=":material/notifications_active:", color="red")
             st.text(alert.message)
     if not fired and not wrong:
         st.badge("No alert fires", icon=":material/check:", color="green")
+
+
+def jobs(lab: Lab) -> None:
+    """How deep the queue is, how long the oldest job has waited, and the webhooks that nobody heard."""
+    found = lab.jobs_waiting()
+    if found is None:
+        return
+    cells = st.columns(4)
+    waiting, oldest = found["waiting"], found["oldest"]
+    cells[0].metric("Jobs running", f"{found['running']:,}")
+    cells[1].metric(
+        "Jobs waiting",
+        f"{waiting:,}",
+        delta=f"the oldest for {units.seconds(oldest)}" if waiting else None,
+        delta_color="off",
+        delta_arrow="off",
+    )
+    cells[2].metric("Workers", f"{found['workers']:,}")
+    cells[3].metric("Webhooks given up", f"{len(found['dead']):,}", help="In the last 7 days, and not told since")
 
 
 def tiles(whole: pd.DataFrame, by_model: pd.DataFrame) -> None:

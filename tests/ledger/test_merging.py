@@ -52,10 +52,9 @@ def test_two_are_one_by_identifiers_and_by_what_a_version_says(tmp_path: Path) -
     assert str(merge(both, one)) == "5 calls, 2 prompt versions, 1 experiments"
     assert str(merge(both, two)) == "5 calls, 1 prompt versions, 1 experiments"
     with Lab(both, provider=lambda call: "unasked") as lab:
-        templates = {row["version"]: row["template"] for row in lab.prompts("triage").to_dict("records")}
-        assert {1: "A", 2: "B", 3: "C"}.items() == {
-            version: str(template)[str(template).index("{{") - 2] for version, template in templates.items()
-        }.items()
+        templates = lab.ledger.rows("SELECT version, template FROM prompts ORDER BY version")
+        assert [(version, text[text.index("{{") - 2]) for version, text in templates] == [(1, "A"), (2, "B"), (3, "C")]
+        assert lab.prompt("triage", label="production").messages[0]["content"] == "C {{n}}"
         calls = lab.calls(limit=None)
         assert len(calls) == 10
         mine = calls[(calls["user"] == "bob")].sort_values("started_at")

@@ -532,3 +532,61 @@ def test_a_page_that_fails_is_a_sentence_and_on_the_log(caplog: pytest.LogCaptur
     assert "This page met an error of its own" in at.error[0].value
     assert "planted" not in at.error[0].value
     assert "a planted mistake" in caplog.text
+
+
+async def asks(topic: str) -> str:
+    """A flow's function: one call, and one other step."""
+    await _opened["lab"].step(str.upper, topic)
+    return (await _opened["lab"].aask(topic, model="m")).text
+
+
+async def breaks(topic: str) -> str:
+    """One that fails."""
+    await _opened["lab"].aask(topic, model="m")
+    raise ValueError("<b>not</b> *there*")
+
+
+def test_jobs_are_listed_opened_stopped_and_gone_on_with(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without one it says what to do; names, results and messages are text alone."""
+    assert "lab worker my_flows" in shown(page("jobs.py"))
+    good, bad = (lab.flow(function) for function in (asks, breaks))
+
+    done = lab.submit(good, "*tides*", id="order_7", user="ann")
+    failed = lab.submit(bad, "sand", lane="batch")
+    assert done.result(30) == "m says: *tides*"
+    with pytest.raises(ValueError, match="not"):
+        failed.result(30)
+    at = page("jobs.py")
+    table = at.dataframe[0].value
+    assert table["job"].tolist() == [failed.id], "what is done is not what is looked for"
+    assert table["message"].tolist() == ["<b>not</b> *there*"]
+    opened = AppTest.from_file(str(PAGES / "jobs.py"), default_timeout=60)
+    opened.query_params["job"] = "order_7"
+    opened.run()
+    assert not opened.exception
+    assert "Job order_7" in opened.subheader[0].value.replace("\\", "")
+    assert '"m says: *tides*"' in shown(opened)
+    assert "1 call · 1 other step" in shown(opened)
+    click(opened, "Run again")
+    assert opened.query_params["job"] != ["order_7"]
+    assert len(lab.jobs()) == 3
+    failing = AppTest.from_file(str(PAGES / "jobs.py"), default_timeout=60)
+    failing.query_params["job"] = failed.id
+    failing.run()
+    click(failing, "Go on")
+    with pytest.raises(ValueError, match="not"):
+        lab.job(failed.id).result(30)
+    assert lab.job(failed.id).status.facts["again"] > lab.job(failed.id).status.started_at
+    nobody = AppTest.from_file(str(PAGES / "jobs.py"), default_timeout=60)
+    nobody.query_params["job"] = "none"
+    nobody.run()
+    assert "No job none (any more)." in shown(nobody)
+
+
+def test_jobs_whose_database_is_away_are_said_to_be(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LAB_JOBS", "postgresql://nobody:planted@127.0.0.1:9/none")
+    monkeypatch.setattr(backend, "work", lambda: None)
+    for name in ("jobs.py", "health.py"):
+        at = page(name)
+        assert "can't be reached (127.0.0.1:9/none)" in shown(at)
+        assert "planted" not in shown(at)
