@@ -687,6 +687,7 @@ class _Host:
         self._lab = weakref.ref(lab)
         self.path, self.ledger = lab.path, lab.ledger
         self.keeps_words = lab.keeps_words
+        self.redacts = lab._engine.payload.redact is not None
         self.kept_text = lab._engine.payload.plain().text
 
     def planned(self, spec: Spec) -> Experiment:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.text import Text
@@ -61,11 +61,19 @@ def worker(
         out.print(Text(f"worker {working.name}: {', '.join(working.modules)}; jobs in {home.jobs_at}"))
         while not stop.wait(0.2) and working.alive:
             pass
-        lost = not working.alive
+        if not working.alive:
+            _gone(LOST)  # what waits for a database that is away would hold it up
         working.close(grace)
-        home.close()
-    if lost:
-        raise typer.Exit(LOST)
+        home.ledger.flush()
+        _gone(0)  # a plain function may still run: it is left where it is, for others go on with it
+
+
+def _gone(status: int) -> NoReturn:
+    """End this process, whatever runs in it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @app.callback()

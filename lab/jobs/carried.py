@@ -35,7 +35,7 @@ def of_reply(reply: Reply[Any], text: Callable[[str], str]) -> dict[str, Any]:
     """A reply as JSON, its words put through `text`; the value is to be read again."""
     plain = {part.name: getattr(reply, part.name) for part in fields(reply) if part.name not in _LEFT_OUT}
     usage = {key: value for key, value in asdict(reply.usage).items() if key != "raw"}
-    more = {"text": text(reply.text), "usage": usage, "tools": [dict(tool) for tool in reply.tool_calls]}
+    more = {"text": text(reply.text), "usage": usage, "tools": cleaned([dict(tool) for tool in reply.tool_calls], text)}
     return plain | more | {"checks": [_checked(check, text) for check in reply.checks]}
 
 
@@ -85,6 +85,15 @@ def rebuilt(failure: BaseException) -> bool:
     return isinstance(failure, errors.LabError | errors.JobError) or type(
         exception(type(failure).__name__, "")
     ) is type(failure)
+
+
+def cleaned(value: Any, text: Callable[[str], str]) -> Any:
+    """A JSON value, each text in it put through `text`."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list):
+        return [cleaned(part, text) for part in value]
+    return {key: cleaned(part, text) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _checked(check: Checked, text: Callable[[str], str]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import time
+import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,6 +21,8 @@ from lab import errors
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+PATIENCE = 2.0
+"""Seconds for which a lock is waited for that somebody holds."""
 SAID = "lab worker "
 """What a worker's session in Postgres is called, before its name."""
 
@@ -86,10 +89,17 @@ class FileLocks:
 
 class _FileLock:
     def __init__(self, handle: int, path: Path):
-        self._handle, self._path, self._pid = handle, path, os.getpid()
+        self._handle, self._path = handle, path
+        _HELD.add(self)
 
     def holds(self) -> bool:
-        return self._handle >= 0 and os.getpid() == self._pid and _same(self._handle, self._path)
+        return self._handle >= 0 and _same(self._handle, self._path)
+
+    def forget(self) -> None:
+        """In a fork: the lock is its parent's, and must not outlive it."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
     def release(self) -> None:
         if self._handle < 0:
@@ -98,6 +108,18 @@ class _FileLock:
             self._path.unlink(missing_ok=True)
         os.close(self._handle)
         self._handle = -1
+
+
+def _forked() -> None:
+    for lock in list(_HELD):
+        lock.forget()
+
+
+_HELD: weakref.WeakSet[Any] = weakref.WeakSet()
+_LEFT: list[Any] = []
+"""Sessions of the parent: closing them would end them there."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 
 
 def _locked(handle: int) -> bool:
@@ -162,6 +184,15 @@ class SessionLocks:
 class _SessionLock:
     def __init__(self, connection: sa.Connection):
         self._connection: sa.Connection | None = connection
+        _HELD.add(self)
+
+    def forget(self) -> None:
+        """In a fork: the session is its parent's, and must not outlive it. It is left without a word to the server."""
+        if self._connection is not None:
+            with suppress(OSError):
+                os.close(self._connection.connection.driver_connection.fileno())  # type: ignore[union-attr]
+            _LEFT.append(self._connection)
+            self._connection = None
 
     def holds(self) -> bool:
         import sqlalchemy as sa  # slow to import, and only workers need it
@@ -192,7 +223,10 @@ def of_the_dead(locks: Locks, worker: str) -> Iterator[bool]:
 
 def taken(locks: Locks, worker: str, modules: list[str]) -> Lock:
     """The lock of a worker that begins. Raises `InvalidRequestError` where one of its name lives."""
-    lock = locks.take(worker, {"modules": modules, "pid": os.getpid(), "since": time.time()})
+    about = {"modules": modules, "pid": os.getpid(), "since": time.time()}
+    end = time.monotonic() + PATIENCE
+    while (lock := locks.take(worker, about)) is None and time.monotonic() < end:
+        time.sleep(0.1)  # somebody may just be looking whether it is held
     if lock is None:
         raise errors.InvalidRequestError(f"a worker named {worker!r} runs already: give this one another name")
     return lock

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import os
+import platform
 import threading
 import time
 import warnings
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
     from lab.jobs.worker import Worker
     from lab.jobs.workflows import Store
 
+PAGE = 500
 DEPTH = 1_000
 """How many jobs may wait in one lane before another one is refused, unless it is said otherwise."""
 LANES = ("interactive", "batch")
 WHERE = "LAB_JOBS"
 """The environment's name for the jobs' database, such as `postgresql://user:password@host/name`."""
+
+
+_AGAIN = ("lane", "input", "webhook", "experiment")
+"""What of a job is the same when it is run again."""
 
 
 class Host(Protocol):
@@ -54,6 +60,10 @@ class Host(Protocol):
     @property
     def keeps_words(self) -> bool:
         """Whether words are written down as they are."""
+
+    @property
+    def redacts(self) -> bool:
+        """Whether what is kept of a text may be another text."""
 
     @property
     def kept_text(self) -> Callable[[str], str]:
@@ -110,6 +120,19 @@ class Office:
                     raise errors.UnsupportedError(f"jobs need DBOS: pip install 'lab[jobs]' ({missing})") from missing
                 self._store = workflows.Store(self.url)
             return self._store
+
+    @property
+    def home(self) -> str:
+        """Whose experiments are run here. What a ledger knows of one can't be told to a worker with another: where the
+        jobs' database is shared, those of each ledger wait for a worker that has it."""
+        if not self.store.shared:
+            return BUILT_IN
+        place = f"{platform.node()} {self.host.path.resolve()}"
+        return f"{BUILT_IN}@{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+
+    def queue(self, flow: Flow, lane: str) -> str:
+        """Where the jobs of a flow wait."""
+        return f"{self.home if flow.name == COMPARE else flow.module}/{lane if flow.name != COMPARE else 'batch'}"
 
     def there(self) -> bool:
         """Whether there is a jobs' database: looking must not make one."""
@@ -173,9 +196,11 @@ class Office:
         facts: dict[str, Any],
         depth: int,
     ) -> Job:
-        queue = queue_of(flow, facts["lane"])
+        if self._same(job, flow, facts):
+            return Job(self, job)
+        queue = self.queue(flow, facts["lane"])
         begun = self.worker is not None and self.worker.begin(
-            flow, args, kwargs, job=job, user=user, timeout=timeout, facts=facts
+            flow, args, kwargs, job=job, user=user, timeout=timeout, facts=facts, queue=queue
         )
         if not begun:
             if flow.homeless():
@@ -187,12 +212,17 @@ class Office:
             self.store.enqueue(flow.name, args, kwargs, job=job, queue=queue, user=user, timeout=timeout, facts=facts)
         elif flow.homeless():
             warnings.warn(f"{flow.name} runs in this process, and ends with it", UserWarning, stacklevel=4)
+        self._same(job, flow, facts)  # somebody else may have taken the name a moment ago
+        return Job(self, job)
+
+    def _same(self, job: str, flow: Flow, facts: Mapping[str, Any]) -> bool:
+        """Whether there is this job already. Raises `InvalidRequestError` where it is another one of the same name."""
         there = self.store.status(job)
-        if there is not None and there.facts.get("input") != facts["input"]:
+        if there is not None and (there.flow, there.facts.get("input")) != (flow.name, facts["input"]):
             raise errors.InvalidRequestError(
                 f"job {job!r} was submitted with another flow or other arguments: take another id"
             )
-        return Job(self, job)
+        return there is not None
 
     def _room(self, queue: str, depth: int) -> None:
         """Raises `BusyError` where too many jobs wait already, with how long it may take until there is room."""
@@ -308,8 +338,17 @@ class Office:
         states = None if given is None else [known for known in STATES if known in given]
         if not self.there():
             return []
-        found = self.store.listing(states=states, flow=flow, user=user, newest=newest, limit=None if lane else limit)
-        kept = [status for status in found if status.flow not in (WEBHOOK, SCHEDULE) and lane in (None, status.lane)]
+        kept: list[JobStatus] = []
+        seen, own = 0, (WEBHOOK, SCHEDULE)
+        while limit is None or len(kept) < limit:
+            page = self.store.listing(
+                states=states, flow=flow, user=user, newest=newest, limit=PAGE, offset=seen, computed=False
+            )
+            fits = [status for status in page if status.flow not in own and lane in (None, status.lane)]
+            kept += [status for status in fits if states is None or status.state in states]
+            seen += len(page)
+            if len(page) < PAGE:
+                break
         return kept[:limit]
 
     def cancel(self, job: str) -> None:
@@ -326,10 +365,10 @@ class Office:
             raise ValueError(f"job {job!r} is {status.state}: only what failed or was cancelled can be resumed")
         if self.arguments(job) is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
-        flow = self.flows.get(status.flow)
-        module = status.flow.partition(":")[0] if flow is None else flow.module
-        self.store.update(job, {"version": None, "failed": None})
-        self.store.resume(status, f"{module}/{status.lane}")
+        self.store.update(job, {"version": None, "failed": None, "stamp": None})
+        known = self.flows.get(status.flow)
+        queue = f"{status.flow.partition(':')[0]}/{status.lane}" if known is None else self.queue(known, status.lane)
+        self.store.resume(status, queue)
 
     def again(self, job: str, id: str | None) -> Job:
         """The same once more."""
@@ -338,10 +377,11 @@ class Office:
             raise ValueError(f"job {job!r}: its arguments are gone")
         flow = self.found(status.flow)
         _check(id, None, status.lane, None, None)
-        facts = {key: value for key, value in status.facts.items() if key in ("lane", "input", "webhook", "experiment")}
-        facts |= {"version": flow.version, "submitted": time.time()} | (
-            {} if self.host.keeps_words else {"blank": True}
-        )
+        facts = {key: value for key, value in status.facts.items() if key in _AGAIN}
+        facts |= {"version": flow.version, "submitted": time.time()}
+        facts |= {} if self.host.keeps_words else {"blank": True}
+        if status.flow == COMPARE and status.progress is not None:
+            facts["progress"] = {"done": 0, "of": status.progress.of}
         return self._put(flow, *given, id or new_id(), status.user, status.timeout, facts, DEPTH)
 
     def workers(self) -> list[dict[str, Any]]:
@@ -377,18 +417,16 @@ class Office:
 
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier. Raises `ValueError` where there is none."""
-        first = f"{PREFIX}{job}"
-        given = self.store.input(first)
+        told = [status for status in self.deliveries(limit=None) if status.facts.get("of") == job]
+        given = self.store.input(told[0].job) if told else None
         if given is None:
             raise ValueError(f"job {job!r} has no webhook that was to be told")
-        number = 2
-        while self.store.status(f"{first}:{number}") is not None:
-            number += 1
-        return self.put_delivery(f"{first}:{number}", given[0])
+        return self.put_delivery(f"{PREFIX}{job}:again:{new_id()[-8:]}", job, given[0])
 
-    def put_delivery(self, name: str, args: list[Any]) -> Job:
+    def put_delivery(self, name: str, job: str, args: list[Any]) -> Job:
         """Have a webhook told."""
         facts = {"lane": "interactive", "version": "1", "submitted": time.time(), "identifier": args[1]}
+        facts["of"] = job
         queue = f"{BUILT_IN}/{WEBHOOK}"
         self.store.enqueue(WEBHOOK, args, {}, job=name, queue=queue, user=None, timeout=None, facts=facts)
         return Job(self, name)
@@ -406,15 +444,28 @@ class Office:
         _check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])
         flow.check(tuple(args), more)
         carried.as_json(f"the arguments of {flow.name}", [list(args), more])
+        lane = how["lane"] or "interactive"
         context = {"name": name, "flow": flow.name, "args": list(args), "kwargs": more, "how": how}
-        self.store.schedule(name, SCHEDULE, cron, context, zone, queue_of(flow, how["lane"] or "interactive"))
+        context |= {"lane": lane, "queue": self.queue(flow, lane)}
+        self.store.schedule(name, SCHEDULE, cron, context, zone, f"{BUILT_IN}/{WEBHOOK}")
 
     def fire(self, at: Any, context: Mapping[str, Any]) -> None:
-        """A time has come: the job of it, once."""
-        how = dict(context["how"])
-        url = how.pop("webhook")
-        self.submit(
-            context["flow"], context["args"], context["kwargs"], id=f"{context['name']} {at}", webhook_url=url, **how
+        """A time has come: the job of it, once. Whoever puts it in line need not know its flow."""
+        how = context["how"]
+        facts: dict[str, Any] = {"lane": context["lane"], "submitted": time.time()}
+        facts |= {"webhook": how["webhook"]} if how["webhook"] else {}
+        facts |= {} if self.host.keeps_words else {"blank": True}
+        text = carried.as_json("arguments", [context["args"], context["kwargs"]])
+        facts["input"] = hashlib.sha256(f"{context['flow']} {text}".encode()).hexdigest()[:16]
+        self.store.enqueue(
+            context["flow"],
+            context["args"],
+            context["kwargs"],
+            job=f"{context['name']} {at}",
+            queue=context["queue"],
+            user=how["user"],
+            timeout=how["timeout"],
+            facts=facts,
         )
 
     def schedules(self) -> pd.DataFrame:
@@ -446,11 +497,6 @@ class Office:
             if self._store is not None:
                 self._store.close()
                 self._store = None
-
-
-def queue_of(flow: Flow, lane: str) -> str:
-    """The queue in which the jobs of a flow wait."""
-    return f"{flow.module}/{lane}"
 
 
 def frame(rows: Sequence[JobStatus]) -> pd.DataFrame:

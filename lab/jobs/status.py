@@ -66,7 +66,7 @@ class JobStatus:
             return f"started {STARTS} times, and its worker died each time: it is not begun again by itself"
         if self.timed_out:
             return f"not done within {self.timeout:g} s"
-        if self.state == "failed":
+        if self.state in ("failed", "cancelled"):
             known = self.failed or self.facts.get("failed") or {}
             return str(known.get("message") or "") or None
         return None

@@ -7,19 +7,28 @@ other find their own steps again, in whatever order they come after a crash. Its
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import inspect
 import json
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as NotYet
 from contextvars import ContextVar
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from lab import errors
 from lab.jobs import carried
 from lab.ledger.answers import request_of
 from lab.values import Call, Reply
+
+
+class HandedOver(BaseException):
+    """This run of a job is over, and another goes on with it: none of the flow's own failures, which it may catch."""
+
 
 CURRENT: ContextVar[Steps | None] = ContextVar("lab-job", default=None)
 """The job in whose flow this runs, if any."""
@@ -47,10 +56,14 @@ class Steps:
         report: Callable[[dict[str, Any]], None] | None = None,
         carry: bool = False,
         within: str = "",
+        redacts: bool = False,
+        stopped: threading.Event | None = None,
     ):
         self.job, self.loop, self.text, self.report, self.within = job, loop, text, report, within
         self._known, self._record, self._carry = known or {}, record, carry
         self._seen: Counter[str] = Counter()
+        self._likes: dict[str, Any] = {}
+        self._redacts, self._stopped = redacts, stopped
 
     def name(self, what: str, content: str) -> str:
         """The name of the next step that does this."""
@@ -86,8 +99,10 @@ class Steps:
             return {"call": reply.call_id, **more}
 
         outcome = await self._outcome(call.step, do)
-        if fresh:
-            return _raised_or(fresh[0])
+        if fresh and isinstance(fresh[0], BaseException):
+            raise fresh[0]
+        if fresh and not self._redacts:  # or what is built on it would be another one after a restart
+            return cast("Reply[Any]", fresh[0])
         if "failed" in outcome:
             raise carried.to_failure(outcome["failed"])
         sent = outcome.get("reply")
@@ -98,8 +113,8 @@ class Steps:
         """What a function returns, JSON, computed once; a plain function runs in a thread."""
         if not self._records():
             return await called(function, args, kwargs)
-        what = getattr(function, "__name__", type(function).__name__)
-        name = self.name(what[:40], json.dumps([args, kwargs], default=repr, sort_keys=True))
+        what = getattr(function, "__name__", None) or type(getattr(function, "func", function)).__name__
+        name = self.name(what[:40], self._told(function, args, kwargs))
         fresh: list[Any] = []
 
         async def do() -> dict[str, Any]:
@@ -121,6 +136,25 @@ class Steps:
             raise fresh[0]
         raise carried.to_failure(outcome["failed"]) from (fresh[0] if fresh else None)
 
+    def _told(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """What a step does, in words that are the same in another process. Raises `InvalidRequestError` where these
+        don't tell it from another step of the job."""
+        given, inner = [list(args), kwargs], function
+        while isinstance(inner, functools.partial):
+            given, inner = [*given, list(inner.args), dict(inner.keywords)], inner.func
+        name = f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', type(inner).__qualname__)}"
+        told = f"{name} {carried.as_json(f'the arguments of step {name}', given)}"
+        code = getattr(inner, "__code__", None)
+        held = [cell.cell_contents for cell in getattr(inner, "__closure__", None) or () if _filled(cell)]
+        held += [*(getattr(inner, "__defaults__", None) or ()), getattr(inner, "__self__", None)]
+        like = (code or id(inner), tuple(id(part) for part in held))
+        if self._likes.setdefault(told, (like, inner))[0] != like:
+            raise errors.InvalidRequestError(
+                f"step {name}: two of them are told apart by nothing that another process could know: give them what"
+                " differs as arguments"
+            )
+        return told
+
     async def _outcome(self, name: str, do: Do) -> Any:
         if name in self._known:
             return self._known[name]
@@ -140,11 +174,36 @@ class Steps:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
-            return asyncio.run_coroutine_threadsafe(work, self.loop).result()
+            if self._stopped is not None and self._stopped.is_set():
+                work.close()
+                raise HandedOver from None
+            return self._waited(asyncio.run_coroutine_threadsafe(work, self.loop))
         work.close()
         raise errors.InvalidRequestError(
             "lab.ask in an async flow: `await lab.aask(...)` instead, or the other jobs of this worker stand still"
         )
+
+    def _waited(self, future: Future[Any]) -> Any:
+        """What comes of it; a plain flow whose worker stops is left here."""
+        while True:
+            try:
+                return future.result(0.5)
+            except NotYet:
+                if future.done():
+                    raise
+            except CancelledError:
+                if self._stopped is not None and self._stopped.is_set():
+                    raise HandedOver from None
+                raise
+            if self._stopped is not None and self._stopped.is_set():
+                raise HandedOver
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # it is still to be given its value
+        return False
 
 
 async def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -153,9 +212,3 @@ async def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: di
         return await function(*args, **kwargs)
     value = await asyncio.to_thread(function, *args, **kwargs)
     return await value if inspect.isawaitable(value) else value
-
-
-def _raised_or(outcome: Reply[Any] | BaseException) -> Reply[Any]:
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome

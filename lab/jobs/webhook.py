@@ -12,10 +12,13 @@ import http.client
 import ipaddress
 import json
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +71,8 @@ def check(url: str) -> None:
     try:
         parts = urlsplit(url)
         odd = parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0
-    except (ValueError, AttributeError):  # a port that is none, no text at all
+        odd = odd or not (parts.hostname or "").encode("idna")
+    except (ValueError, AttributeError):  # a port or a host that is none, no text at all
         odd = True
     if odd or not url.isascii() or not url.isprintable() or " " in url:
         raise ValueError("the webhook's address: http:// or https:// and a host, without spaces")
@@ -90,7 +94,12 @@ def once(
     headers["webhook-timestamp"] = str(int(clock()))
     if secret:
         headers["webhook-signature"] = signature(secret, message_id, headers["webhook-timestamp"], data)
-    opener = _OPENER if private else _GUARDED
+    opened: list[http.client.HTTPConnection] = []
+    handlers = [_OpenHttp(opened, private), _OpenHttps(opened, private), *(() if private else (_NO_PROXY,))]
+    opener = urllib.request.build_opener(_NoRedirect, *handlers)
+    late = threading.Timer(TIMEOUT, _cut, (opened,))  # the timeout of a socket is for each of its reads
+    late.daemon = True
+    late.start()
     try:
         with opener.open(urllib.request.Request(url, data, headers), timeout=TIMEOUT):
             return
@@ -107,6 +116,15 @@ def once(
         if isinstance(reason, Private):
             raise NotTold(str(reason), again=False) from None
         raise NotTold(type(reason).__name__, again=True) from None
+    finally:
+        late.cancel()
+
+
+def _cut(opened: list[http.client.HTTPConnection]) -> None:
+    """Its time is over."""
+    for connection in opened:
+        with suppress(OSError, AttributeError):  # it has none yet, or none any more
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 class Private(OSError):
@@ -144,26 +162,40 @@ def _on_the_internet(address: str) -> bool:
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 
 
-class _Http(http.client.HTTPConnection):
-    def __init__(self, *args: Any, **more: Any):
-        super().__init__(*args, **more)
-        self._create_connection = _open_address
-
-
-class _Https(http.client.HTTPSConnection):
-    def __init__(self, *args: Any, **more: Any):
-        super().__init__(*args, **more)
-        self._create_connection = _open_address
-
-
 class _OpenHttp(urllib.request.HTTPHandler):
+    """Connections that are known, so that they can be cut; to the open Internet alone, unless `private`."""
+
+    def __init__(self, opened: list[http.client.HTTPConnection], private: bool):
+        super().__init__()
+        self._opened, self._private = opened, private
+
     def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Http, request)
+        """Open it."""
+        return self.do_open(partial(_connection, http.client.HTTPConnection, self._opened, self._private), request)
 
 
 class _OpenHttps(urllib.request.HTTPSHandler):
+    """The same, under TLS."""
+
+    def __init__(self, opened: list[http.client.HTTPConnection], private: bool):
+        super().__init__()
+        self._opened, self._private = opened, private
+
     def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Https, request)
+        """Open it."""
+        return self.do_open(partial(_connection, http.client.HTTPSConnection, self._opened, self._private), request)
+
+
+def _connection(kind: Any, opened: list[Any], private: bool, *args: Any, **more: Any) -> Any:
+    made = kind(*args, **more)
+    if not private:
+        made._create_connection = _open_address
+    opened.append(made)
+    return made
+
+
+_NO_PROXY = urllib.request.ProxyHandler({})
+"""A proxy would be asked to go where the lab may not."""
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -171,10 +203,6 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
         """None is followed: it is a failure like any other status."""
-
-
-_OPENER = urllib.request.build_opener(_NoRedirect)
-_GUARDED = urllib.request.build_opener(_NoRedirect, urllib.request.ProxyHandler({}), _OpenHttp, _OpenHttps)
 
 
 def signature(secret: str, message_id: str, timestamp: str, body: bytes) -> str:

@@ -6,52 +6,38 @@ a worker that jobs are said to run in knows it dead, and puts its jobs back in l
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
 import os
 import platform
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from lab import errors
-from lab.jobs import carried, delivery
 from lab.jobs.flow import BUILT_IN, PREFIX, SCHEDULE, WEBHOOK, Flow
 from lab.jobs.locks import Locks, of_the_dead, taken
+from lab.jobs.running import Keeping, Runs
 from lab.jobs.status import OVER, JobStatus
-from lab.jobs.steps import CURRENT, Steps, called
 
 if TYPE_CHECKING:
-    from lab.jobs.workflows import Body, Store
+    from lab.jobs.workflows import Store
 
 LOOK = 1.0
 """Seconds between two looks at the other workers, and at jobs that have ended."""
-GRACE = 10.0
-"""Seconds that jobs have to end in once their worker is told to stop; then they are handed over."""
 KEEP = 30 * 86_400.0
 """Seconds after which a job that is over is forgotten."""
+DAY = 86_400.0
+"""Seconds for which the words of a job that failed or was cancelled are kept, so that it can be gone on with, where a
+Lab keeps none; and for which a worker that begins looks back at what has ended."""
 POLL = {"interactive": 0.3, "batch": 1.5}
 """Seconds between two looks at a lane."""
-SAID = 0.25
-"""Seconds between two notes of how far jobs are."""
+PAGE = 500
 _LATE = 5.0
 """Seconds for which clocks may differ."""
 log = logging.getLogger("lab.jobs")
-
-
-class Keeping(Protocol):
-    """What may be written of the words of a Lab."""
-
-    @property
-    def keeps_words(self) -> bool:
-        """Whether they are written down as they are."""
-
-    @property
-    def kept_text(self) -> Callable[[str], str]:
-        """What may be written of a text."""
 
 
 class Desk(Protocol):
@@ -68,13 +54,17 @@ class Desk(Protocol):
     def store(self) -> Store:
         """The jobs' database."""
 
+    @property
+    def home(self) -> str:
+        """Whose flows of the lab's own are run here: see `Office.home`."""
+
     def locks(self) -> Locks:
         """The workers' locks."""
 
     def fire(self, at: Any, context: Mapping[str, Any]) -> None:
         """A time has come."""
 
-    def put_delivery(self, name: str, args: list[Any]) -> object:
+    def put_delivery(self, name: str, job: str, args: list[Any]) -> object:
         """Have a webhook told."""
 
     def prune(self, before: float) -> int:
@@ -95,9 +85,9 @@ class Worker:
         per_minute: int | None = None,
         keep: float = KEEP,
     ):
-        """`concurrency`: jobs at once, in each lane; `per_user`: jobs of one user at once, over all workers;
-        `per_minute`: jobs begun, over all workers, in each lane; `keep`: seconds that jobs are remembered for once they
-        are over. The two that hold over all workers are those of the worker that began last. Raises
+        """`concurrency`: jobs at once, in each lane of each module; `per_user`: jobs of one user at once, over all
+        workers; `per_minute`: jobs begun, over all workers, in each lane; `keep`: seconds that jobs are remembered for
+        once they are over. The two that hold over all workers are those of the worker that began last. Raises
         `InvalidRequestError` where a worker of this `name` runs already, or one in this process."""
         from lab.jobs import workflows  # DBOS is slow to import, and only workers need it
 
@@ -107,30 +97,25 @@ class Worker:
         self.name = name or f"{platform.node()[:24]}-{os.getpid()}-{secrets.token_hex(2)}"
         if not self.name.isprintable() or "|" in self.name or len(self.name) > 40:
             raise errors.InvalidRequestError(f"name={self.name!r}: up to 40 printable characters, without |")
-        self._office, self._concurrency, self._keep = office, concurrency, keep
-        self._limited = per_user is not None or per_minute is not None
-        self._flows = {flow.name: flow for flow in (*office.flows.values(), *flows) if flow.module != "__main__"}
-        self.modules = sorted({flow.module for flow in self._flows.values()})
-        self._running: set[str] = set()
-        self._far: dict[str, dict[str, Any]] = {}
-        self._lock, self._lost = threading.Lock(), False
-        self._stop, self._news = threading.Event(), threading.Event()
-        self._looked = time.time() - 86_400
+        self._office, self._keep = office, keep
+        self._limits: dict[str, Any] = {} if per_user is None else {"partition_concurrency": per_user}
+        self._limits |= {} if per_minute is None else {"limiter": {"limit": per_minute, "period": 60.0}}
+        self._flows = {flow.name: flow for flow in (*office.flows.values(), *flows)}
+        self.modules = sorted({flow.module for flow in self._flows.values() if not flow.homeless()})
+        self._lost, self._stop = False, threading.Event()
+        self._looked, self._pruned = time.time() - DAY, 0.0
         self._locks = office.locks()
         self._mine = taken(self._locks, self.name, self.modules)
         try:
-            bodies: dict[str, Body] = {flow.name: self._body(flow) for flow in self._flows.values()}
-            bodies[SCHEDULE] = self._fire
-            self._runtime = workflows.Runtime(office.store, self.name, bodies, self._queues(per_user, per_minute))
+            self.runs = Runs(office.store, office.host, concurrency)
+            bodies = {flow.name: self.runs.body(flow) for flow in self._flows.values()} | {SCHEDULE: self._fire}
+            queues = {name: limits for module in self.modules for name, limits in self._queues(module).items()}
+            self._runtime = workflows.Runtime(office.store, self.name, bodies, queues, self.runs.room)
         except BaseException:
             self._mine.release()
             raise
-        self._threads = [
-            threading.Thread(target=target, name=f"lab-jobs-{target.__name__[1:]}", daemon=True)
-            for target in (self._look, self._say)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread = threading.Thread(target=self._look, name="lab-jobs-look", daemon=True)
+        self._thread.start()
         office.worker = self
 
     @property
@@ -138,174 +123,95 @@ class Worker:
         """Whether it works: it doesn't once it is closed, or has lost its lock."""
         return not self._stop.is_set() and not self._lost
 
-    def running(self) -> set[str]:
-        """The jobs that run in it."""
-        with self._lock:
-            return set(self._running)
-
     def learn(self, flow: Flow) -> None:
-        """A flow that was defined since: it may be begun here."""
+        """A flow that was defined since: it is run here from now on."""
         self._flows[flow.name] = flow
-        self._runtime.register(flow.name, self._body(flow))
+        self._runtime.register(flow.name, self.runs.body(flow))
+        if not flow.homeless() and flow.module not in self.modules:
+            self.modules = sorted({*self.modules, flow.module})
+            self._runtime.listen(self._queues(flow.module))
 
     def begin(
         self, flow: Flow, args: Sequence[Any], kwargs: Mapping[str, Any], *, job: str, user: str | None,
-        timeout: float | None, facts: Mapping[str, Any],
+        timeout: float | None, facts: Mapping[str, Any], queue: str,
     ) -> bool:  # fmt: skip
         """Begin a job here at once, where there is room and nobody waits; whether that was done."""
         if not self.alive or flow.name not in self._flows:
             return False
-        module = f"{flow.module}@{self.name}" if flow.homeless() else flow.module
-        queue = f"{module}/{facts['lane']}"
-        if not flow.homeless():
-            with self._lock:
-                full = len(self._running) >= self._concurrency
-            if full or self._limited or self._office.store.waiting(queue)[0]:
-                return False
-        self._runtime.start(flow.name, args, kwargs, job=job, user=user, timeout=timeout, facts=facts, queue=queue)
+        if flow.homeless():
+            queue = f"{flow.module}@{self.name}/{facts['lane']}"
+        elif self._limits or self._office.store.waiting(queue)[0]:
+            return False
+        if not self.runs.reserved(job, queue):
+            return False
+        try:
+            self._runtime.start(flow.name, args, kwargs, job=job, user=user, timeout=timeout, facts=facts, queue=queue)
+        except BaseException:
+            self.runs.freed(job)
+            raise
         return True
 
     def close(self, grace: float = 0.0) -> None:
-        """Stop taking jobs; those that run have `grace` seconds to end in, then other workers go on with them."""
+        """Stop taking jobs; those that run have `grace` seconds to end in, then other workers go on with them. A plain
+        function that runs is left at its next step."""
         if self._stop.is_set():
             return
         self._stop.set()
-        self._news.set()
-        self._runtime.close(grace)
-        for thread in self._threads:
-            if thread is not threading.current_thread():
-                thread.join()
+        self._runtime.drain(grace)
+        self.runs.stop()
+        self._runtime.close()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+        if not self._lost:
+            self._give_back()
         self._mine.release()
         if self._office.worker is self:
             self._office.worker = None
 
-    def _queues(self, per_user: int | None, per_minute: int | None) -> dict[str, dict[str, Any]]:
-        limits: dict[str, Any] = {"worker_concurrency": self._concurrency}
-        if per_user is not None:
-            limits["partition_concurrency"] = per_user
-        if per_minute is not None:
-            limits["limiter"] = {"limit": per_minute, "period": 60.0}
-        queues = {
-            f"{module}/{lane}": limits | {"polling_interval_sec": poll}
-            for module in self.modules
-            for lane, poll in POLL.items()
-            if (module, lane) != (BUILT_IN, "interactive")  # it has none of its own there
-        }
-        queues[f"{BUILT_IN}/{WEBHOOK}"] = {"worker_concurrency": 1_000, "polling_interval_sec": 2.0}
-        return queues
-
-    def _body(self, flow: Flow) -> Body:
-        """What runs when a job of this flow begins."""
-
-        async def body(args: list[Any], kwargs: dict[str, Any]) -> Any:
-            from lab.jobs import workflows  # it is loaded: it has called this
-
-            job = workflows.job_here()
-            with self._lock:
-                self._running.add(job)
-            said: dict[str, Any] = {}
-            try:
-                return await self._run(flow, job, args, kwargs)
-            except workflows.CANCELLED:
-                raise
-            except Exception as failure:
-                content = carried.of_failure(failure, self._office.host.kept_text)
-                said["failed"] = {key: content[key] for key in ("name", "message", "kind") if key in content}
-                raise workflows.Failed(content) from failure
-            finally:
-                with self._lock:
-                    self._running.discard(job)
-                    far = self._far.pop(job, None)
-                said |= {"ended": time.time()} | ({} if far is None else {"progress": far})
-                await asyncio.to_thread(self._note, job, said)
-
-        return body
-
-    async def _run(self, flow: Flow, job: str, args: list[Any], kwargs: dict[str, Any]) -> Any:
-        from lab.jobs import workflows  # it is loaded: it has called this
-
-        store, text = self._office.store, self._office.host.kept_text
-        status = await asyncio.to_thread(store.status, job)
-        done = await asyncio.to_thread(store.steps, job)
-        began = status.facts.get("version") if status else None
-        first = {} if status is None or status.facts.get("began") else {"began": time.time()}
-        if done and began not in (None, flow.version):
-            raise errors.JobError(
-                f"its code has changed since it began (version {began}, now {flow.version}): job.resume() goes on in"
-                " the new code, with the steps that are done; job.again() begins anew"
-            )
-        await asyncio.to_thread(store.update, job, {"version": flow.version, "again": time.time()} | first)
-        workflows.skip(max((step["number"] for step in done), default=0))
-        steps = Steps(
-            job,
-            text=text,
-            known={step["name"]: step["output"] for step in done if not step["broken"]},
-            record=workflows.record,
-            loop=asyncio.get_running_loop(),
-            report=lambda content: self._report(job, content),
-            carry=store.shared,
-        )
-        token = CURRENT.set(steps)
+    def _give_back(self) -> None:
+        """What still ran is back in line, and its being stopped is none of its deaths."""
         try:
-            result = await called(flow.function, tuple(args), kwargs)
-        finally:
-            CURRENT.reset(token)
-        written = json.loads(carried.as_json(f"the result of {flow.name}", result))
-        return written if self._office.host.keeps_words else _cleaned(written, text)
+            self._office.store.give_back(self.name)
+        except errors.BusyError as away:  # whoever sees that this one is gone does it
+            log.warning("%s", away)
 
-    async def _fire(self, at: Any, context: Mapping[str, Any]) -> None:
+    def _queues(self, module: str) -> dict[str, dict[str, Any]]:
+        """A module's queues, and what limits them."""
+        if module != BUILT_IN:
+            return {f"{module}/{lane}": self._limits | {"polling_interval_sec": poll} for lane, poll in POLL.items()}
+        own = {f"{self._office.home}/batch": self._limits | {"polling_interval_sec": POLL["batch"]}}
+        return own | {f"{BUILT_IN}/{WEBHOOK}": {"polling_interval_sec": 2.0}}
+
+    async def _fire(self, at: Any, context: Any) -> None:
         """What the clock begins."""
-        await asyncio.to_thread(self._office.fire, at, context)
-
-    def _report(self, job: str, content: dict[str, Any]) -> None:
-        """How far a job is, to be written down in a moment."""
-        with self._lock:
-            self._far[job] = content
-        self._news.set()
-
-    def _say(self) -> None:
-        """Write down how far jobs are, each the last that it said."""
-        while not self._stop.wait(SAID):
-            self._news.wait()
-            self._news.clear()
-            with self._lock:
-                far, self._far = self._far, {}
-            for job, content in far.items():
-                self._note(job, {"progress": content})
-
-    def _note(self, job: str, facts: dict[str, Any]) -> None:
-        """Put these beside what is kept of a job, if that can be done now."""
         try:
-            self._office.store.update(job, facts)
-        except errors.BusyError as away:
-            log.warning("job %s: %s", job, away)
+            await self.runs.insisted(self._office.fire, at, context)
+        except Exception:
+            log.exception("schedule %s: its job of %s could not be put in line", context.get("name"), at)
+            raise
 
     def _look(self) -> None:
-        """Take over, tell, forget, until it is stopped."""
-        pruned = 0.0
+        """Take over, tell, forget, until it is stopped. Whatever goes wrong is said, and looked at again."""
         while not self._stop.wait(LOOK):
             try:
                 if not self._mine.holds():
                     self._lose()
                     return
                 self._take_over()
+                self._strange()
                 self._ended()
-                if time.monotonic() > pruned + 600:
-                    pruned = time.monotonic()
+                if time.monotonic() > self._pruned + 600:
+                    self._pruned = time.monotonic()
                     self._office.prune(time.time() - self._keep)
-            except errors.BusyError as away:
-                log.warning("%s", away)
+                    self._forget_words()
+            except Exception as failed:
+                log.warning("worker %s: %s", self.name, failed)
 
     def _lose(self) -> None:
         """Its lock is gone: others take it for dead, and its jobs with it. It stops at once."""
         self._lost = True
         log.error("worker %s has lost its lock, and stops: its jobs go on elsewhere", self.name)
-        self._runtime.close(0)
-        self._stop.set()
-        self._news.set()
-        self._mine.release()
-        if self._office.worker is self:
-            self._office.worker = None
+        self.close()
 
     def _take_over(self) -> None:
         """Put the jobs of dead workers back in line."""
@@ -315,35 +221,58 @@ class Worker:
                     jobs = self._runtime.recover(worker)
                     log.warning("worker %s is gone: %d of its jobs are back in line", worker, jobs)
 
+    def _strange(self) -> None:
+        """A job of a flow that isn't known here, as of a newer version of a module, can't be run here: it is stopped,
+        and says so."""
+        for status in self._office.store.listing(states=("running",), worker=self.name, limit=PAGE):
+            if status.flow not in self._flows and status.flow != SCHEDULE:
+                why = f"worker {self.name} has no flow {status.flow}: start one that does, then resume the job"
+                self._office.store.update(status.job, {"failed": {"name": "JobError", "message": why}})
+                self._office.store.cancel(status.job)
+
     def _ended(self) -> None:
         """Tell the webhooks of jobs that have ended, and take out the words that may not be kept."""
-        since, self._looked = self._looked, time.time()
+        since, now, seen = self._looked, time.time(), 0
+        while True:
+            page = self._office.store.listing(
+                states=OVER, ended_after=since - 2 * LOOK - _LATE, newest=False, limit=PAGE, offset=seen
+            )
+            for status in page:
+                self._end(status)
+            seen += len(page)
+            if len(page) < PAGE:
+                break
+        self._looked = now
+
+    def _end(self, status: JobStatus) -> None:
+        facts, noted = status.facts, {}
+        if facts.get("webhook") and facts.get("told") != (facts.get("stamp") or "-"):
+            self._tell(status)
+            noted["told"] = facts.get("stamp") or "-"
+        quiet = facts.get("blank") or (status.flow == SCHEDULE and not self._office.host.keeps_words)
+        if quiet and status.state == "done" and not facts.get("blanked"):
+            self._office.store.blank(status.job)
+            noted["blanked"] = True
+        if noted:
+            self._office.store.update(status.job, noted)
+
+    def _forget_words(self) -> None:
+        """Those of jobs that failed or were cancelled a day ago."""
+        until = time.time() - DAY
         for status in self._office.store.listing(
-            states=OVER, ended_after=since - 2 * LOOK - _LATE, newest=False, limit=1_000
+            states=("failed", "cancelled"), ended_before=until, ended_after=until - DAY, limit=10 * PAGE
         ):
-            told: dict[str, Any] = {}
-            if status.facts.get("webhook") and status.facts.get("told") != status.ended_at:
-                self._tell(status)
-                told["told"] = status.ended_at
-            if status.facts.get("blank") and status.state == "done" and not status.facts.get("blanked"):
+            if status.facts.get("blank") and not status.facts.get("blanked"):
                 self._office.store.blank(status.job)
-                told["blanked"] = True
-            if told:
-                self._office.store.update(status.job, told)
+                self._office.store.update(status.job, {"blanked": True})
 
     def _tell(self, status: JobStatus) -> None:
         """Have its webhook told. Whoever else does so at the same time does it under the same name."""
-        first = f"{PREFIX}{status.job}"
-        name = first if not status.facts.get("told") else f"{first}:{status.ended_at}"
-        body = delivery.message(status)
-        self._office.put_delivery(name, [status.facts["webhook"], name, body, list(delivery.WAITS)])
+        from lab.jobs import delivery  # HTTP is slow to import, and only webhooks need it
 
-
-def _cleaned(value: Any, text: Any) -> Any:
-    if isinstance(value, str):
-        return text(value)
-    if isinstance(value, list):
-        return [_cleaned(part, text) for part in value]
-    if isinstance(value, dict):
-        return {key: _cleaned(part, text) for key, part in value.items()}
-    return value
+        name = f"{PREFIX}{status.job}"
+        if status.facts.get("told"):
+            name += f":{status.facts.get('stamp')}"
+        identifier = quote(name, safe=":-._~")
+        args = [status.facts["webhook"], identifier, delivery.message(status), list(delivery.WAITS)]
+        self._office.put_delivery(name, status.job, args)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -50,7 +51,9 @@ _STATES: dict[str, JobState] = {
 _OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _JSON = dbos.DBOSPortableJSONSerializer()
 _NO_INPUT = '{"namedArgs":{},"positionalArgs":[]}'
-Body = Callable[..., Awaitable[Any]]
+DELIVERIES = "lab/webhook"
+"""The queue of webhooks: those wait for hours, and as many as there are."""
+Body = Callable[[Any, Any], Awaitable[Any]]
 
 
 class Failed(dbos.PortableWorkflowError):
@@ -68,11 +71,15 @@ def engine_of(url: str) -> sa.Engine:
         @event.listens_for(engine, "connect")
         def connected(connection: Any, _record: Any) -> None:
             connection.isolation_level = "IMMEDIATE"  # writers wait for each other from their first word on
+            if sqlite3.sqlite_version_info < (3, 42):  # it doesn't know parts of seconds, and DBOS asks for them
+                connection.create_function("unixepoch", -1, lambda *_: time.time())
             for pragma in ("busy_timeout=30000", "foreign_keys=ON", "journal_mode=WAL"):
                 connection.execute(f"PRAGMA {pragma}").close()
 
         return engine
-    arguments = {"connect_timeout": 5, "application_name": "lab"}
+    alive = {"keepalives": 1, "keepalives_idle": 3, "keepalives_interval": 1, "keepalives_count": 3}
+    session = "-c tcp_keepalives_idle=3 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3"
+    arguments = {"connect_timeout": 5, "application_name": "lab", "tcp_user_timeout": 6000, "options": session, **alive}
     return sa.create_engine(url, connect_args=arguments, pool_size=10, max_overflow=10, pool_timeout=10)
 
 
@@ -175,7 +182,10 @@ class Store:
         options |= {"workflow_timeout": timeout} if timeout else {}
         options |= {"delay_seconds": delay} if delay else {}
         with reached(self.url):
-            self._client.enqueue(cast(Any, options), list(args), dict(kwargs))
+            try:
+                self._client.enqueue(cast(Any, options), list(args), dict(kwargs))
+            except dbos.error.DBOSConflictingWorkflowError as other:
+                raise errors.InvalidRequestError(f"job {job!r} is another flow's: take another id") from other
 
     def status(self, job: str, *, result: bool = False) -> JobStatus | None:
         """How a job stands; None where there is none of this name."""
@@ -193,13 +203,18 @@ class Store:
         ended_after: float | None = None,
         ended_before: float | None = None,
         prefix: str | None = None,
+        worker: str | None = None,
         newest: bool = True,
         limit: int | None = None,
         offset: int = 0,
         result: bool = False,
+        computed: bool = True,
     ) -> list[JobStatus]:
-        """How jobs stand, newest or oldest first; what they returned, or failed of, with `result`."""
+        """How jobs stand, newest or oldest first; what they returned, or failed of, with `result`. What has run out of
+        time is kept as cancelled and has failed: without `computed` there may be some of the one among the other."""
         wanted = None if states is None else [raw for raw, state in _STATES.items() if state in states]
+        if wanted is not None and "ERROR" in wanted and "CANCELLED" not in wanted:
+            wanted.append("CANCELLED")  # what has run out of time, too
         with reached(self.url):
             rows = self._client.list_workflows(
                 workflow_ids=None if jobs is None else list(jobs),
@@ -210,13 +225,15 @@ class Store:
                 completed_after=_moment(ended_after),
                 completed_before=_moment(ended_before),
                 workflow_id_prefix=prefix,
+                executor_id=worker,
                 sort_desc=newest,
                 limit=limit,
                 offset=offset or None,
                 load_input=False,
                 load_output=result,
             )
-        return [_status(row) for row in rows]
+        found = [_status(row) for row in rows]
+        return found if states is None or not computed else [status for status in found if status.state in states]
 
     def input(self, job: str) -> tuple[list[Any], dict[str, Any]] | None:
         """The arguments of a job; None where it, or they, are gone."""
@@ -257,17 +274,42 @@ class Store:
         """Go on with one that was stopped, failed, or was started too often: what was done stays done."""
         with reached(self.url):
             if status.state == "failed" and not status.poison:
-                failed = [
-                    step["number"]
-                    for step in self.steps(status.job)
-                    if step["broken"] or "failed" in (step["output"] or {})
-                ]
-                first = min(failed, default=10**9)
+                self._drop_failed(status.job)
                 self._client.rewind_workflow(
-                    status.job, start_step=first, queue_name=queue, application_version=VERSION
+                    status.job,
+                    start_step=10**9,
+                    queue_name=queue,
+                    queue_partition_key=status.user or "-",
+                    application_version=VERSION,
                 )
             else:
                 self._client.resume_workflow(status.job, queue_name=queue)
+
+    def _drop_failed(self, job: str) -> None:
+        """Forget the steps that failed, and no others."""
+        failed = [step["number"] for step in self.steps(job) if step["broken"] or "failed" in (step["output"] or {})]
+        query = f"DELETE FROM {self.prefix}operation_outputs WHERE workflow_uuid = :job AND function_id = :number"
+        with self.engine.begin() as connection:
+            for number in failed:
+                connection.execute(sa.text(query), {"job": job, "number": number})
+
+    def stamp(self, job: str) -> str | None:
+        """Which run of a job is its last one."""
+        part = "attributes ->> 'stamp'" if self.shared else "json_extract(attributes, '$.stamp')"
+        query = f"SELECT {part} FROM {self.prefix}workflow_status WHERE workflow_uuid = :job AND status = 'PENDING'"
+        with reached(self.url), self.engine.connect() as connection:
+            return connection.execute(sa.text(query), {"job": job}).scalar()
+
+    def give_back(self, worker: str) -> None:
+        """Put what a worker still runs back in line: it was told to stop, and has not died of them."""
+        query = (
+            f"UPDATE {self.prefix}workflow_status SET status = 'ENQUEUED', owner_xid = NULL,"
+            " started_at_epoch_ms = NULL,"
+            " recovery_attempts = CASE WHEN recovery_attempts > 0 THEN recovery_attempts - 1 ELSE 0 END"
+            " WHERE status = 'PENDING' AND executor_id = :worker AND queue_name IS NOT NULL"
+        )
+        with reached(self.url), self.engine.begin() as connection:
+            connection.execute(sa.text(query), {"worker": worker})
 
     def delete(self, jobs: Sequence[str]) -> None:
         """Forget these jobs, and all of theirs."""
@@ -311,15 +353,8 @@ class Store:
         """Have `flow` put in line by the clock. Raises `InvalidRequestError` for a time that is none."""
         with reached(self.url):
             try:
-                self._client.delete_schedule(name)
-                self._client.create_schedule(
-                    schedule_name=name,
-                    workflow_name=flow,
-                    schedule=cron,
-                    context=dict(context),
-                    cron_timezone=zone,
-                    queue_name=queue,
-                )
+                entry = {"schedule_name": name, "workflow_name": flow, "schedule": cron, "context": dict(context)}
+                self._client.apply_schedules([cast(Any, entry | {"cron_timezone": zone, "queue_name": queue})])
             except dbos.error.DBOSException as odd:
                 raise errors.InvalidRequestError(f"schedule {name!r}: {odd}") from odd
 
@@ -351,7 +386,7 @@ def _status(row: dbos.WorkflowStatus) -> JobStatus:
     facts = row.attributes or {}
     progress = facts.get("progress")
     deadline, ended = _seconds(row.workflow_deadline_epoch_ms), _seconds(row.completed_at)
-    late = row.status == "CANCELLED" and deadline is not None and ended is not None and ended >= deadline
+    late = row.status == "CANCELLED" and deadline is not None and ended is not None and ended + 1 > deadline
     if row.status in ("SUCCESS", "ERROR") and ended is not None:
         ended = facts.get("ended") or ended  # the database's own clock tells no more than seconds on some Pythons
     failure: Any = row.error
@@ -389,24 +424,33 @@ class Runtime:
     _here: Runtime | None = None
     _lock = threading.Lock()
 
-    def __init__(self, store: Store, name: str, bodies: Mapping[str, Body], queues: Mapping[str, Mapping[str, Any]]):
-        """`bodies` by the names of their flows; `queues` by name, with what limits them."""
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        bodies: Mapping[str, Body],
+        queues: Mapping[str, Mapping[str, Any]],
+        room: Callable[[str], int],
+    ):
+        """`bodies` by the names of their flows; `queues` by name, with what limits them over all workers; `room` says
+        how many jobs out of one may run here at once."""
         with Runtime._lock:
             if Runtime._here is not None:
                 raise errors.InvalidRequestError("this process has a worker already: one is all it can have")
             Runtime._here = self
         self.store, self.name = store, name
         self._flows: dict[str, Any] = {}
+        self._room = room
         self._aside = ThreadPoolExecutor(4, "lab-jobs-begin")
         try:
             with reached(store.url):
                 self._launch(bodies, queues)
         except BaseException:
-            self.close(0)
+            self.close()
             raise
 
     def _launch(self, bodies: Mapping[str, Body], queues: Mapping[str, Mapping[str, Any]]) -> None:
-        DBOS(
+        self._dbos = DBOS(
             config={
                 "name": APPLICATION,
                 "system_database_url": self.store.url,
@@ -424,7 +468,27 @@ class Runtime:
             self.register(flow, body)
         DBOS.listen_queues(list(queues))
         DBOS.launch()
+        self._bound_here()
+        self.listen(queues)
+
+    def _bound_here(self) -> None:
+        """How many run at once is each worker's own to say; DBOS would keep one number for all of them."""
+        known = self._dbos._sys_db.get_queue
+
+        def own(name: str) -> Any:
+            queue = known(name)
+            if queue is not None and name != DELIVERIES:
+                queue._worker_concurrency = self._room(name)
+            return queue
+
+        self._dbos._sys_db.get_queue = own  # type: ignore[assignment, method-assign]
+
+    def listen(self, queues: Mapping[str, Mapping[str, Any]]) -> None:
+        """Take jobs out of these, too."""
+        listening = self._dbos._listening_queues
         for queue, limits in queues.items():
+            if listening is not None and queue not in listening:
+                listening.append(queue)
             DBOS.register_queue(queue, **limits, on_conflict="always_update")
 
     def register(self, flow: str, body: Body) -> None:
@@ -461,12 +525,20 @@ class Runtime:
         """Put the jobs of a dead worker back in line; how many."""
         return len(DBOS._recover_pending_workflows([worker]))
 
-    def close(self, grace: float) -> None:
-        """Stop; what still runs after `grace` seconds is left for another worker."""
+    def drain(self, grace: float) -> None:
+        """Take no more jobs; wait for those that run, for so many seconds at most."""
+        for stop in self._dbos.background_thread_stop_events:
+            stop.set()
+        end = time.monotonic() + grace
+        while self._dbos._active_workflows_set.activeList() and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        """Stop; what still runs is left for another worker."""
         with Runtime._lock:
             if Runtime._here is self:
                 self._aside.shutdown(wait=False)
-                DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=round(grace))
+                DBOS.destroy(destroy_registry=True)
                 Runtime._here = None
 
 

@@ -7,6 +7,7 @@ hits' comparisons and certificates stay apart: they are evidence about the traff
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import tempfile
 from contextlib import closing
@@ -96,6 +97,12 @@ def _merged(db: sqlite3.Connection) -> Merged:
                 f"INSERT OR REPLACE INTO {table} ({columns}) SELECT {columns} FROM other.{table}"
                 f" WHERE call_id IN (SELECT call_id FROM {ids})"
             )
+    for table in ("checks", "scores"):  # what was given since
+        columns = ", ".join(_columns(db, table))
+        db.execute(
+            f"INSERT OR IGNORE INTO {table} ({columns}) SELECT {columns} FROM other.{table}"
+            " WHERE call_id IN (SELECT call_id FROM calls)"
+        )
     db.execute("INSERT OR IGNORE INTO keys SELECT * FROM other.keys WHERE done")
     columns = ", ".join(_columns(db, "cache_entries"))
     db.execute(
@@ -104,9 +111,11 @@ def _merged(db: sqlite3.Connection) -> Merged:
     )
     experiments = _experiments(db)
     for table in ("verdicts", "ratings"):
-        columns = ", ".join(_columns(db, table))
+        names = _columns(db, table)
+        columns, values = ", ".join(names), ", ".join(_MAPPED.get(name, f"theirs.{name}") for name in names)
         db.execute(
-            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM other.{table} EXCEPT SELECT {columns} FROM {table}"
+            f"INSERT INTO {table} ({columns}) SELECT {values} FROM other.{table} theirs"
+            f" EXCEPT SELECT {columns} FROM {table}"
         )
     _batches(db)
     _labels(db)
@@ -189,6 +198,11 @@ def _experiments(db: sqlite3.Connection) -> int:
     (before,) = db.execute("SELECT count(*) FROM experiments").fetchone()
     known = {row[0] for row in db.execute("SELECT experiment FROM experiments")}
     db.execute("INSERT OR IGNORE INTO experiments SELECT * FROM other.experiments")
+    for experiment, content in db.execute("SELECT experiment, content FROM other.experiments").fetchall():
+        if experiment not in known:
+            db.execute(
+                "UPDATE experiments SET content = ? WHERE experiment = ?", (_renumbered(db, content), experiment)
+            )
     names = _columns(db, "cells")
     values = [_MAPPED.get(name, f"theirs.{name}") for name in names]
     for (experiment,) in db.execute("SELECT experiment FROM other.experiments").fetchall():
@@ -203,10 +217,25 @@ def _experiments(db: sqlite3.Connection) -> int:
     return int(after - before)
 
 
+def _renumbered(db: sqlite3.Connection, content: str) -> str:
+    """What an experiment asked, its prompts' versions under the numbers that they have here."""
+    whole = json.loads(content)
+    prompts = []
+    for name, version in whole.get("prompts") or []:
+        mine = db.execute("SELECT mine FROM versions WHERE name = ? AND theirs = ?", (name, version)).fetchone()
+        prompts.append([name, mine[0] if mine else version])
+    return json.dumps(whole | {"prompts": prompts} if prompts else whole)
+
+
 def _batches(db: sqlite3.Connection) -> None:
     names = _columns(db, "batches")
     columns = ", ".join(names)
     db.execute(f"INSERT OR IGNORE INTO batches ({columns}) SELECT {columns} FROM other.batches")
+    changed = ", ".join(f"{name} = theirs.{name}" for name in names)
+    db.execute(
+        f"UPDATE batches SET {changed} FROM other.batches theirs"
+        " WHERE theirs.token = batches.token AND batches.ended_at IS NULL AND theirs.ended_at IS NOT NULL"
+    )
     db.execute(
         "INSERT OR IGNORE INTO batch_lines (batch, line, call_id) SELECT batches.id, theirs.line, theirs.call_id"
         " FROM other.batch_lines theirs JOIN other.batches sent ON sent.id = theirs.batch"

@@ -26,7 +26,7 @@ def refused(book: Ledger, eval_set: str, call: Call, model: str) -> str | None:
     which = f"{call.prompt_name} version {call.prompt_version}" if call.prompt_name else "a prompt without a name"
     rows = book.query(
         "SELECT verdict FROM verdicts WHERE eval_set = ? AND model = ? AND prompt_name IS ? AND prompt_version IS ?"
-        " ORDER BY id DESC LIMIT 1",
+        " ORDER BY given_at DESC, id DESC LIMIT 1",
         [eval_set, model, call.prompt_name, call.prompt_version],
     )
     if not rows:

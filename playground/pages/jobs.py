@@ -128,8 +128,10 @@ def listed(jobs: pd.DataFrame, total: int) -> None:
         height=min(420, 40 + 35 * len(view)),
         key=f"jobs-{st.session_state.get('jobs_closed', 0)}",
     )
-    more = f"The oldest {len(jobs):,} of {total:,}, " if total > len(jobs) else "Oldest first; "
-    st.caption(f"{more}select one to open it.")
+    if total > len(jobs):
+        st.caption(f"The oldest {len(jobs):,} of {total:,}; select one to open it.")
+    else:
+        st.caption("Oldest first; select one to open it.")
     rows = event.selection.rows
     if rows and rows[0] < len(jobs) and st.query_params.get("job") != jobs["job"].iloc[rows[0]]:
         st.query_params["job"] = jobs["job"].iloc[rows[0]]

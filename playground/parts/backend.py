@@ -33,7 +33,7 @@ def _working(_lab: Lab) -> Future[Worker]:
     def make() -> None:
         try:
             made.set_result(_lab.worker(concurrency=4))
-        except errors.LabError as failure:
+        except Exception as failure:  # said on the pages that stand on it
             made.set_exception(failure)
 
     threading.Thread(target=make, name="playground-worker", daemon=True).start()
@@ -41,17 +41,18 @@ def _working(_lab: Lab) -> Future[Worker]:
 
 
 def begin() -> None:
-    """Let this server run jobs, in a moment."""
-    _working(lab())
+    """Let this server run jobs, in a moment; anew where its worker has lost its lock, or could not begin."""
+    made = _working(lab())
+    if made.done() and (made.exception() is not None or not made.result().alive):
+        _working.clear()
+        _working(lab())
 
 
 def work() -> str | None:
     """Let this server run jobs, if it doesn't yet; why it can't."""
-    try:
-        _working(lab()).result()
-    except errors.LabError as failure:
-        return str(failure)
-    return None
+    begin()
+    failure = _working(lab()).exception()
+    return None if failure is None else str(failure)
 
 
 def ledger_path() -> str:

@@ -7,7 +7,10 @@ import json
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -521,3 +524,230 @@ def test_a_database_that_is_away_is_busy(lab: Lab, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv(office.WHERE, "mysql://host/name")
     with pytest.raises(errors.InvalidRequestError, match=r"\$LAB_JOBS: postgresql://"):
         lab.jobs()
+
+
+def test_a_worker_that_is_closed_hands_over_what_it_began_past_the_queue(lab: Lab, provider: Provider) -> None:
+    """Async flows, steps and plain functions: none of them fails of it, and none counts as its worker's death."""
+
+    @flow_of(lab)
+    async def asks() -> str:
+        return (await lab.aask("async", model="m")).text
+
+    @flow_of(lab)
+    def plain() -> str:
+        try:
+            return lab.ask("plain", model="m").text
+        except Exception as failure:
+            return f"caught {failure!r}"
+
+    async def slow() -> str:
+        return (await lab.aask("inner", model="m")).text
+
+    @flow_of(lab)
+    async def steps() -> str:
+        return await lab.step(slow)
+
+    provider.open.clear()
+    with working(lab):
+        jobs = [lab.submit(flow) for flow in (asks, plain, steps)]
+        until(lambda: len(provider.asked) == 3)
+    assert [job.state for job in jobs] == ["waiting"] * 3
+    assert [job.status.starts for job in jobs] == [0] * 3
+    provider.open.set()
+    with working(lab, name="another"):
+        assert [job.result(20) for job in jobs] == ["<async>", "<plain>", "<inner>"]
+    assert Counter(provider.asked).most_common(1)[0][1] <= 2
+
+
+def test_a_failed_job_that_is_resumed_keeps_what_was_done_after_the_failure(lab: Lab, provider: Provider) -> None:
+    charged: list[int] = []
+
+    def charge(amount: int) -> int:
+        charged.append(amount)
+        return amount
+
+    @flow_of(lab)
+    async def order() -> int:
+        provider.fail = errors.ContentError("no", reason="refused") if not charged else None
+        with suppress(errors.ContentError):
+            await lab.aask("may fail", model="m")
+        amount = await lab.step(charge, 7)
+        if len(provider.asked) < 2:
+            raise ValueError("once")
+        return amount
+
+    with working(lab, per_user=1):
+        job = lab.submit(order)
+        with pytest.raises(ValueError, match="once"):
+            job.result(20)
+        job.resume()
+        assert job.result(20) == 7
+    assert charged == [7]
+    assert provider.asked == ["may fail"] * 2
+
+
+def test_two_runs_of_one_job_do_no_step_twice(lab: Lab) -> None:
+    """Cancelled while it is between two steps, and gone on with at once: the first run does nothing more."""
+    done: list[str] = []
+    go = threading.Event()
+
+    @flow_of(lab)
+    async def between() -> str:
+        done.append("begun")
+        await asyncio.to_thread(go.wait, LONG)
+        return await lab.step(late, "x")
+
+    def late(what: str) -> str:
+        done.append("step")
+        return what
+
+    with working(lab):
+        job = lab.submit(between)
+        until(lambda: done == ["begun"])
+        job.cancel()
+        job.resume()
+        until(lambda: done == ["begun", "begun"])
+        go.set()
+        assert job.result(20) == "x"
+        time.sleep(0.3)
+        status = job.status
+        assert done.count("step") == 1
+        assert status.started_at <= status.facts["again"] <= status.ended_at
+
+
+def test_steps_that_nothing_tells_apart_are_refused(lab: Lab) -> None:
+    """After a take-over each would be given whichever result came first."""
+
+    def work(number: int, extra: int = 0) -> int:
+        return number + extra
+
+    class Client:
+        def __init__(self, base: int):
+            self.base = base
+
+        def fetch(self, what: int) -> int:
+            return self.base + what
+
+    @flow_of(lab)
+    async def told_apart() -> list[Any]:
+        client = Client(10)
+        partials = [lab.step(partial(work, number, extra=1)) for number in range(3)]
+        return [*await asyncio.gather(*partials), await lab.step(client.fetch, 1), await lab.step(client.fetch, 1)]
+
+    @flow_of(lab)
+    async def alike(kind: str) -> list[Any]:
+        if kind == "closures":
+            return await asyncio.gather(*(lab.step(lambda n=number: n + number) for number in range(2)))  # noqa: B023
+        if kind == "objects":
+            return [await lab.step(Client(base).fetch, 1) for base in (1, 2)]
+        return [await lab.step(work, object())]
+
+    with working(lab):
+        assert lab.submit(told_apart).result(20) == [1, 2, 3, 11, 11]
+        for kind in ("closures", "objects"):
+            with pytest.raises(errors.InvalidRequestError, match="give them what differs as arguments"):
+                lab.submit(alike, kind).result(20)
+        with pytest.raises(errors.InvalidRequestError, match=r"the arguments of step .*work: JSON alone"):
+            lab.submit(alike, "object").result(20)
+
+
+def test_with_redaction_a_flow_sees_what_it_would_see_after_a_restart(fresh: Path) -> None:
+    asked: list[str] = []
+
+    def answer(call: Any) -> str:
+        asked.append(call.messages[-1]["content"])
+        return "Ann"
+
+    with Lab(fresh, provider=answer, redact=lambda text: text.replace("Ann", "[name]")) as lab:
+
+        @flow_of(lab)
+        async def chain() -> str:
+            first = await lab.aask("who", model="m")
+            return (await lab.aask(f"and {first.text}", model="m")).text
+
+        with working(lab):
+            assert lab.submit(chain, id="j").result(20) == "[name]"
+        with lab._office.store.engine.begin() as db:
+            db.execute(workflows.sa.text("UPDATE workflow_status SET status = 'PENDING', output = NULL"))
+        with working(lab, name="another"):
+            assert lab.job("j").result(20) == "[name]"
+    assert asked == ["who", "and [name]"]
+
+
+def test_a_database_that_blinks_while_a_job_begins_does_not_fail_it(
+    lab: Lab, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lab.jobs import running
+
+    @flow_of(lab)
+    async def asks() -> str:
+        return (await lab.aask("hi", model="m")).text
+
+    blinks = ["steps", "update", "stamp"]
+    store = lab._office.store
+    for name in tuple(blinks):
+
+        def blinking(plain: Any, name: str, *given: Any, **more: Any) -> Any:
+            if name in blinks:
+                blinks.remove(name)
+                raise errors.BusyError("away for a moment")
+            return plain(*given, **more)
+
+        monkeypatch.setattr(store, name, partial(blinking, getattr(store, name), name))
+    monkeypatch.setattr(running, "AGAIN", 0.01)
+    with working(lab):
+        assert lab.submit(asks).result(20) == "<hi>"
+    assert blinks == []
+
+
+def test_of_a_lane_no_more_run_at_once_than_was_said(lab: Lab, provider: Provider) -> None:
+    """However they come: out of the queue, or begun at once."""
+
+    @flow_of(lab)
+    async def asks(number: int) -> str:
+        return (await lab.aask(f"{number}", model="m")).text
+
+    provider.open.clear()
+    with working(lab, concurrency=3) as worker:
+        jobs = [lab.submit(asks, number) for number in range(7)]
+        until(lambda: len(provider.asked) == 3)
+        time.sleep(1.0)
+        assert len(provider.asked) == len(worker.runs.here()) == 3
+        provider.open.set()
+        assert [job.result(20) for job in jobs] == [f"<{number}>" for number in range(7)]
+
+
+def test_the_listing_finds_jobs_however_many_others_there_are(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(office, "PAGE", 3)
+    flow = lab.flow(two_chains)
+    for number in range(4):
+        lab.submit(flow, f"{number}", lane="batch" if number % 2 else "interactive")
+    for number in range(8):
+        lab._office.put_delivery(f"webhook:{number}", "j", ["http://x/", f"w{number}", {}, []])
+    assert len(lab.jobs(limit=2)) == 2
+    assert len(lab.jobs(limit=None)) == 4
+    assert len(lab.jobs(lane="batch")) == 2
+
+
+def test_a_bad_time_leaves_the_schedule_that_was_there(lab: Lab) -> None:
+    flow = lab.flow(two_chains)
+    lab.schedule("nightly", flow, "0 3 * * *", "x")
+    with pytest.raises(errors.InvalidRequestError, match="Invalid cron"):
+        lab.schedule("nightly", flow, "whenever", "x")
+    assert lab.schedules()["cron"].tolist() == ["0 3 * * *"]
+
+
+def test_the_same_id_of_another_flow_is_refused_and_of_a_job_that_is_done_is_free_of_limits(lab: Lab) -> None:
+    @flow_of(lab)
+    async def one() -> int:
+        return 1
+
+    @flow_of(lab)
+    async def two() -> int:
+        return 2
+
+    with working(lab):
+        assert lab.submit(one, id="j").result(20) == 1
+    assert lab.submit(one, id="j", depth=1).state == "done"
+    with pytest.raises(errors.InvalidRequestError, match="was submitted with another flow"):
+        lab.submit(two, id="j")

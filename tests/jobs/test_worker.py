@@ -74,7 +74,7 @@ def test_told_to_stop_it_hands_over_what_does_not_end_in_time(
     until(lambda: len(folder.asked()) == 3)
     first.send_signal(signal.SIGTERM)
     assert first.wait(30) == 0
-    assert job.state == "running", "it waits for the next one"
+    assert (job.state, job.status.starts) == ("waiting", 0), "it is back in line, and nobody has died of it"
     assert lab.workers().empty
     folder.go()
     folder.worker("--name", "second")
