@@ -79,7 +79,9 @@ def _head(facts: Mapping[str, Any], calls: pd.DataFrame, others: Sequence[Any]) 
         parts.append(_many(len(others), "other step"))
     known = calls["cost"].dropna()
     if len(calls):
-        parts.append(units.dollars(float(known.sum())) if len(known) == len(calls) else "cost unknown")
+        paid = units.dollars(float(known.sum())) if len(known) else ""
+        unknown = f"{_many(len(calls) - len(known), 'call')} of unknown cost" if len(known) < len(calls) else ""
+        parts.append(" and ".join(part for part in (paid, unknown) if part))
     return " · ".join(parts)
 
 
