@@ -468,11 +468,11 @@ class Lab(JobVerbs):
         experiment = self.planned(spec)
         return experiment.run(progress) if run else experiment
 
-    def planned(self, spec: Spec) -> Experiment:
+    def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         """The experiment that a specification asks for, planned and not run: look at its `plan`, then `run()` it.
         `compare` makes one of its arguments; `Spec.read` makes one of JSON, and `spec.written()` is that JSON."""
         bench = self._batch_bench() if spec.batch else self._bench()
-        return bench.experiment(spec, self.policy)
+        return replace(bench, job=job).experiment(spec, self.policy)
 
     def batch(
         self,
@@ -690,11 +690,11 @@ class _Host:
         self.redacts = lab._engine.payload.redact is not None
         self.kept_text = lab._engine.payload.plain().text
 
-    def planned(self, spec: Spec) -> Experiment:
+    def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         lab = self._lab()
         if lab is None:
             raise RuntimeError("this Lab is closed: make a new one")
-        return lab.planned(spec)
+        return lab.planned(spec, job=job)
 
 
 def _provider() -> Source:

@@ -30,6 +30,7 @@ def call_of(
     checks: Any = (),
     experiment: str | None = None,
     cell: str | None = None,
+    job: str | None = None,
     params: Mapping[str, Any],
 ) -> Call:
     """A call out of what `ask` and `stream` were given. Raises `InvalidRequestError`, naming what is wrong."""
@@ -74,6 +75,7 @@ def call_of(
         variables=filled.variables if filled else {},
         experiment=experiment,
         cell=cell,
+        job=job,
         schema=wanted,
         checks=checks_of(checks),
         passages=marked,

@@ -36,6 +36,8 @@ class Bench:
     owner: object
     door: Door | None = None
     """The way into batches, for an experiment that goes through a batch service."""
+    job: str | None = None
+    """The job that runs it."""
 
     def experiment(self, spec: Spec, usual: Policy, only: Container[str] | None = None) -> Experiment:
         """The experiment, planned and not yet asked; `usual` bounds its calls where it has no policy of its own. `only`
@@ -95,6 +97,7 @@ class Bench:
             checks=spec.checks,
             experiment=spec.name,
             cell=cell.id,
+            job=self.job,
             params=spec.params,
         )
 

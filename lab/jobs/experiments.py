@@ -20,7 +20,7 @@ BEAT = 1.0
 class Planner(Protocol):
     """What plans experiments: a Lab."""
 
-    def planned(self, spec: Spec) -> Experiment:
+    def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         """The experiment of a specification."""
 
 
@@ -51,7 +51,7 @@ def run(planner: Planner, spec: dict[str, Any], wanted: Callable[[], bool]) -> d
         if not wanted():
             raise Stopped
 
-    experiment = planner.planned(Spec.read(spec))
+    experiment = planner.planned(Spec.read(spec), job=None if steps is None else steps.job)
     while True:
         try:
             experiment.run(look)

@@ -154,7 +154,7 @@ def line(status: JobStatus) -> str:
     if status.progress is not None:
         parts.append(str(status.progress))
     if status.started_at is not None:
-        parts.append(units.seconds((status.ended_at or time.time()) - status.started_at))
+        parts.append(units.duration((status.ended_at or time.time()) - status.started_at))
     if status.message:
         parts.append(status.message)
     return " · ".join(parts)

@@ -69,7 +69,7 @@ class Host(Protocol):
     def kept_text(self) -> Callable[[str], str]:
         """What may be written of a text."""
 
-    def planned(self, spec: Spec) -> Experiment:
+    def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         """The experiment of a specification."""
 
 
@@ -367,8 +367,8 @@ class Office:
             raise ValueError(f"job {job!r}: its arguments are gone")
         self.store.update(job, {"version": None, "failed": None, "stamp": None})
         known = self.flows.get(status.flow)
-        queue = f"{status.flow.partition(':')[0]}/{status.lane}" if known is None else self.queue(known, status.lane)
-        self.store.resume(status, queue)
+        usual = f"{status.flow.partition(':')[0]}/{status.lane}" if known is None else self.queue(known, status.lane)
+        self.store.resume(status, status.queue or usual)
 
     def again(self, job: str, id: str | None) -> Job:
         """The same once more."""

@@ -35,4 +35,4 @@ def beneath(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _span(seconds: float) -> str:
-    return "" if seconds != seconds else units.seconds(max(0.0, seconds))
+    return "" if seconds != seconds else units.duration(max(0.0, seconds))

@@ -55,6 +55,7 @@ class JobStatus:
     timed_out: bool = False
     poison: bool = False
     progress: JobProgress | None = None
+    queue: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict, repr=False)
     result: Any = field(default=None, repr=False)
     failed: Mapping[str, Any] | None = field(default=None, repr=False)

@@ -412,6 +412,7 @@ def _status(row: dbos.WorkflowStatus) -> JobStatus:
         timed_out=late,
         poison=row.status == "MAX_RECOVERY_ATTEMPTS_EXCEEDED",
         progress=JobProgress(**progress) if progress else None,
+        queue=row.queue_name,
         facts=facts,
         result=row.output,
         failed=data,

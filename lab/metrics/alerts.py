@@ -219,7 +219,7 @@ class _Look:
             return [self._alert(rule, "jobs", len(dead), above, None, len(dead), message)]
         if figures["waiting"] < rule.least or figures["oldest"] <= above:
             return []
-        wait = units.seconds(figures["oldest"])
+        wait = units.duration(figures["oldest"])
         message = f"{figures['waiting']:,} jobs wait for a worker, the oldest for {wait}"
         return [self._alert(rule, "jobs", figures["oldest"], above, None, figures["waiting"], message)]
 

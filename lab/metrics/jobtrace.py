@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STEP = "step"
-MOST = 200
+MOST = 60
 """Bars that are drawn; the rest is in `calls`."""
 
 
@@ -73,7 +73,7 @@ def _head(facts: Mapping[str, Any], calls: pd.DataFrame, others: Sequence[Any]) 
         parts.append(one_line(facts["message"], 200))
     if facts["started_at"] is not None:
         until = facts["ended_at"] or time.time()
-        parts.append(f"{units.seconds(max(0.0, until - facts['submitted_at']))} in all")
+        parts.append(f"{units.duration(until - facts['submitted_at'])} in all")
     parts.append(_many(len(calls), "call"))
     if others:
         parts.append(_many(len(others), "other step"))

@@ -86,7 +86,7 @@ def jobs(lab: Lab) -> None:
     cells[1].metric(
         "Jobs waiting",
         f"{waiting:,}",
-        delta=f"the oldest for {units.seconds(oldest)}" if waiting else None,
+        delta=f"the oldest for {units.duration(oldest)}" if waiting else None,
         delta_color="off",
         delta_arrow="off",
     )

@@ -84,7 +84,7 @@ def tiles(lab: Lab, jobs: pd.DataFrame) -> None:
     workers = lab.workers()
     cells = st.columns(4)
     cells[0].metric("Running", f"{(jobs['state'] == 'running').sum():,}")
-    since = None if oldest is None else f"the oldest for {units.seconds(oldest)}"
+    since = None if oldest is None else f"the oldest for {units.duration(oldest)}"
     cells[1].metric("Waiting", f"{len(waiting):,}", delta=since, delta_color="off", delta_arrow="off")
     cells[2].metric("Failed in 24 h", f"{len(failed):,}")
     names = "\n".join(

@@ -447,6 +447,8 @@ def test_an_experiment_is_a_job_and_the_same_again_while_it_runs_is_the_same(lab
         assert (result["cells"], result["failed"]) == (4, 0)
         assert len(provider.asked) <= asked + 4
         assert lab.experiment(result["experiment"]).df()["status"].eq("ok").all()
+        assert len(lab.calls(job=job.id, status="ok")) == 4
+        assert "calls" in lab.trace(job).head
         with pytest.raises(errors.InvalidRequestError, match="api_key: what runs in the background is written down"):
             lab.submit("compare", spec | {"params": {"api_key": "planted"}})
 

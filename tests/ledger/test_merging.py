@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab import Cache, Lab, Policy, Prompt, checks, errors, metrics
-from lab.ledger import migrations
+from lab.call import intake
+from lab.ledger import migrations, verdicts
 from lab.ledger.merging import merge
 from lab.ledger.opening import prepare
 
@@ -159,3 +162,45 @@ def test_what_is_no_ledger_is_said_and_nothing_changes(tmp_path: Path) -> None:
     with pytest.raises(errors.LedgerError, match="something else"):
         merge(good, tmp_path / "else.db")
     assert rows(good, *ALL) == before
+
+
+def test_verdicts_follow_their_versions_and_the_latest_counts_wherever_it_was_given(tmp_path: Path) -> None:
+    """A pass of version 1 there, which is version 2 here, is none of version 1 here."""
+    one, both = tmp_path / "one.db", tmp_path / "both.db"
+    made(both, "ann", "A {{n}}")
+    made(one, "bob", "B {{n}}", "A {{n}}")
+    verdict = (
+        "INSERT INTO verdicts (given_at, eval_set, prompt_name, prompt_version, model, baseline, candidate, verdict,"
+        " margin, n) VALUES (?, 'triage', 'triage', ?, 'm', 'x', 'y', ?, 0.02, 100)"
+    )
+    with sqlite3.connect(both) as db:
+        db.execute(verdict, (200.0, 1, "fail"))
+    with sqlite3.connect(one) as db:
+        db.execute(verdict, (150.0, 1, "pass"))  # of B
+        db.execute(verdict, (100.0, 2, "pass"))  # of A, and older than what is known here
+    for _ in range(2):
+        merge(both, one)
+    with Lab(both, provider=lambda call: "x") as lab:
+        rows = lab.ledger.rows("SELECT prompt_version, verdict, given_at FROM verdicts ORDER BY given_at")
+        assert rows == [(1, "pass", 100.0), (2, "pass", 150.0), (1, "fail", 200.0)]
+        assert lab.experiment("bob").df()["version"].tolist() == [2]
+        content = json.loads(lab.ledger.rows("SELECT content FROM experiments WHERE experiment = 'bob'")[0][0])
+        assert content["prompts"] == [["triage", 2]]
+
+        def refused(template: str) -> str | None:
+            call = intake.call_of(Prompt("triage", template).fill(n=1), model="m", streamed=False, params={})
+            number = {"A {{n}}": 1, "B {{n}}": 2}[template]
+            return verdicts.refused(lab.ledger, "triage", replace(call, prompt_version=number), "m")
+
+        assert "said fail" in str(refused("A {{n}}"))
+        assert refused("B {{n}}") is None
+
+
+def test_scores_that_were_given_since_come_with_the_next_merge(tmp_path: Path) -> None:
+    one, both = tmp_path / "one.db", tmp_path / "both.db"
+    made(one, "ann", "A {{n}}")
+    merge(both, one)
+    with sqlite3.connect(one) as db:
+        db.execute("INSERT INTO scores SELECT call_id, 'later', 1.0, NULL FROM calls")
+    merge(both, one)
+    assert rows(both, "scores") == rows(one, "scores") != {"scores": []}

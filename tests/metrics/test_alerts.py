@@ -160,3 +160,23 @@ def test_what_is_wrong_with_a_file_is_said(text: str, message: str, tmp_path: Pa
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="can't be read: No such file"):
         alerts.load(tmp_path / "none.toml")
+
+
+def test_jobs_that_nobody_works_off_and_webhooks_that_were_given_up(lab: Lab) -> None:
+    """Handed in, for jobs are in a file of their own; without them these rules say nothing."""
+    rules = alerts.load(alerts.BUILT_IN)
+    known = {"dead": ["host was not told: status 500", "another"], "waiting": 12, "oldest": 700.0}
+    asked = []
+
+    def jobs(since: float) -> dict[str, object]:
+        asked.append(since)
+        return known
+
+    queue, webhook = sorted(alerts.firing(lab.ledger, rules, now=1e9, jobs=jobs), key=lambda alert: alert.figure)
+    assert queue.message == "12 jobs wait for a worker, the oldest for 11.7 min"
+    assert webhook.message == "2 webhooks given up in 7 d, the last: host was not told: status 500"
+    assert min(asked) == 1e9 - 7 * 86_400
+    known |= {"dead": [], "oldest": 599.0}
+    assert alerts.firing(lab.ledger, rules, now=1e9, jobs=jobs) == []
+    assert alerts.firing(lab.ledger, rules, now=1e9, jobs=lambda since: None) == []
+    assert alerts.firing(lab.ledger, rules, now=1e9) == []
