@@ -53,8 +53,8 @@ def watching(browser: BrowserContext, url: str) -> Iterator[Watched]:
     expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=60_000)
     yield seen
     assert page.get_by_test_id("stException").count() == 0
-    assert seen.complaints == []
-    assert seen.outside == []
+    assert seen.complaints == [], seen.complaints
+    assert seen.outside == [], seen.outside
     page.close()
 
 

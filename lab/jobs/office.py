@@ -318,7 +318,7 @@ class Office:
         steps = [
             step | {"failed": step["broken"] or "failed" in (step["output"] or {})} for step in self.store.steps(job)
         ]
-        return {name: getattr(status, name) for name in names}, steps
+        return {name: getattr(status, name) for name in names} | {"again": status.facts.get("again")}, steps
 
     def listing(
         self,

@@ -442,10 +442,10 @@ class Runtime:
         self.store, self.name = store, name
         self._flows: dict[str, Any] = {}
         self._room = room
-        self._aside = ThreadPoolExecutor(4, "lab-jobs-begin")
+        self._aside = ThreadPoolExecutor(4, "lab-jobs-begin")  # DBOS refuses much where an event loop runs: a notebook
         try:
             with reached(store.url):
-                self._launch(bodies, queues)
+                self._aside.submit(self._launch, bodies, queues).result()
         except BaseException:
             self.close()
             raise
@@ -470,7 +470,7 @@ class Runtime:
         DBOS.listen_queues(list(queues))
         DBOS.launch()
         self._bound_here()
-        self.listen(queues)
+        self._listen(queues)
 
     def _bound_here(self) -> None:
         """How many run at once is each worker's own to say; DBOS would keep one number for all of them."""
@@ -486,6 +486,10 @@ class Runtime:
 
     def listen(self, queues: Mapping[str, Mapping[str, Any]]) -> None:
         """Take jobs out of these, too."""
+        with reached(self.store.url):
+            self._aside.submit(self._listen, queues).result()
+
+    def _listen(self, queues: Mapping[str, Mapping[str, Any]]) -> None:
         listening = self._dbos._listening_queues
         for queue, limits in queues.items():
             if listening is not None and queue not in listening:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.ledger import queries
@@ -17,7 +17,7 @@ from lab.show.timeline import Bar, timeline_html, timeline_text
 if TYPE_CHECKING:
     import pandas as pd
 
-STEP = "step"
+STEP, LOST = "step", "lost"
 MOST = 60
 """Bars that are drawn; the rest is in `calls`."""
 
@@ -51,8 +51,8 @@ class JobTrace:
 
 
 def trace(book: Ledger, job: str, facts: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> JobTrace:
-    """What a job did. `facts`: its `flow`, `state`, `message`, and `submitted_at`, `started_at`, `ended_at` (Unix
-    seconds, None where that has not been); `steps`: those that were recorded, with `name`, `started_at`, `ended_at` and
+    """What a job did. `facts`: its `flow`, `state`, `message`, and `submitted_at`, `started_at`, `ended_at`, and
+    `again`, when it was begun last (Unix seconds, None where that has not been); `steps`: those that were recorded, with `name`, `started_at`, `ended_at` and
     whether they `failed`."""
     calls = queries.calls(book, job=job, limit=None, order="oldest")
     calls = calls[~((calls["cached"]) & (calls["cached_as"] == "key") & calls["step"].duplicated())]
@@ -61,9 +61,10 @@ def trace(book: Ledger, job: str, facts: Mapping[str, Any], steps: Sequence[Mapp
     others = tuple(step for step in steps if step["name"] not in asked)
     bars = [_own(facts)]
     drawn = calls.head(MOST).to_dict("records")
-    rows = [(row["started_at"].timestamp(), _call(book, row, began, calls)) for row in drawn]
+    rows = [(row["started_at"].timestamp(), _call(book, row, facts)) for row in drawn]
     rows += [(step["started_at"] or began, _step(step, began)) for step in others[:MOST]]
-    bars += [bar for _at, bar in sorted(rows, key=lambda pair: pair[0])]
+    ordered = [bar for _at, bar in sorted(rows, key=lambda pair: pair[0])]
+    bars += [replace(bar, label=f"{number} {bar.label}") for number, bar in enumerate(ordered, 1)]
     return JobTrace(job, _head(facts, calls, others), calls, others, tuple(bars))
 
 
@@ -101,8 +102,10 @@ def _own(facts: Mapping[str, Any]) -> Bar:
     return Bar("in line", facts.get("worker") or "", tuple(parts), facts["state"], good, notes)
 
 
-def _call(book: Ledger, row: Mapping[Any, Any], began: float, calls: pd.DataFrame) -> Bar:
-    """One call: its attempts behind each other."""
+def _call(book: Ledger, row: Mapping[Any, Any], facts: Mapping[str, Any]) -> Bar:
+    """One call: its attempts behind each other. One that ran when its worker died was lost at some moment until the job
+    was begun again."""
+    began, again = facts["submitted_at"], facts.get("again") or 0.0
     identity = row["call_id"]
     whole = queries.call(book, identity)
     attempts, checks = queries.attempts(book, identity), queries.checks(book, identity)
@@ -115,8 +118,10 @@ def _call(book: Ledger, row: Mapping[Any, Any], began: float, calls: pd.DataFram
     notes = [f"{bar.label}: {bar.outcome}" for bar in inner] if len(inner) > 1 else []
     notes += [note for bar in inner for note in bar.notes if " failed" in note]
     outcome = whole["status"] if whole["kind"] is None else f"{whole['kind']}"
-    if whole["status"] == "running" and (calls["step"] == whole["step"]).sum() > 1:
-        outcome = "cut off with its worker"
+    if whole["status"] == "running":
+        lost = again > whole["started_at"]
+        outcome = "lost with its worker" if lost else outcome
+        parts = [(LOST if lost else WHOLE, offset, (again if lost else time.time()) - began)]
     paid = "out of the store" if whole["cached"] else units.dollars(whole["cost"])
     return Bar(
         label=_short(whole["step"] or "call"),

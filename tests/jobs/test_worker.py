@@ -63,7 +63,7 @@ def test_one_that_is_killed_is_taken_over_and_nothing_on_the_ledger_is_asked_aga
     assert lab.workers()["worker"].tolist() == ["second"]
     trace = lab.trace(job)
     assert "begun 2 times" in str(trace)
-    assert sum("cut off with its worker" in bar.outcome for bar in trace.bars) == 2
+    assert sum("lost with its worker" in bar.outcome for bar in trace.bars) == 2
 
 
 def test_told_to_stop_it_hands_over_what_does_not_end_in_time(

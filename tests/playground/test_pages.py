@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import BrowserContext, Error, Page, expect
@@ -15,6 +16,7 @@ from lab import Lab, Prompt, errors
 from lab.ledger import cached
 from playground.screenshots.driven import chromium, playground
 from tests.browsing import Watched, contrast, in_both_themes, still, watching
+from tests.jobs.working import working
 
 MARKUP = "<script>document.title='owned'</script><img src='https://outside.invalid/p.png' onerror='document.title=1'>"
 HOSTILE = (
@@ -28,6 +30,7 @@ PAGES = {  # what each has when it is drawn to its end
     "Cache": "The last near hits that were wrong",
     "Failures": "Try a policy",
     "Calls": "calls in pages.db",
+    "Jobs": "Oldest first",
     "Prompts": "Labels",
     "Evals": "Eval sets",
     "Health": "UTC: ",
@@ -60,7 +63,28 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
             lab.ledger.transact(
                 lambda db, wrong=wrong: cached.put_label(db, lane, 1.95, wrong, "value", fresh.call_id, kept.call_id)
             ).result()
+        hostile_jobs(lab)
     return path
+
+
+async def said(words: str) -> dict[str, str]:
+    """What it was given."""
+    return {words: words}
+
+
+async def broken(words: str) -> None:
+    """A failure in these words."""
+    raise ValueError(words)
+
+
+def hostile_jobs(lab: Lab) -> None:
+    """One that is done, and one that failed, in such words."""
+    with working(lab):
+        done = lab.submit(lab.flow(said), HOSTILE, id=f"done {LINE}", user=LINE)
+        failed = lab.submit(lab.flow(broken), HOSTILE, id=f"failed {LINE}", user=LINE)
+        done.result(30)
+        with pytest.raises(ValueError, match="owned"):
+            failed.result(30)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +139,22 @@ def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
     assert len(whole) > 100_000
     assert b"Percentiles with intervals" in whole, "frames are read"
     assert b"planted-secret" not in whole
+
+
+@pytest.mark.parametrize("which", ["done", "failed"])
+def test_a_job_opens_as_text_alone(browser: BrowserContext, url: str, which: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{url}/jobs?job={quote(f'{which} {LINE}')}")
+    expect(page.get_by_text("What came of it")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("button", name="Run again")).to_be_visible(timeout=60_000)
+    assert page.get_by_test_id("stException").count() == 0
+    assert page.locator("a[href*=outside], img[src*=outside], script:text('owned')").count() == 0
+    assert page.locator("strong:text-is('bold')").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+    for _ in in_both_themes(page):
+        faint = [(text, front, back) for text, front, back in page.evaluate(_TEXTS) if contrast(front, back) < 4.5]
+        assert faint == []
+    page.close()
 
 
 def test_one_of_the_slowest_opens_as_a_call(watched: Watched) -> None:

@@ -7,7 +7,7 @@ except ImportError as missing:
 
 from lab.show.charts.comparing import frontier, intervals, shares, success
 from lab.show.charts.shared import GROUPS
-from lab.show.charts.tails import COLOURS, curves, ladder, phases, still_waiting, timeline
+from lab.show.charts.tails import COLOURS, curves, ladder, phases, steps, still_waiting, timeline
 from lab.show.charts.times import bursts, outcomes, over_time, stacked
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "phases",
     "shares",
     "stacked",
+    "steps",
     "still_waiting",
     "success",
     "timeline",

@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from lab.show.charts.shared import GREY, LOG, colours
+from lab.show.charts.shared import GREY, LABELS, LOG, colours
 from lab.show.timeline import PARTS as COLOURS_OF
 
 BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
@@ -48,6 +48,29 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
     ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
     labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value("#808a91"))
     return (bars + labels).properties(width=width, height=alt.Step(30))
+
+
+def steps(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
+    """What a job did, a bar a step on one time axis: columns `step` (each a name of its own), `part`, `start` and `end`
+    (seconds from when it was handed in), as `lab.trace(job).df()` has them."""
+    known = {part: colour for part, colour in COLOURS_OF.items() if part in set(frame["part"])}
+    return (
+        alt.Chart(frame)
+        .mark_bar(height={"band": 0.62})
+        .encode(
+            y=alt.Y("step:N", sort=list(frame["step"].drop_duplicates()), title=None, axis=LABELS),
+            x=alt.X("start:Q", title="seconds", axis=alt.Axis(grid=True, tickCount=6)),
+            x2="end:Q",
+            color=alt.Color(
+                "part:N",
+                title=None,
+                scale=alt.Scale(domain=list(known), range=list(known.values())),
+                legend=alt.Legend(orient="top"),
+            ),
+            tooltip=["step:N", "part:N", alt.Tooltip("start:Q", format=".3f"), alt.Tooltip("end:Q", format=".3f")],
+        )
+        .properties(width=width, height=alt.Step(30))
+    )
 
 
 def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "container") -> alt.LayerChart:
