@@ -52,8 +52,8 @@ class JobTrace:
 
 def trace(book: Ledger, job: str, facts: Mapping[str, Any], steps: Sequence[Mapping[str, Any]]) -> JobTrace:
     """What a job did. `facts`: its `flow`, `state`, `message`, and `submitted_at`, `started_at`, `ended_at`, and
-    `again`, when it was begun last (Unix seconds, None where that has not been); `steps`: those that were recorded, with `name`, `started_at`, `ended_at` and
-    whether they `failed`."""
+    `again`, when it was begun last (Unix seconds, None where that has not been); `steps`: those that were recorded,
+    with `name`, `started_at`, `ended_at` and whether they `failed`."""
     calls = queries.calls(book, job=job, limit=None, order="oldest")
     calls = calls[~((calls["cached"]) & (calls["cached_as"] == "key") & calls["step"].duplicated())]
     began = facts["submitted_at"]
