@@ -32,7 +32,7 @@ KEEP = 30 * 86_400.0
 DAY = 86_400.0
 """Seconds for which the words of a job that failed or was cancelled are kept, so that it can be gone on with, where a
 Lab keeps none; and for which a worker that begins looks back at what has ended."""
-POLL = {"interactive": 0.3, "batch": 1.5}
+POLL = {"interactive": 0.1, "batch": 1.0}
 """Seconds between two looks at a lane."""
 PAGE = 500
 _LATE = 5.0
@@ -180,7 +180,7 @@ class Worker:
         if module != BUILT_IN:
             return {f"{module}/{lane}": self._limits | {"polling_interval_sec": poll} for lane, poll in POLL.items()}
         own = {f"{self._office.home}/batch": self._limits | {"polling_interval_sec": POLL["batch"]}}
-        return own | {f"{BUILT_IN}/{WEBHOOK}": {"polling_interval_sec": 2.0}}
+        return own | {f"{BUILT_IN}/{WEBHOOK}": {"polling_interval_sec": 1.0}}
 
     async def _fire(self, at: Any, context: Any) -> None:
         """What the clock begins."""

@@ -34,6 +34,8 @@ logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what is to be said the l
 
 APPLICATION, VERSION = "lab", "1"
 """Pinned: which code a job began with is the lab's own to know, a flow at a time."""
+SETTINGS = 5.0
+"""Seconds after which a queue's limits are read again."""
 MIGRATING = 60.0
 """Seconds for which another process that makes the tables is waited for."""
 _TABLES = 7_226_312
@@ -473,16 +475,30 @@ class Runtime:
         self._listen(queues)
 
     def _bound_here(self) -> None:
-        """How many run at once is each worker's own to say; DBOS would keep one number for all of them."""
-        known = self._dbos._sys_db.get_queue
+        """How many run at once is each worker's own to say, where DBOS would keep one number for all of them; and a
+        queue in which nobody waits is looked at with one short query instead of a transaction, ten times a second."""
+        database = self._dbos._sys_db
+        known, scopes = database.get_queue, database.dequeue_scopes
+        read: dict[str, tuple[float, Any]] = {}
+        table = f"{self.store.prefix}workflow_status"
+        query = sa.text(f"SELECT 1 FROM {table} WHERE queue_name = :queue AND status = 'ENQUEUED' LIMIT 1")
 
         def own(name: str) -> Any:
-            queue = known(name)
+            at, queue = read.get(name, (0.0, None))
+            if time.monotonic() > at + SETTINGS:
+                queue = known(name)
+                read[name] = (time.monotonic(), queue)
             if queue is not None and name != DELIVERIES:
                 queue._worker_concurrency = self._room(name)
             return queue
 
-        self._dbos._sys_db.get_queue = own  # type: ignore[assignment, method-assign]
+        def waiting(queue_name: str) -> list[str | None]:
+            with self.store.engine.connect() as connection:
+                somebody = connection.execute(query, {"queue": queue_name}).first()
+            return scopes(queue_name) if somebody else []
+
+        database.get_queue = own  # type: ignore[assignment, method-assign]
+        database.dequeue_scopes = waiting  # type: ignore[method-assign]
 
     def listen(self, queues: Mapping[str, Mapping[str, Any]]) -> None:
         """Take jobs out of these, too."""
