@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lab import errors
+from lab.ledger.owner import Owner, me
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -46,6 +47,9 @@ class Locks(Protocol):
     def alive(self) -> list[dict[str, Any]]:
         """Who holds one: `worker`, and what it said about itself."""
 
+    def owner(self, worker: str) -> Owner | None:
+        """Which process had the lock last, where that matters: it may hold something on the ledger, too."""
+
 
 class FileLocks:
     """Files in a folder beside the jobs' database."""
@@ -53,10 +57,21 @@ class FileLocks:
     def __init__(self, folder: Path):
         self._folder = folder
 
+    def owner(self, worker: str) -> Owner | None:
+        """Which process had the lock last."""
+        try:
+            process = json.loads(self._path(worker).read_bytes())["owner"]
+            return Owner(*process)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _path(self, worker: str) -> Path:
+        return self._folder / f"{hashlib.sha256(worker.encode()).hexdigest()[:16]}.lock"
+
     def take(self, worker: str, about: Mapping[str, Any]) -> Lock | None:
         """The lock of this worker; None where somebody holds it."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{hashlib.sha256(worker.encode()).hexdigest()[:16]}.lock"
+        path = self._path(worker)
         while True:
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
             if not _locked(handle):
@@ -65,8 +80,9 @@ class FileLocks:
             if _same(handle, path):
                 break
             os.close(handle)  # whoever had it has taken the file away meanwhile
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, json.dumps({"worker": worker, **about}).encode(), 0)
+        if about:  # or it is only to be looked at: what stands there says whose it was
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps({"worker": worker, **about}).encode(), 0)
         return _FileLock(handle, path)
 
     def alive(self) -> list[dict[str, Any]]:
@@ -144,6 +160,10 @@ class SessionLocks:
 
     def __init__(self, engine: sa.Engine):
         self._engine = engine
+
+    def owner(self, _worker: str) -> Owner | None:
+        """It has a ledger of its own: what it holds there is in nobody's way."""
+        return None
 
     def take(self, worker: str, about: Mapping[str, Any]) -> Lock | None:
         """The lock of this worker; None where somebody holds it."""
@@ -223,7 +243,9 @@ def of_the_dead(locks: Locks, worker: str) -> Iterator[bool]:
 
 def taken(locks: Locks, worker: str, modules: list[str]) -> Lock:
     """The lock of a worker that begins. Raises `InvalidRequestError` where one of its name lives."""
-    about = {"modules": modules, "pid": os.getpid(), "since": time.time()}
+    mine = me()
+    about: dict[str, Any] = {"modules": modules, "pid": os.getpid(), "since": time.time()}
+    about["owner"] = [mine.host, mine.boot, mine.pid, mine.began]
     end = time.monotonic() + PATIENCE
     while (lock := locks.take(worker, about)) is None and time.monotonic() < end:
         time.sleep(0.1)  # somebody may just be looking whether it is held

@@ -24,6 +24,8 @@ from lab.jobs.job import Job
 from lab.jobs.locks import FileLocks, Locks, SessionLocks
 from lab.jobs.status import OVER, STATES, JobStatus
 from lab.ledger.file import Ledger
+from lab.ledger.lease import void
+from lab.ledger.owner import Owner
 from lab.show.moments import utc
 
 if TYPE_CHECKING:
@@ -477,6 +479,10 @@ class Office:
             for row in (self.store.schedules() if self.there() else [])
         ]
         return pd.DataFrame(rows, columns=["name", "flow", "cron", "zone", "last"])
+
+    def void(self, owner: Owner) -> None:
+        """End what a dead process holds on the ledger: keys, experiments."""
+        void(self.host.ledger, owner)
 
     def prune(self, before: float) -> int:
         """Forget jobs that ended before then (Unix seconds); how many."""

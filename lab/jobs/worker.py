@@ -21,6 +21,7 @@ from lab.jobs.flow import BUILT_IN, PREFIX, SCHEDULE, WEBHOOK, Flow
 from lab.jobs.locks import Locks, of_the_dead, taken
 from lab.jobs.running import Keeping, Runs
 from lab.jobs.status import OVER, JobStatus
+from lab.ledger.owner import Owner
 
 if TYPE_CHECKING:
     from lab.jobs.workflows import Store
@@ -66,6 +67,9 @@ class Desk(Protocol):
 
     def put_delivery(self, name: str, job: str, args: list[Any]) -> object:
         """Have a webhook told."""
+
+    def void(self, owner: Owner) -> None:
+        """End what a dead process holds on the ledger."""
 
     def prune(self, before: float) -> int:
         """Forget jobs that ended before then."""
@@ -216,8 +220,11 @@ class Worker:
     def _take_over(self) -> None:
         """Put the jobs of dead workers back in line."""
         for worker in self._office.store.running() - {self.name}:
+            owner = self._locks.owner(worker)
             with of_the_dead(self._locks, worker) as dead:
                 if dead:
+                    if owner is not None:
+                        self._office.void(owner)
                     jobs = self._runtime.recover(worker)
                     log.warning("worker %s is gone: %d of its jobs are back in line", worker, jobs)
 

@@ -84,6 +84,12 @@ class Lease:
         return (self.space, self.name, self.token)
 
 
+def void(book: Ledger, owner: Owner) -> None:
+    """End what this process holds: whoever calls knows that it is dead, though this can't be told from here."""
+    process = (owner.host, owner.boot, owner.pid, owner.began)
+    book.submit(("DELETE FROM leases WHERE host = ? AND boot = ? AND pid = ? AND began = ?", process)).result()
+
+
 def held_for(db: sqlite3.Connection, space: Space, name: str) -> float | None:
     """Seconds for which somebody's lease still holds; None where there is none, or its owner is dead."""
     row = db.execute(

@@ -95,8 +95,10 @@ def tiles(lab: Lab, jobs: pd.DataFrame) -> None:
     served = {module for modules in workers["modules"] for module in modules}
     lost = sorted({flow.partition(":")[0] for flow in waiting["flow"] if ":" in flow} - served)
     if lost:
-        say = ", ".join(f"`lab worker {escape.markdown(name)}`" for name in lost)
-        st.warning(f"Nobody runs the flows of {say} yet: start one in a shell.", icon=":material/engineering:")
+        st.warning(
+            f"Nobody runs these flows yet. In a shell: lab worker {escape.markdown(' '.join(lost))}",
+            icon=":material/engineering:",
+        )
 
 
 def groups(jobs: pd.DataFrame) -> None:

@@ -16,6 +16,7 @@ import pytest
 from lab import Lab, errors
 from lab.jobs import delivery, webhook, worker
 from lab.jobs.locks import FileLocks, of_the_dead, taken
+from lab.ledger.owner import Owner
 from tests.jobs.test_job import flow_of
 from tests.jobs.working import ROOT, until, working
 
@@ -28,7 +29,7 @@ FORKS = """
 import multiprocessing, sys, time
 from pathlib import Path
 from lab.jobs.locks import FileLocks
-lock = FileLocks(Path(sys.argv[1])).take("parent", {})
+lock = FileLocks(Path(sys.argv[1])).take("parent", {"modules": []})
 child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,))
 child.start()
 print(child.pid, flush=True)
@@ -174,3 +175,27 @@ async def asleep() -> str:
 
     await asyncio.sleep(30)
     return "never"
+
+
+def test_what_a_dead_worker_held_is_free_at_once_though_its_process_can_not_be_looked_at(fresh: Path) -> None:
+    """As in another container: its process numbers say nothing here, its lock does."""
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        flow = flow_of(lab)(said)
+        job = lab.submit(flow, "x")
+        elsewhere = Owner("elsewhere", "boot", 7, "1")
+        locks = lab._office.locks()
+        gone = locks.take("ghost", {"owner": [elsewhere.host, elsewhere.boot, elsewhere.pid, elsewhere.began]})
+        assert isinstance(locks, FileLocks)
+        gone.forget()  # its process is dead; the file stays
+        columns = "space, name, token, host, boot, pid, began, expires_at"
+        put = f"INSERT INTO leases ({columns}) VALUES ('key', ?, 't', ?, ?, ?, ?, ?)"
+        process = (elsewhere.host, elsewhere.boot, elsewhere.pid, elsewhere.began, time.time() + 600)
+        lab.ledger.submit((put, ("dead", *process))).result()
+        lab.ledger.submit((put, ("alive", "third", *process[1:]))).result()
+        from lab.jobs import workflows
+
+        with lab._office.store.engine.begin() as db:
+            db.execute(workflows.sa.text("UPDATE workflow_status SET status = 'PENDING', executor_id = 'ghost'"))
+        with working(lab):
+            assert job.result(20) == "x"
+            assert lab.ledger.rows("SELECT name FROM leases WHERE space = 'key'") == [("alive",)]
