@@ -18,19 +18,18 @@ from urllib.parse import urlsplit
 
 from lab import errors
 from lab.call.intake import new_id
-from lab.jobs import carried
-from lab.jobs.flow import BUILT_IN, COMPARE, PREFIX, SCHEDULE, WEBHOOK, Flow
+from lab.jobs import asked, carried
+from lab.jobs.clock import Clock
+from lab.jobs.deliveries import Deliveries
+from lab.jobs.flow import BUILT_IN, COMPARE, SCHEDULE, WEBHOOK, Flow
 from lab.jobs.job import Job
 from lab.jobs.locks import FileLocks, Locks, SessionLocks
 from lab.jobs.status import OVER, STATES, JobStatus
 from lab.ledger.file import Ledger
 from lab.ledger.lease import void
 from lab.ledger.owner import Owner
-from lab.show.moments import utc
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from lab.evals.experiment import Experiment
     from lab.evals.spec import Spec
     from lab.jobs.worker import Worker
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 PAGE = 500
 DEPTH = 1_000
 """How many jobs may wait in one lane before another one is refused, unless it is said otherwise."""
-LANES = ("interactive", "batch")
 WHERE = "LAB_JOBS"
 """The environment's name for the jobs' database, such as `postgresql://user:password@host/name`."""
 
@@ -85,6 +83,7 @@ class Office:
         self._store: Store | None = None
         self._lock = threading.Lock()
         self.flows = {flow.name: flow for flow in self._own()}
+        self.webhooks, self.clock = Deliveries(self), Clock(self)
 
     @classmethod
     def at(cls, path: Path) -> Office:
@@ -173,7 +172,7 @@ class Office:
         """Put a job in line: see `Lab.submit`."""
         flow = self.found(flow)
         lane = lane or ("batch" if flow.name == COMPARE else "interactive")
-        _check(id, user, lane, timeout, webhook_url)
+        asked.check(id, user, lane, timeout, webhook_url)
         facts: dict[str, Any] = {"lane": lane, "version": flow.version, "submitted": time.time()}
         if flow.name == COMPARE:
             args, facts = self._planned(args, facts)
@@ -378,7 +377,7 @@ class Office:
         if given is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
         flow = self.found(status.flow)
-        _check(id, None, status.lane, None, None)
+        asked.check(id, None, status.lane, None, None)
         facts = {key: value for key, value in status.facts.items() if key in _AGAIN}
         facts |= {"version": flow.version, "submitted": time.time()}
         facts |= {} if self.host.keeps_words else {"blank": True}
@@ -390,95 +389,16 @@ class Office:
         """The workers that live: `worker`, the `modules` it serves, `since` (Unix seconds)."""
         return self.locks().alive() if self.there() else []
 
-    def deliveries(self, limit: int | None = 200) -> list[JobStatus]:
-        """Webhooks, newest first."""
-        return self.store.listing(flow=WEBHOOK, limit=limit, result=True) if self.there() else []
-
-    def dead(self, since: float | None = None) -> list[JobStatus]:
-        """Webhooks that were given up, and not told since, newest first."""
-        told: set[str] = set()
-        given_up: dict[str, JobStatus] = {}
-        for status in self.deliveries(limit=None):
-            identifier = status.facts.get("identifier") or status.job
-            if status.state == "done":
-                told.add(identifier)
-            elif status.state == "failed" and (since is None or (status.ended_at or 0.0) >= since):
-                given_up.setdefault(identifier, status)
-        return [status for identifier, status in given_up.items() if identifier not in told]
-
     def figures(self, since: float) -> dict[str, Any] | None:
         """What there is to watch: see `lab.metrics.alerts.JobFigures`. None where there is no jobs' database."""
         if not self.there():
             return None
         waiting = self.listing(state="waiting", limit=None, newest=False)
         oldest = time.time() - waiting[0].submitted_at if waiting else 0.0
-        dead = [status.message or "" for status in self.dead(since)]
+        dead = [status.message or "" for status in self.webhooks.dead(since)]
         running = len(self.listing(state="running", limit=None))
         numbers = {"running": running, "waiting": len(waiting), "workers": len(self.workers())}
         return {"dead": dead, "oldest": oldest, **numbers}
-
-    def resend(self, job: str) -> Job:
-        """Tell a job's webhook again, under the same identifier. Raises `ValueError` where there is none."""
-        told = [status for status in self.deliveries(limit=None) if status.facts.get("of") == job]
-        given = self.store.input(told[0].job) if told else None
-        if given is None:
-            raise ValueError(f"job {job!r} has no webhook that was to be told")
-        return self.put_delivery(f"{PREFIX}{job}:again:{new_id()[-8:]}", job, given[0])
-
-    def put_delivery(self, name: str, job: str, args: list[Any]) -> Job:
-        """Have a webhook told."""
-        facts = {"lane": "interactive", "version": "1", "submitted": time.time(), "identifier": args[1]}
-        facts["of"] = job
-        queue = f"{BUILT_IN}/{WEBHOOK}"
-        self.store.enqueue(WEBHOOK, args, {}, job=name, queue=queue, user=None, timeout=None, facts=facts)
-        return Job(self, name)
-
-    def schedule(
-        self, name: str, flow: Flow | str, cron: str, args: Sequence[Any], zone: str | None, more: dict[str, Any]
-    ) -> None:
-        """Put jobs in line by the clock."""
-        flow = self.found(flow)
-        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 60:
-            raise errors.InvalidRequestError(f"name={name!r}: up to 60 printable characters")
-        if flow.homeless() or flow.name == COMPARE:
-            raise errors.InvalidRequestError(f"{flow.name}: only a flow of a module can be put in line by the clock")
-        how = {key: more.pop(key, None) for key in ("user", "lane", "timeout", "webhook")}
-        _check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])
-        flow.check(tuple(args), more)
-        carried.as_json(f"the arguments of {flow.name}", [list(args), more])
-        lane = how["lane"] or "interactive"
-        context = {"name": name, "flow": flow.name, "args": list(args), "kwargs": more, "how": how}
-        context |= {"lane": lane, "queue": self.queue(flow, lane)}
-        self.store.schedule(name, SCHEDULE, cron, context, zone, f"{BUILT_IN}/{WEBHOOK}")
-
-    def fire(self, at: Any, context: Mapping[str, Any]) -> None:
-        """A time has come: the job of it, once. Whoever puts it in line need not know its flow."""
-        how = context["how"]
-        facts: dict[str, Any] = {"lane": context["lane"], "submitted": time.time()}
-        facts |= {"webhook": how["webhook"]} if how["webhook"] else {}
-        facts |= {} if self.host.keeps_words else {"blank": True}
-        text = carried.as_json("arguments", [context["args"], context["kwargs"]])
-        facts["input"] = hashlib.sha256(f"{context['flow']} {text}".encode()).hexdigest()[:16]
-        self.store.enqueue(
-            context["flow"],
-            context["args"],
-            context["kwargs"],
-            job=f"{context['name']} {at}",
-            queue=context["queue"],
-            user=how["user"],
-            timeout=how["timeout"],
-            facts=facts,
-        )
-
-    def schedules(self) -> pd.DataFrame:
-        """What is put in line by the clock, as a table."""
-        import pandas as pd  # slow to import, and only readers need it
-
-        rows = [
-            [row["schedule_name"], row["context"]["flow"], row["schedule"], row["cron_timezone"], row["last_fired_at"]]
-            for row in (self.store.schedules() if self.there() else [])
-        ]
-        return pd.DataFrame(rows, columns=["name", "flow", "cron", "zone", "last"])
 
     def void(self, owner: Owner) -> None:
         """End what a dead process holds on the ledger: keys, experiments."""
@@ -503,47 +423,3 @@ class Office:
             if self._store is not None:
                 self._store.close()
                 self._store = None
-
-
-def frame(rows: Sequence[JobStatus]) -> pd.DataFrame:
-    """Jobs as a table: see `Lab.jobs` for the columns."""
-    import pandas as pd  # slow to import, and only readers need it
-
-    columns = """job flow state lane user done of progress submitted_at started_at ended_at worker starts message
-        experiment failed cost seconds_left""".split()
-    content: list[list[Any]] = [
-        [*(status.job, status.flow, status.state, status.lane, status.user)]
-        + ([None, None, None] if (far := status.progress) is None else [far.done, far.of, str(far)])
-        + [status.submitted_at, status.started_at, status.ended_at, status.worker, status.starts, status.message]
-        + [status.facts.get("experiment"), *(_more(status, name) for name in ("failed", "cost", "seconds_left"))]
-        for status in rows
-    ]
-    table = pd.DataFrame(content, columns=columns)
-    for name in ("submitted_at", "started_at", "ended_at"):
-        table[name] = utc(table[name].astype(float))
-    return table.astype(dict.fromkeys(("done", "of", "failed", "cost", "seconds_left"), float))
-
-
-def _more(status: JobStatus, name: str) -> Any:
-    return None if status.progress is None else status.progress.more.get(name)
-
-
-def _check(id: str | None, user: str | None, lane: str, timeout: float | None, url: str | None) -> None:
-    if id is not None:
-        fits = isinstance(id, str) and id.strip() and id.isprintable() and len(id) <= 150
-        if not fits or id.startswith(PREFIX):
-            raise errors.InvalidRequestError(f"id={id!r}: up to 150 printable characters, not `{PREFIX}...`")
-    if user is not None and (not isinstance(user, str) or not user.strip()):
-        raise errors.InvalidRequestError(f"user={user!r}: a string")
-    if lane not in LANES:
-        raise errors.InvalidRequestError(f"lane={lane!r}: one of {', '.join(LANES)}")
-    number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if timeout is not None and not (number and 0 < timeout < 10**8):
-        raise errors.InvalidRequestError(f"timeout={timeout!r}: seconds, more than none")
-    if url is not None:
-        from lab.jobs import webhook  # HTTP is slow to import, and only webhooks need it
-
-        try:
-            webhook.check(url)
-        except ValueError as odd:
-            raise errors.InvalidRequestError(str(odd)) from odd

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lab import errors
-from lab.jobs import office
+from lab.jobs import readable
 from lab.jobs.flow import Flow
 from lab.jobs.job import Job
 from lab.jobs.office import DEPTH, Office
@@ -111,7 +111,7 @@ class JobVerbs:
         `user`, `done` and `of` (how far it says it is), `progress` (the same in words), `submitted_at`, `started_at`
         and `ended_at` (UTC), `worker`, `starts`, `message` (why it failed); and of experiments `experiment`, `failed`
         (calls), `cost` (US dollars, of this run), `seconds_left`."""
-        return office.frame(self._office.listing(state=state, flow=flow, user=user, lane=lane, limit=limit))
+        return readable.frame(self._office.listing(state=state, flow=flow, user=user, lane=lane, limit=limit))
 
     def worker(self, *modules: str, **settings: Any) -> Worker:
         """Run jobs in this process, from now on until `.close()` or the Lab is closed: those of experiments and
@@ -149,7 +149,7 @@ class JobVerbs:
     def webhooks(self, *, dead: bool = False) -> pd.DataFrame:
         """Webhooks that were to be told of a job's end, newest first, or those alone that were given up: columns as in
         `jobs`; `job` is the delivery's name, and the identifier that the receiver sees."""
-        return office.frame(self._office.dead() if dead else self._office.deliveries())
+        return readable.frame(self._office.webhooks.dead() if dead else self._office.webhooks.listed())
 
     def jobs_waiting(self, since: datetime | float | None = None) -> dict[str, Any] | None:
         """The queue in figures: jobs `running` and `waiting`, for how many seconds the `oldest` has, `workers` that
@@ -161,7 +161,7 @@ class JobVerbs:
     def resend(self, job: str) -> Job:
         """Tell a job's webhook again, under the same identifier: over a day, as the first time. Raises `ValueError`
         where the job had none."""
-        return self._office.resend(job)
+        return Job(self._office, self._office.webhooks.resend(job))
 
     def schedule(
         self, name: str, flow: Flow | str, cron: str, *args: Any, zone: str | None = None, **more: Any
@@ -169,11 +169,11 @@ class JobVerbs:
         """Put a job in line by the clock: `cron` as in crontab (or with seconds before it), in this time `zone` (such
         as `Europe/Berlin`; UTC by default). The same `name` again is changed. `more` as in `submit`. A time that passes
         while no worker runs is left out. Raises `InvalidRequestError` for a time that is none."""
-        self._office.schedule(name, flow, cron, args, zone, more)
+        self._office.clock.schedule(name, flow, cron, args, zone, more)
 
     def schedules(self) -> pd.DataFrame:
         """What is put in line by the clock: columns `name`, `flow`, `cron`, `zone`, `last` (when it last was)."""
-        return self._office.schedules()
+        return self._office.clock.schedules()
 
     def unschedule(self, name: str) -> None:
         """No more of this one."""

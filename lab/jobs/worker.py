@@ -24,6 +24,8 @@ from lab.jobs.status import OVER, JobStatus
 from lab.ledger.owner import Owner
 
 if TYPE_CHECKING:
+    from lab.jobs.clock import Clock
+    from lab.jobs.deliveries import Deliveries
     from lab.jobs.workflows import Store
 
 LOOK = 1.0
@@ -62,11 +64,13 @@ class Desk(Protocol):
     def locks(self) -> Locks:
         """The workers' locks."""
 
-    def fire(self, at: Any, context: Mapping[str, Any]) -> None:
-        """A time has come."""
+    @property
+    def clock(self) -> Clock:
+        """What the clock puts in line."""
 
-    def put_delivery(self, name: str, job: str, args: list[Any]) -> object:
-        """Have a webhook told."""
+    @property
+    def webhooks(self) -> Deliveries:
+        """Who is to be told of a job's end."""
 
     def void(self, owner: Owner) -> None:
         """End what a dead process holds on the ledger."""
@@ -189,7 +193,7 @@ class Worker:
     async def _fire(self, at: Any, context: Any) -> None:
         """What the clock begins."""
         try:
-            await self.runs.insisted(self._office.fire, at, context)
+            await self.runs.insisted(self._office.clock.fire, at, context)
         except Exception:
             log.exception("schedule %s: its job of %s could not be put in line", context.get("name"), at)
             raise
@@ -282,4 +286,4 @@ class Worker:
             name += f":{status.facts.get('stamp')}"
         identifier = quote(name, safe=":-._~")
         args = [status.facts["webhook"], identifier, delivery.message(status), list(delivery.WAITS)]
-        self._office.put_delivery(name, status.job, args)
+        self._office.webhooks.put(name, status.job, args)

@@ -725,7 +725,7 @@ def test_the_listing_finds_jobs_however_many_others_there_are(lab: Lab, monkeypa
     for number in range(4):
         lab.submit(flow, f"{number}", lane="batch" if number % 2 else "interactive")
     for number in range(8):
-        lab._office.put_delivery(f"webhook:{number}", "j", ["http://x/", f"w{number}", {}, []])
+        lab._office.webhooks.put(f"webhook:{number}", "j", ["http://x/", f"w{number}", {}, []])
     assert len(lab.jobs(limit=2)) == 2
     assert len(lab.jobs(limit=None)) == 4
     assert len(lab.jobs(lane="batch")) == 2

@@ -104,7 +104,7 @@ def test_the_webhook_of_a_job_that_ended_while_nobody_worked_is_told(
         job = lab.submit(flow, "x", id="заказ-7", webhook="http://127.0.0.1:9/")
         job.cancel()
         with working(lab):
-            row = until(lambda: lab._office.deliveries())[0]
+            row = until(lambda: lab._office.webhooks.listed())[0]
             args, _ = lab._office.store.input(row.job)
             assert args[1] == "webhook:%D0%B7%D0%B0%D0%BA%D0%B0%D0%B7-7"
             until(lambda: lab._office.steps(row.job))
