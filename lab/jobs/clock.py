@@ -66,7 +66,7 @@ class Clock:
     def fire(self, at: Any, context: Mapping[str, Any]) -> None:
         """A time has come: the job of it, once. Whoever puts it in line need not know its flow."""
         how = context["how"]
-        facts: dict[str, Any] = {"lane": context["lane"], "submitted": time.time()}
+        facts: dict[str, Any] = {"lane": context["lane"], "submitted": time.time(), "queue": context["queue"]}
         facts |= {"webhook": how["webhook"]} if how["webhook"] else {}
         facts |= {} if self._counter.host.keeps_words else {"blank": True}
         text = carried.as_json("arguments", [context["args"], context["kwargs"]])

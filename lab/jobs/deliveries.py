@@ -57,7 +57,7 @@ class Deliveries:
     def put(self, name: str, job: str, args: list[Any]) -> str:
         """Have a webhook told."""
         facts = {"lane": "interactive", "version": "1", "submitted": time.time(), "identifier": args[1]}
-        facts["of"] = job
         queue = f"{BUILT_IN}/{WEBHOOK}"
+        facts |= {"of": job, "queue": queue}
         self._shelf.store.enqueue(WEBHOOK, args, {}, job=name, queue=queue, user=None, timeout=None, facts=facts)
         return name

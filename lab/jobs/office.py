@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import json
 import os
-import platform
 import threading
 import time
 import warnings
@@ -98,9 +97,16 @@ class Office:
             path = self.host.path.resolve()
             return f"sqlite:///{path.with_name(f'{path.stem}.jobs.db')}"
         scheme, found, rest = given.partition("://")
-        if not found or scheme not in ("postgresql", "postgres", "postgresql+psycopg", "sqlite"):
-            raise errors.InvalidRequestError(f"${WHERE}: postgresql://user:password@host/name, or sqlite:////a/path.db")
-        return given if scheme == "sqlite" else f"postgresql+psycopg://{rest}"
+        try:
+            odd = not found or scheme not in ("postgresql", "postgres", "postgresql+psycopg")
+            odd = odd or not urlsplit(given).hostname or urlsplit(given).port == 0
+        except ValueError:  # a password with signs that an address has no room for
+            odd = True
+        if odd:  # without saying what: it has a password in it
+            raise errors.InvalidRequestError(
+                f"${WHERE}: postgresql://user:password@host/name, the password as in an address (%40 for @, %2F for /)"
+            )
+        return f"postgresql+psycopg://{rest}"
 
     def shown(self) -> str:
         """The same without its password."""
@@ -128,12 +134,21 @@ class Office:
         jobs' database is shared, those of each ledger wait for a worker that has it."""
         if not self.store.shared:
             return BUILT_IN
-        place = f"{platform.node()} {self.host.path.resolve()}"
-        return f"{BUILT_IN}@{hashlib.sha256(place.encode()).hexdigest()[:8]}"
+        (made,) = self.host.ledger.rows("SELECT name, applied_at FROM _sqlite_migrations ORDER BY id LIMIT 1")
+        return f"{BUILT_IN}@{hashlib.sha256(str(made).encode()).hexdigest()[:8]}"
 
     def queue(self, flow: Flow, lane: str) -> str:
         """Where the jobs of a flow wait."""
-        return f"{self.home if flow.name == COMPARE else flow.module}/{lane if flow.name != COMPARE else 'batch'}"
+        if flow.homeless():
+            if self.worker is None or not self.worker.alive:
+                raise errors.InvalidRequestError(
+                    f"{flow.name}: no worker could find it again: put it into a module of its own (a file my_flows.py)"
+                    " and import it from there; or run it in this process alone, with lab.worker()"
+                )
+            return f"{flow.module}@{self.worker.name}/{lane}"
+        if flow.name == WEBHOOK:
+            return f"{BUILT_IN}/{WEBHOOK}"
+        return f"{self.home}/batch" if flow.name == COMPARE else f"{flow.module}/{lane}"
 
     def there(self) -> bool:
         """Whether there is a jobs' database: looking must not make one."""
@@ -151,9 +166,7 @@ class Office:
     def flow(self, function: Callable[..., Any], version: str | None) -> Flow:
         """Make a flow of a function, and remember it."""
         flow = Flow(function, version=version)
-        self.flows[flow.name] = flow
-        if self.worker is not None:
-            self.worker.learn(flow)
+        self._learnt([flow])
         return flow
 
     def submit(
@@ -176,11 +189,11 @@ class Office:
         facts: dict[str, Any] = {"lane": lane, "version": flow.version, "submitted": time.time()}
         if flow.name == COMPARE:
             args, facts = self._planned(args, facts)
-            if id is None and (running := self._running(facts["experiment"])) is not None:
-                return running
         flow.check(tuple(args), dict(kwargs))
         text = carried.as_json(f"the arguments of {flow.name}", [list(args), dict(kwargs)])
         facts["input"] = hashlib.sha256(f"{flow.name} {text}".encode()).hexdigest()[:16]
+        if flow.name == COMPARE and id is None and (running := self._running(facts["input"])) is not None:
+            return running
         facts |= {"webhook": webhook_url} if webhook_url else {}
         facts |= {} if self.host.keeps_words else {"blank": True}
         given = json.loads(text)
@@ -199,19 +212,14 @@ class Office:
     ) -> Job:
         if self._same(job, flow, facts):
             return Job(self, job)
-        queue = self.queue(flow, facts["lane"])
+        queue = facts["queue"] = self.queue(flow, facts["lane"])
         begun = self.worker is not None and self.worker.begin(
             flow, args, kwargs, job=job, user=user, timeout=timeout, facts=facts, queue=queue
         )
         if not begun:
-            if flow.homeless():
-                raise errors.InvalidRequestError(
-                    f"{flow.name}: no worker could find it again: put it into a module of its own (a file my_flows.py)"
-                    " and import it from there; or run it in this process alone, with lab.worker()"
-                )
             self._room(queue, depth)
             self.store.enqueue(flow.name, args, kwargs, job=job, queue=queue, user=user, timeout=timeout, facts=facts)
-        elif flow.homeless():
+        if flow.homeless():
             warnings.warn(f"{flow.name} runs in this process, and ends with it", UserWarning, stacklevel=4)
         self._same(job, flow, facts)  # somebody else may have taken the name a moment ago
         return Job(self, job)
@@ -237,7 +245,9 @@ class Office:
     def found(self, flow: Flow | str) -> Flow:
         """The flow that is meant: by itself, by the name of one of the lab's own, or as `module:function`."""
         if isinstance(flow, Flow):
-            return self.flows.setdefault(flow.name, flow)
+            if flow.name not in self.flows:
+                self._learnt([flow])
+            return self.flows[flow.name]
         if isinstance(flow, str) and flow not in self.flows and ":" in flow:
             self.load(flow.partition(":")[0])
         if isinstance(flow, str) and flow in self.flows and flow != WEBHOOK:
@@ -255,8 +265,16 @@ class Office:
         flows = [value for value in vars(found).values() if isinstance(value, Flow)]
         if not flows:
             raise errors.InvalidRequestError(f"module {module!r} defines no flow: put @lab.flow above a function")
-        self.flows |= {flow.name: flow for flow in flows}
+        self._learnt(flows)
         return flows
+
+    def _learnt(self, flows: Sequence[Flow]) -> None:
+        """Remember these; the worker of this process runs them from now on."""
+        for flow in flows:
+            new = self.flows.get(flow.name) is not flow
+            self.flows[flow.name] = flow
+            if new and self.worker is not None:
+                self.worker.learn(flow)
 
     def _own(self) -> list[Flow]:
         """The lab's own flows. What they are made of is loaded where they run."""
@@ -289,10 +307,10 @@ class Office:
         facts = facts | {"experiment": experiment.name, "progress": {"done": 0, "of": total}}
         return [experiment.spec.written()], facts
 
-    def _running(self, experiment: str) -> Job | None:
-        """The job that runs this experiment, or is to."""
+    def _running(self, given: str) -> Job | None:
+        """The job that runs this experiment on this ledger, or is to."""
         for status in self.store.listing(states=("waiting", "running"), flow=COMPARE):
-            if status.facts.get("experiment") == experiment:
+            if (status.facts.get("input"), status.facts.get("queue")) == (given, f"{self.home}/batch"):
                 return Job(self, status.job)
         return None
 
@@ -366,10 +384,13 @@ class Office:
             raise ValueError(f"job {job!r} is {status.state}: only what failed or was cancelled can be resumed")
         if self.arguments(job) is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
-        self.store.update(job, {"version": None, "failed": None, "stamp": None})
         known = self.flows.get(status.flow)
         usual = f"{status.flow.partition(':')[0]}/{status.lane}" if known is None else self.queue(known, status.lane)
-        self.store.resume(status, status.queue or usual)
+        queue = str(status.facts.get("queue") or usual)
+        if known is not None and known.homeless():
+            queue = usual
+        self.store.update(job, {"version": None, "failed": None})
+        self.store.resume(status, queue)
 
     def again(self, job: str, id: str | None) -> Job:
         """The same once more."""
@@ -377,6 +398,8 @@ class Office:
         if given is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
         flow = self.found(status.flow)
+        if flow.name == COMPARE and status.facts.get("queue") != f"{self.home}/batch":
+            raise ValueError(f"job {job!r} is an experiment of another ledger: run it again from there")
         asked.check(id, None, status.lane, None, None)
         facts = {key: value for key, value in status.facts.items() if key in _AGAIN}
         facts |= {"version": flow.version, "submitted": time.time()}

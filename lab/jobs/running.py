@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -100,7 +99,7 @@ class Runs:
         async def body(args: list[Any], kwargs: dict[str, Any]) -> Any:
             from lab.jobs import workflows  # it is loaded: it has called this
 
-            job, stamp = workflows.job_here(), secrets.token_hex(6)
+            job, stamp = workflows.job_here(), workflows.stamp_here()
             with self._lock:
                 self._places.setdefault(job, "")
             said: dict[str, Any] = {}
@@ -142,8 +141,8 @@ class Runs:
                 f"its code has changed since it began (version {began}, now {flow.version}): job.resume() goes on in"
                 " the new code, with the steps that are done; job.again() begins anew"
             )
-        marks = {"version": flow.version, "stamp": stamp, "again": now, "began": facts.get("began") or now}
-        await self.insisted(store.update, job, marks)
+        marks = {"version": flow.version, "again": now, "began": facts.get("began") or now, "run": stamp}
+        await self.insisted(self._marked, job, stamp, marks)
         workflows.skip(max((step["number"] for step in done), default=0))
 
         async def record(name: str, do: Callable[[], Any]) -> Any:
@@ -170,6 +169,12 @@ class Runs:
         written = json.loads(carried.as_json(f"the result of {flow.name}", result))
         return written if self._host.keeps_words else carried.cleaned(written, self._host.kept_text)
 
+    def _marked(self, job: str, stamp: str, marks: dict[str, Any]) -> None:
+        """Note that this run has begun, unless there is a later one."""
+        if self._store.stamp(job) != stamp:
+            raise HandedOver
+        self._store.update(job, marks)
+
     async def insisted(self, ask: Callable[..., T], *given: Any) -> T:
         """What the database says, however long it is away: a job doesn't fail of that."""
         while True:
@@ -184,6 +189,8 @@ class Runs:
     def _report(self, job: str, stamp: str, content: dict[str, Any]) -> None:
         """How far a job is, to be written down in a moment."""
         with self._lock:
+            if content.get("message"):
+                content = content | {"message": self._host.kept_text(str(content["message"]))}
             self._far[job] = (stamp, content)
         self._news.set()
 

@@ -7,6 +7,7 @@ other find their own steps again, in whatever order they come after a crash. Its
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import hashlib
 import inspect
@@ -16,6 +17,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any, cast
@@ -207,8 +209,38 @@ def _filled(cell: Any) -> bool:
 
 
 async def called(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """What a function returns, whether it is async or not."""
-    if inspect.iscoroutinefunction(function):
-        return await function(*args, **kwargs)
-    value = await asyncio.to_thread(function, *args, **kwargs)
-    return await value if inspect.isawaitable(value) else value
+    """What a function returns, whether it is async or not; a plain one runs in a thread that a process doesn't wait for
+    at its end. One that would end the process ends its job."""
+    try:
+        if inspect.iscoroutinefunction(function):
+            return await function(*args, **kwargs)
+        value = await _in_a_thread(functools.partial(function, *args, **kwargs))
+        return await value if inspect.isawaitable(value) else value
+    except (SystemExit, KeyboardInterrupt) as end:  # it would end the loop that all jobs run on
+        raise errors.JobError(f"{type(end).__name__}: {end}") from end
+
+
+async def _in_a_thread(work: Callable[[], Any]) -> Any:
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    outcome: asyncio.Future[Any] = loop.create_future()
+
+    def settle(value: Any, failure: BaseException | None) -> None:
+        if not outcome.done():
+            outcome.set_result(value) if failure is None else outcome.set_exception(failure)
+
+    def run() -> None:
+        value: Any = None
+        failure: BaseException | None = None
+        try:
+            value = context.run(work)
+        except StopIteration as odd:  # which no future can have
+            failure = RuntimeError(f"StopIteration: {odd}")
+        except (SystemExit, KeyboardInterrupt) as end:
+            failure = errors.JobError(f"{type(end).__name__}: {end}")
+        except BaseException as other:
+            failure = other
+        with suppress(RuntimeError):  # the loop is closed: others go on with the job
+            loop.call_soon_threadsafe(settle, value, failure)
+
+    threading.Thread(target=run, name="lab-jobs-plain", daemon=True).start()
+    return await outcome

@@ -34,7 +34,7 @@ KEEP = 30 * 86_400.0
 """Seconds after which a job that is over is forgotten."""
 DAY = 86_400.0
 """Seconds for which the words of a job that failed or was cancelled are kept, so that it can be gone on with, where a
-Lab keeps none; and for which a worker that begins looks back at what has ended."""
+Lab keeps none."""
 POLL = {"interactive": 0.1, "batch": 1.0}
 """Seconds between two looks at a lane."""
 PAGE = 500
@@ -111,15 +111,24 @@ class Worker:
         self._flows = {flow.name: flow for flow in (*office.flows.values(), *flows)}
         self.modules = sorted({flow.module for flow in self._flows.values() if not flow.homeless()})
         self._lost, self._stop = False, threading.Event()
-        self._looked, self._pruned = time.time() - DAY, 0.0
+        self._looked, self._pruned = time.time() - keep, 0.0
+        self._unseen: set[str] = set()
+        self._closing = threading.Lock()
         self._locks = office.locks()
         self._mine = taken(self._locks, self.name, self.modules)
         try:
             self.runs = Runs(office.store, office.host, concurrency)
+        except BaseException:
+            self._mine.release()
+            raise
+        try:
             bodies = {flow.name: self.runs.body(flow) for flow in self._flows.values()} | {SCHEDULE: self._fire}
             queues = {name: limits for module in self.modules for name, limits in self._queues(module).items()}
+            for flow in self._flows.values():
+                queues |= self._own_queues(flow)
             self._runtime = workflows.Runtime(office.store, self.name, bodies, queues, self.runs.room)
         except BaseException:
+            self.runs.stop()
             self._mine.release()
             raise
         self._thread = threading.Thread(target=self._look, name="lab-jobs-look", daemon=True)
@@ -135,7 +144,9 @@ class Worker:
         """A flow that was defined since: it is run here from now on."""
         self._flows[flow.name] = flow
         self._runtime.register(flow.name, self.runs.body(flow))
-        if not flow.homeless() and flow.module not in self.modules:
+        if flow.homeless():
+            self._runtime.listen(self._own_queues(flow))
+        elif flow.module not in self.modules:
             self.modules = sorted({*self.modules, flow.module})
             self._runtime.listen(self._queues(flow.module))
 
@@ -146,9 +157,7 @@ class Worker:
         """Begin a job here at once, where there is room and nobody waits; whether that was done."""
         if not self.alive or flow.name not in self._flows:
             return False
-        if flow.homeless():
-            queue = f"{flow.module}@{self.name}/{facts['lane']}"
-        elif self._limits or self._office.store.waiting(queue)[0]:
+        if self._runtime.limited(queue) or self._office.store.waiting(queue)[0]:
             return False
         if not self.runs.reserved(job, queue):
             return False
@@ -157,31 +166,56 @@ class Worker:
         except BaseException:
             self.runs.freed(job)
             raise
+        there = self._office.store.status(job)
+        if there is None or there.worker != self.name:  # another process has begun it a moment ago
+            self.runs.freed(job)
         return True
 
     def close(self, grace: float = 0.0) -> None:
         """Stop taking jobs; those that run have `grace` seconds to end in, then other workers go on with them. A plain
         function that runs is left at its next step."""
-        if self._stop.is_set():
-            return
-        self._stop.set()
-        self._runtime.drain(grace)
-        self.runs.stop()
-        self._runtime.close()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
-        if not self._lost:
-            self._give_back()
-        self._mine.release()
-        if self._office.worker is self:
-            self._office.worker = None
+        with self._closing:  # who comes second waits for the first
+            if self._stop.is_set():
+                return
+            self._stop.set()
+            try:
+                self._runtime.drain(grace)
+                self.runs.stop()
+                self._runtime.close()
+            finally:
+                if self._thread is not threading.current_thread():
+                    self._thread.join()
+                if not self._lost:
+                    self._give_back()
+                self._mine.release()
+                if self._office.worker is self:
+                    self._office.worker = None
 
     def _give_back(self) -> None:
         """What still ran is back in line, and its being stopped is none of its deaths."""
         try:
             self._office.store.give_back(self.name)
+            self._stranded(self.name)
         except errors.BusyError as away:  # whoever sees that this one is gone does it
             log.warning("%s", away)
+
+    def _stranded(self, worker: str) -> None:
+        """Jobs that only this worker could run, whose process is gone: those of a notebook's cells."""
+        for status in self._office.store.listing(states=("waiting",)):
+            if f"@{worker}/" in (status.queue or ""):
+                self._stopped(
+                    status, f"{status.flow} ran in a process that has ended, and in no other can be found again"
+                )
+
+    def _stopped(self, status: JobStatus, why: str) -> None:
+        self._office.store.update(status.job, {"failed": {"name": "JobError", "message": why}})
+        self._office.store.cancel(status.job)
+
+    def _own_queues(self, flow: Flow) -> dict[str, dict[str, Any]]:
+        """The queues of a flow that this process alone can run."""
+        if not flow.homeless():
+            return {}
+        return {f"{flow.module}@{self.name}/{lane}": {"polling_interval_sec": poll} for lane, poll in POLL.items()}
 
     def _queues(self, module: str) -> dict[str, dict[str, Any]]:
         """A module's queues, and what limits them."""
@@ -230,36 +264,45 @@ class Worker:
                     if owner is not None:
                         self._office.void(owner)
                     jobs = self._runtime.recover(worker)
+                    self._stranded(worker)
                     log.warning("worker %s is gone: %d of its jobs are back in line", worker, jobs)
 
     def _strange(self) -> None:
-        """A job of a flow that isn't known here, as of a newer version of a module, can't be run here: it is stopped,
-        and says so."""
+        """Jobs that are said to run here and don't. One whose flow isn't known here goes to where it was to wait, or,
+        if that is here, as that of a newer version of a module, is stopped, and says so; one that was claimed and got
+        lost goes back in line."""
+        here, unseen = self.runs.here() | self._runtime.active(), set()
         for status in self._office.store.listing(states=("running",), worker=self.name, limit=PAGE):
+            home = status.facts.get("queue") or status.queue
             if status.flow not in self._flows and status.flow != SCHEDULE:
-                why = f"worker {self.name} has no flow {status.flow}: start one that does, then resume the job"
-                self._office.store.update(status.job, {"failed": {"name": "JobError", "message": why}})
-                self._office.store.cancel(status.job)
+                if home != status.queue and home is not None:
+                    self._office.store.requeue(status.job, self.name, home)
+                else:
+                    why = f"worker {self.name} has no flow {status.flow}: start one that does, then resume the job"
+                    self._stopped(status, why)
+            elif status.job not in here:
+                if status.job in self._unseen and home is not None:
+                    self._office.store.requeue(status.job, self.name, home)
+                unseen.add(status.job)
+        self._unseen = unseen
 
     def _ended(self) -> None:
         """Tell the webhooks of jobs that have ended, and take out the words that may not be kept."""
-        since, now, seen = self._looked, time.time(), 0
-        while True:
-            page = self._office.store.listing(
-                states=OVER, ended_after=since - 2 * LOOK - _LATE, newest=False, limit=PAGE, offset=seen
-            )
-            for status in page:
-                self._end(status)
-            seen += len(page)
-            if len(page) < PAGE:
-                break
+        since, now = self._looked, time.time()
+        marked = self._office.store.marked(since - 2 * LOOK - _LATE)
+        for first in range(0, len(marked), PAGE):
+            for status in self._office.store.listing(jobs=marked[first : first + PAGE], states=OVER):
+                try:
+                    self._end(status)
+                except Exception as failed:  # the others must not wait for this one
+                    log.warning("job %s: %s", status.job, failed)
         self._looked = now
 
     def _end(self, status: JobStatus) -> None:
         facts, noted = status.facts, {}
-        if facts.get("webhook") and facts.get("told") != (facts.get("stamp") or "-"):
+        if facts.get("webhook") and facts.get("told") != (facts.get("run") or "-"):
             self._tell(status)
-            noted["told"] = facts.get("stamp") or "-"
+            noted["told"] = facts.get("run") or "-"
         quiet = facts.get("blank") or (status.flow == SCHEDULE and not self._office.host.keeps_words)
         if quiet and status.state == "done" and not facts.get("blanked"):
             self._office.store.blank(status.job)
@@ -270,12 +313,12 @@ class Worker:
     def _forget_words(self) -> None:
         """Those of jobs that failed or were cancelled a day ago."""
         until = time.time() - DAY
-        for status in self._office.store.listing(
-            states=("failed", "cancelled"), ended_before=until, ended_after=until - DAY, limit=10 * PAGE
-        ):
-            if status.facts.get("blank") and not status.facts.get("blanked"):
-                self._office.store.blank(status.job)
-                self._office.store.update(status.job, {"blanked": True})
+        marked = self._office.store.marked(0.0)
+        for first in range(0, len(marked), PAGE):
+            for status in self._office.store.listing(jobs=marked[first : first + PAGE], ended_before=until):
+                if status.facts.get("blank") and not status.facts.get("blanked"):
+                    self._office.store.blank(status.job)
+                    self._office.store.update(status.job, {"blanked": True})
 
     def _tell(self, status: JobStatus) -> None:
         """Have its webhook told. Whoever else does so at the same time does it under the same name."""
@@ -283,7 +326,7 @@ class Worker:
 
         name = f"{PREFIX}{status.job}"
         if status.facts.get("told"):
-            name += f":{status.facts.get('stamp')}"
+            name += f":{status.facts.get('run')}"
         identifier = quote(name, safe=":-._~")
         args = [status.facts["webhook"], identifier, delivery.message(status), list(delivery.WAITS)]
         self._office.webhooks.put(name, status.job, args)

@@ -22,11 +22,13 @@ from typing import Any, cast
 import dbos
 import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSContextSetAuth, SetWorkflowAttributes, SetWorkflowID, SetWorkflowTimeout
+from dbos._context import current_owner_xid
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lab import errors
+from lab.jobs.flow import PREFIX
 from lab.jobs.status import STARTS, JobProgress, JobState, JobStatus
 from lab.values import Lane
 
@@ -177,7 +179,7 @@ class Store:
             "queue_name": queue,
             "workflow_id": job,
             "app_version": VERSION,
-            "queue_partition_key": user or "-",
+            "queue_partition_key": whose(user, job),
             "attributes": dict(facts),
         }
         options |= {"authenticated_user": user} if user else {}
@@ -277,13 +279,16 @@ class Store:
         with reached(self.url):
             if status.state == "failed" and not status.poison:
                 self._drop_failed(status.job)
-                self._client.rewind_workflow(
-                    status.job,
-                    start_step=10**9,
-                    queue_name=queue,
-                    queue_partition_key=status.user or "-",
-                    application_version=VERSION,
-                )
+                try:
+                    self._client.rewind_workflow(
+                        status.job,
+                        start_step=10**9,
+                        queue_name=queue,
+                        queue_partition_key=whose(status.user, status.job),
+                        application_version=VERSION,
+                    )
+                except dbos.error.DBOSException as odd:  # somebody else has just done so
+                    raise ValueError(f"job {status.job!r} can't be resumed: {odd}") from odd
             else:
                 self._client.resume_workflow(status.job, queue_name=queue)
 
@@ -296,11 +301,32 @@ class Store:
                 connection.execute(sa.text(query), {"job": job, "number": number})
 
     def stamp(self, job: str) -> str | None:
-        """Which run of a job is its last one."""
-        part = "attributes ->> 'stamp'" if self.shared else "json_extract(attributes, '$.stamp')"
-        query = f"SELECT {part} FROM {self.prefix}workflow_status WHERE workflow_uuid = :job AND status = 'PENDING'"
+        """Which run of a job is its last one; None where none runs."""
+        query = f"SELECT owner_xid FROM {self.prefix}workflow_status WHERE workflow_uuid = :job AND status = 'PENDING'"
         with reached(self.url), self.engine.connect() as connection:
             return connection.execute(sa.text(query), {"job": job}).scalar()
+
+    def marked(self, ended_after: float) -> list[str]:
+        """Jobs that ended since then and have something to be done about: a webhook, words that go; firings, too."""
+        text = "CAST(attributes AS TEXT)"
+        query = (
+            f"SELECT workflow_uuid FROM {self.prefix}workflow_status WHERE completed_at > :since AND (name = 'schedule'"
+            f" OR ({text} LIKE '%\"webhook\"%' AND {text} NOT LIKE '%\"told\"%')"
+            f" OR {text} LIKE '%\"again\"%' AND {text} LIKE '%\"told\"%' AND completed_at > :fresh"
+            f" OR ({text} LIKE '%\"blank\"%' AND {text} NOT LIKE '%\"blanked\"%')) ORDER BY completed_at"
+        )
+        moments = {"since": int(ended_after * 1000), "fresh": int((time.time() - 3600) * 1000)}
+        with reached(self.url), self.engine.connect() as connection:
+            return [row[0] for row in connection.execute(sa.text(query), moments)]
+
+    def requeue(self, job: str, worker: str, queue: str) -> None:
+        """Put a job that a worker is said to run, and doesn't, back in line."""
+        query = (
+            f"UPDATE {self.prefix}workflow_status SET status = 'ENQUEUED', owner_xid = NULL, queue_name = :queue,"
+            " started_at_epoch_ms = NULL WHERE workflow_uuid = :job AND status = 'PENDING' AND executor_id = :worker"
+        )
+        with reached(self.url), self.engine.begin() as connection:
+            connection.execute(sa.text(query), {"job": job, "worker": worker, "queue": queue})
 
     def give_back(self, worker: str) -> None:
         """Put what a worker still runs back in line: it was told to stop, and has not died of them."""
@@ -374,6 +400,11 @@ class Store:
         """Let go of the connections."""
         self._client.destroy()
         self.engine.dispose()
+
+
+def whose(user: str | None, job: str) -> str:
+    """Whose limit a job counts for: its user's, or its own where it has none."""
+    return user if user else f"- {job}"
 
 
 def _moment(unix: float | None) -> str | None:
@@ -536,11 +567,20 @@ class Runtime:
             with self.store.engine.begin() as connection:
                 connection.execute(
                     sa.text(f"{query} WHERE workflow_uuid = :job AND queue_name IS NULL"),
-                    {"queue": queue, "user": user or "-", "job": job},
+                    {"queue": queue, "user": whose(user, job), "job": job},
                 )
 
         with reached(self.store.url):
             self._aside.submit(begin).result()  # whoever submits may stand on an event loop
+
+    def limited(self, name: str) -> bool:
+        """Whether a queue has limits that hold over all workers."""
+        queue = self._dbos._sys_db.get_queue(name)
+        return queue is not None and (queue._limiter is not None or bool(queue._has_partition_limits()))
+
+    def active(self) -> set[str]:
+        """The jobs that DBOS runs here, by its own account."""
+        return set(self._dbos._active_workflows_set.activeList())
 
     def recover(self, worker: str) -> int:
         """Put the jobs of a dead worker back in line; how many."""
@@ -551,7 +591,7 @@ class Runtime:
         for stop in self._dbos.background_thread_stop_events:
             stop.set()
         end = time.monotonic() + grace
-        while self._dbos._active_workflows_set.activeList() and time.monotonic() < end:
+        while any(not job.startswith(PREFIX) for job in self.active()) and time.monotonic() < end:
             time.sleep(0.05)
 
     def close(self) -> None:
@@ -559,13 +599,18 @@ class Runtime:
         with Runtime._lock:
             if Runtime._here is self:
                 self._aside.shutdown(wait=False)
-                DBOS.destroy(destroy_registry=True)
                 Runtime._here = None
+                DBOS.destroy(destroy_registry=True)
 
 
 def job_here() -> str:
     """The job in whose flow this runs."""
     return cast(str, DBOS.workflow_id)
+
+
+def stamp_here() -> str:
+    """Which of its runs this is: what DBOS has claimed the job with."""
+    return cast(str, current_owner_xid(job_here()))
 
 
 def skip(steps: int) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,181 @@ def test_what_a_dead_worker_held_is_free_at_once_though_its_process_can_not_be_l
         with working(lab):
             assert job.result(20) == "x"
             assert lab.ledger.rows("SELECT name FROM leases WHERE space = 'key'") == [("alive",)]
+
+
+def test_a_flow_that_would_end_the_process_ends_its_job(fresh: Path) -> None:
+    """Whatever it is: a plain function, an async one, a step. The worker goes on."""
+    with Lab(fresh, provider=lambda call: "x") as lab:
+
+        @flow_of(lab)
+        def plain() -> None:
+            sys.exit(3)
+
+        @flow_of(lab)
+        async def asynchronous() -> None:
+            sys.exit("now")
+
+        @flow_of(lab)
+        async def in_a_step() -> None:
+            await lab.step(sys.exit, 1)
+
+        good = flow_of(lab)(said)
+        with working(lab) as mine:
+            for flow, why in (
+                (plain, "SystemExit: 3"),
+                (asynchronous, "SystemExit: now"),
+                (in_a_step, "SystemExit: 1"),
+            ):
+                with pytest.raises(errors.JobError, match=why):
+                    lab.submit(flow).result(20)
+            assert mine.alive
+            assert lab.submit(good, "x").result(20) == "x"
+
+
+def test_two_who_resume_at_once_leave_one_run(fresh: Path) -> None:
+    go = threading.Event()
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        begun: list[int] = []
+
+        @flow_of(lab)
+        async def fails_once() -> str:
+            begun.append(1)
+            if len(begun) == 1:
+                raise ValueError("once")
+            await lab.step(go.wait, 20)
+            return "done"
+
+        with working(lab):
+            job = lab.submit(fails_once)
+            with pytest.raises(ValueError, match="once"):
+                job.result(20)
+            stale = job.status
+            job.resume()
+            until(lambda: len(begun) == 2)
+            with pytest.raises(ValueError, match="can't be resumed"):
+                lab._office.store.resume(stale, stale.facts["queue"])
+            go.set()
+            assert job.result(20) == "done"
+
+
+def test_jobs_of_this_process_alone_wait_here_are_gone_on_with_here_and_end_with_it(fresh: Path) -> None:
+    """As of a notebook's cells: more than run at once, one that failed, and what is left when the worker closes."""
+    go = threading.Event()
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        tries: list[int] = []
+
+        @lab.flow
+        async def cell(number: int) -> int:
+            await lab.step(go.wait, 20)
+            return number
+
+        @lab.flow
+        async def fails_once() -> str:
+            tries.append(1)
+            if len(tries) == 1:
+                raise ValueError("once")
+            return "done"
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            with working(lab, concurrency=2):
+                jobs = [lab.submit(cell, number) for number in range(4)]
+                failed = lab.submit(fails_once)
+                go.set()
+                assert [job.result(20) for job in jobs] == [0, 1, 2, 3]
+                with pytest.raises(ValueError, match="once"):
+                    failed.result(20)
+                failed.resume()
+                assert failed.result(20) == "done"
+                go.clear()
+                left = lab.submit(cell, 7)
+                until(lambda: left.state == "running")
+        go.set()
+        assert left.state == "cancelled"
+        assert "ran in a process that has ended" in str(left.status.message)
+
+
+def test_the_same_id_from_two_processes_takes_no_place_for_good(fresh: Path) -> None:
+    """DBOS hands back what another process has begun a moment ago; nothing runs here then."""
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        flow = flow_of(lab)(said)
+        with working(lab, concurrency=1) as mine:
+            lab.submit(flow, "x", id="theirs").result(20)
+            with lab._office.store.engine.begin() as db:
+                from lab.jobs.workflows import sa
+
+                db.execute(sa.text("UPDATE workflow_status SET executor_id = 'another', status = 'PENDING'"))
+            queue = lab._office.queue(flow, "interactive")
+            facts = {"lane": "interactive", "queue": queue}
+            assert mine.begin(flow, ["x"], {}, job="theirs", user=None, timeout=None, facts=facts, queue=queue)
+            until(lambda: mine.runs.room(queue) == 1)
+
+
+def test_a_claim_that_got_lost_goes_back_in_line(fresh: Path) -> None:
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        flow = flow_of(lab)(said)
+        with working(lab, name="w"):
+            job = lab.submit(flow, "x", id="j")
+            job.result(20)
+            with lab._office.store.engine.begin() as db:
+                from lab.jobs.workflows import sa
+
+                db.execute(sa.text("UPDATE workflow_status SET status = 'PENDING', output = NULL, owner_xid = 'lost'"))
+            assert job.result(20) == "x"
+
+
+def test_whose_jobs_have_no_user_do_not_wait_for_each_other(fresh: Path) -> None:
+    go = threading.Event()
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        running: list[int] = []
+
+        @flow_of(lab)
+        async def waits(number: int) -> int:
+            running.append(number)
+            await lab.step(go.wait, 20)
+            return number
+
+        with working(lab, per_user=1):
+            jobs = [lab.submit(waits, number) for number in range(3)]
+            until(lambda: len(running) == 3)
+            go.set()
+            assert [job.result(20) for job in jobs] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:se/cret@h/n", "postgresql://u:p@ss:wo@h:x/n", "mysql://u:secret@h/n"])
+def test_a_password_that_spoils_the_address_is_not_in_the_error(
+    fresh: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    monkeypatch.setenv("LAB_JOBS", url)
+    with Lab(fresh, provider=lambda call: "x") as lab:
+        with pytest.raises(errors.InvalidRequestError) as refused:
+            lab.jobs()
+        assert "%40 for @" in str(refused.value)
+        assert not any(part in str(refused.value) for part in ("se/", "cret", "ss:wo"))
+
+
+def test_a_plain_flow_does_not_hold_up_the_end_of_its_process(fresh: Path) -> None:
+    code = """
+import sys, time
+from lab import Lab
+lab = Lab(sys.argv[1], provider=lambda call: "x")
+def plain():
+    print("begun", flush=True)
+    time.sleep(600)
+plain.__qualname__ = "plain"
+flow = lab.flow(plain)
+flow.module, flow.name = "elsewhere", "elsewhere:plain"
+lab._office.flows[flow.name] = flow
+lab.worker()
+lab.submit(flow)
+time.sleep(1)
+lab.close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(fresh)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.stdout == "begun\n", ran.stderr
