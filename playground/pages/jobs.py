@@ -24,7 +24,7 @@ _COLUMNS = {
     "state": st.column_config.TextColumn("State", width=80),
     "flow": st.column_config.TextColumn("Flow", width=150),
     "job": st.column_config.TextColumn("Job", width=185),
-    "share": st.column_config.ProgressColumn("Progress", width=100, min_value=0.0, max_value=1.0, format="percent"),
+    "share": st.column_config.ProgressColumn("Progress", width=100, min_value=0.0, max_value=100.0, format="%.0f %%"),
     "far": st.column_config.TextColumn("How far", width=80),
     "waited": st.column_config.NumberColumn("Waited", width=65),
     "ran": st.column_config.NumberColumn("Ran", width=65),
@@ -117,8 +117,9 @@ def listed(jobs: pd.DataFrame, total: int) -> None:
         st.caption("No job is in such a state. Choose others above.")
         return
     said = readable.jobs(jobs)
-    shares = (jobs["done"] / jobs["of"]).clip(0, 1)
+    shares = 100 * (jobs["done"] / jobs["of"]).clip(0, 1)
     view = said.assign(share=shares, far=said["progress"], starts=jobs["starts"])[[*_COLUMNS]]
+    view["flow"] = [" · ".join(reversed(flow.partition(":")[::2])) if ":" in flow else flow for flow in view["flow"]]
     view["message"] = [one_line(text, 160) for text in view["message"]]
     event = st.dataframe(
         drawing.sortable(view, readable.beneath(jobs)),

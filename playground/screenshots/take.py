@@ -5,6 +5,7 @@ Starts playgrounds on ledgers of their own and drives Debian's Chromium.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -49,6 +50,32 @@ def calls(page: Page, url: str) -> None:
     page.mouse.move(0, 0)
 
 
+def jobs(page: Page, url: str) -> None:
+    """What runs and waits, with one that is done opened."""
+    page.goto(f"{url}/jobs?job=order-7")
+    page.get_by_text("What came of it").wait_for(timeout=60_000)
+    page.get_by_text("Oldest first").wait_for(timeout=60_000)
+    page.mouse.move(0, 0)
+
+
+def working(path: Path, browser: Browser) -> None:
+    """Jobs of three users, while a worker runs them."""
+    os.environ["LAB_DB"] = str(path)
+    from playground.screenshots import flows  # its Lab is that of the environment
+
+    worker = flows.lab.worker(concurrency=3)
+    try:
+        flows.lab.submit(flows.report, "tides", id="order-7", user="ann").result(60)
+        for number, user in enumerate(("ann", "bob", "eve", "bob", "eve")):
+            flows.lab.submit(flows.triage, 12 + number, user=user)
+        flows.lab.submit(flows.triage, 20, user="eve", lane="batch")
+        with playground(path) as url:
+            shoot(browser, url, (("jobs", jobs, 1000),))
+    finally:
+        worker.close()
+        flows.lab.close()
+
+
 READING = (
     ("tails", reading("tails", "What hedges, timeouts"), 1180),
     ("cost", reading("cost", "Quality against cost"), 1180),
@@ -65,6 +92,10 @@ def main() -> None:
             warm = browser.new_page()
             compare(warm, url)  # the first start of the models is not what the picture is of
             shoot(browser, url, (("compare", compare, 1080),))
+        busy = Path(folder) / "busy" / "lab.db"
+        busy.parent.mkdir()
+        with chromium() as browser:
+            working(busy, browser)
         path = Path(folder) / "day" / "lab.db"
         path.parent.mkdir()
         rehearsal.write(path, 12_000, days=1, incident=rehearsal.Incident())
