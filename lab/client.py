@@ -696,6 +696,12 @@ class _Host:
             raise RuntimeError("this Lab is closed: make a new one")
         return lab.planned(spec, job=job)
 
+    def batch(self, prompts: Sequence[Any], **more: Any) -> list[Any]:
+        lab = self._lab()
+        if lab is None:
+            raise RuntimeError("this Lab is closed: make a new one")
+        return lab.batch(prompts, **more)
+
 
 def _provider() -> Source:
     from lab.provider.source import Provider  # its HTTP clients take 0.2 s to import, and whoever reads needs none

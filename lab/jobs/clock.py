@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from lab import errors
 from lab.jobs import asked, carried
-from lab.jobs.flow import BUILT_IN, COMPARE, SCHEDULE, WEBHOOK, Flow
+from lab.jobs.flow import BUILT_IN, HOMELY, SCHEDULE, WEBHOOK, Flow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,7 @@ class Clock:
         flow = self._counter.found(flow)
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 60:
             raise errors.InvalidRequestError(f"name={name!r}: up to 60 printable characters")
-        if flow.homeless() or flow.name == COMPARE:
+        if flow.homeless() or flow.name in HOMELY:
             raise errors.InvalidRequestError(f"{flow.name}: only a flow of a module can be put in line by the clock")
         how = {key: more.pop(key, None) for key in ("user", "lane", "timeout", "webhook")}
         asked.check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])

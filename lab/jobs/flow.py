@@ -13,8 +13,11 @@ from lab import errors
 
 BUILT_IN = "lab"
 """The module that a flow of the lab's own belongs to."""
-COMPARE, WEBHOOK, SCHEDULE = "compare", "webhook", "schedule"
-"""The lab's own: an experiment, a webhook's delivery, and what the clock begins, which puts the job itself in line."""
+COMPARE, BATCH, WEBHOOK, SCHEDULE = "compare", "batch", "webhook", "schedule"
+"""The lab's own: an experiment, requests through a batch service, a webhook's delivery, and what the clock begins,
+which puts the job itself in line."""
+HOMELY = (COMPARE, BATCH)
+"""Those whose progress is on a ledger, and so are run by a worker that has it."""
 PREFIX = f"{WEBHOOK}:"
 """What the names of deliveries begin with."""
 

@@ -20,7 +20,7 @@ from lab.call.intake import new_id
 from lab.jobs import asked, carried
 from lab.jobs.clock import Clock
 from lab.jobs.deliveries import Deliveries
-from lab.jobs.flow import BUILT_IN, COMPARE, SCHEDULE, WEBHOOK, Flow
+from lab.jobs.flow import BATCH, BUILT_IN, COMPARE, HOMELY, SCHEDULE, WEBHOOK, Flow
 from lab.jobs.job import Job
 from lab.jobs.locks import FileLocks, Locks, SessionLocks
 from lab.jobs.status import OVER, STATES, JobStatus
@@ -70,6 +70,9 @@ class Host(Protocol):
 
     def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         """The experiment of a specification."""
+
+    def batch(self, prompts: Sequence[Any], **more: Any) -> list[Any]:
+        """Replies, or what requests ended in, through a batch service."""
 
 
 class Office:
@@ -148,7 +151,7 @@ class Office:
             return f"{flow.module}@{self.worker.name}/{lane}"
         if flow.name == WEBHOOK:
             return f"{BUILT_IN}/{WEBHOOK}"
-        return f"{self.home}/batch" if flow.name == COMPARE else f"{flow.module}/{lane}"
+        return f"{self.home}/batch" if flow.name in HOMELY else f"{flow.module}/{lane}"
 
     def there(self) -> bool:
         """Whether there is a jobs' database: looking must not make one."""
@@ -184,11 +187,15 @@ class Office:
     ) -> Job:
         """Put a job in line: see `Lab.submit`."""
         flow = self.found(flow)
-        lane = lane or ("batch" if flow.name == COMPARE else "interactive")
+        lane = lane or ("batch" if flow.name in HOMELY else "interactive")
         asked.check(id, user, lane, timeout, webhook_url)
         facts: dict[str, Any] = {"lane": lane, "version": flow.version, "submitted": time.time()}
         if flow.name == COMPARE:
             args, facts = self._planned(args, facts)
+        if flow.name == BATCH and (secret := sorted({"api_key", "extra_headers"} & set(kwargs))):
+            raise errors.InvalidRequestError(
+                f"{', '.join(secret)}: what runs in the background is written down: put keys into the environment"
+            )
         flow.check(tuple(args), dict(kwargs))
         text = carried.as_json(f"the arguments of {flow.name}", [list(args), dict(kwargs)])
         facts["input"] = hashlib.sha256(f"{flow.name} {text}".encode()).hexdigest()[:16]
@@ -292,7 +299,17 @@ class Office:
 
             return await delivery.deliver(url, identifier, body, waits)
 
-        return [Flow(compare, name=COMPARE, version="1"), Flow(deliver, name=WEBHOOK, version="1")]
+        def batch(prompts: list[Any], model: str, name: str | None = None, **more: Any) -> list[dict[str, Any]]:
+            from lab.jobs import experiments
+            from lab.jobs.steps import CURRENT
+
+            steps = CURRENT.get()
+            job = "" if steps is None else steps.job
+            wanted = lambda: not job or self.status(job).state == "running"  # noqa: E731
+            return experiments.batch(self.host, prompts, {"model": model, "name": name, **more}, wanted)
+
+        own: dict[str, Callable[..., Any]] = {COMPARE: compare, BATCH: batch, WEBHOOK: deliver}
+        return [Flow(function, name=name, version="1") for name, function in own.items()]
 
     def _planned(self, args: Sequence[Any], facts: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of an experiment, looked at first: what can't be asked, or costs too much, is told at once."""
@@ -398,8 +415,8 @@ class Office:
         if given is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
         flow = self.found(status.flow)
-        if flow.name == COMPARE and status.facts.get("queue") != f"{self.home}/batch":
-            raise ValueError(f"job {job!r} is an experiment of another ledger: run it again from there")
+        if flow.name in HOMELY and status.facts.get("queue") != f"{self.home}/batch":
+            raise ValueError(f"job {job!r} is of another ledger: run it again from there")
         asked.check(id, None, status.lane, None, None)
         facts = {key: value for key, value in status.facts.items() if key in _AGAIN}
         facts |= {"version": flow.version, "submitted": time.time()}

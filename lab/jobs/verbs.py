@@ -72,7 +72,8 @@ class JobVerbs:
         **kwargs: Any,
     ) -> Job:
         """Put a job in line and return at once: some worker runs `flow(*args, **kwargs)` to its end, though processes
-        die on the way. `lab.submit("compare", spec)` runs an experiment.
+        die on the way. `lab.submit("compare", spec)` runs an experiment, `lab.submit("batch", prompts, model=...)`
+        waits for a batch service.
 
         `id`: a name of your own, once: the same again is the same job, with other arguments an error. `user`: whose it
         is, for limits and lists. `lane`: `interactive` (the default), or `batch`, where it waits only for others of its

@@ -63,7 +63,10 @@ def test_bad_input_is_one_sentence(folder: Folder) -> None:
     for words, why in (
         (("jobs", "submit", "some_flows:report", "[tides]"), "usage: arguments: JSON, such as"),
         (("jobs", "submit", "nowhere:report"), "invalid_request: module 'nowhere' can't be imported"),
-        (("jobs", "submit", "some_flows:nothing"), "invalid_request: no flow 'some_flows:nothing': there is compare"),
+        (
+            ("jobs", "submit", "some_flows:nothing"),
+            "invalid_request: no flow 'some_flows:nothing': there is batch",
+        ),
         (("jobs", "show", "x"), "usage: no job 'x'"),
         (("jobs", "--state", "odd"), "usage: state='odd': one of waiting, running, done"),
         (("merge", str(folder.path / "a.db"), str(folder.path / "none.db")), "ledger: there is no ledger at"),

@@ -348,7 +348,7 @@ def test_a_flow_of_a_notebook_is_refused_or_runs_here(lab: Lab) -> None:
 def test_bad_input_is_said_in_one_sentence(lab: Lab) -> None:
     flow = lab.flow(two_chains)
     for given, why in (
-        (lambda: lab.submit("nope"), "no flow 'nope': there is compare"),
+        (lambda: lab.submit("nope"), "no flow 'nope': there is batch, compare"),
         (lambda: lab.submit("no_such_module:report"), "module 'no_such_module' can't be imported"),
         (lambda: lab.submit(print), "a function needs @lab.flow above it"),
         (lambda: lab.submit(flow), "missing a required argument: 'topic'"),
@@ -776,3 +776,21 @@ def test_all_of_it_where_an_event_loop_runs_as_in_a_notebook(lab: Lab) -> None:
 
 async def said_later(topic: str) -> str:
     return topic
+
+
+def test_a_batch_is_waited_for_by_a_job(fresh: Path) -> None:
+    """Its line is sent once, whoever waits; what fails is among the results."""
+    with Lab(fresh) as lab, working(lab):
+        asked = ["What is a hedge?", "What is a quorum?"]
+        job = lab.submit("batch", asked, model="sim/instant", name="two")
+        replies = job.result(60)
+        assert [sorted(reply) for reply in replies] == [["call", "text"]] * 2
+        assert lab.submit("batch", ["What is a hedge?", "What is a quorum?"], model="sim/instant", name="two").result(
+            60
+        )
+        assert len(lab.batches()) == 1
+        assert lab.jobs()["lane"].tolist() == ["batch"] * 2
+        with pytest.raises(errors.AuthError):
+            lab.submit("batch", ["hi"], model="gemini/gemini-pro").result(60)
+        with pytest.raises(errors.InvalidRequestError, match="api_key: what runs in the background is written down"):
+            lab.submit("batch", ["hi"], model="sim/instant", api_key="planted")
