@@ -66,6 +66,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
+        import psycopg
+
         flags = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}", "-c", "unix_socket_directories="]
         flags += ["-c", "fsync=off", "-c", "max_connections=200"]
         self._process = subprocess.Popen(
@@ -80,7 +82,7 @@ class Server:
             try:
                 self.query("SELECT 1")
                 return
-            except Exception:
+            except psycopg.OperationalError:
                 if time.monotonic() > end or self._process.poll() is not None:
                     raise
                 time.sleep(0.05)

@@ -116,7 +116,7 @@ class Spec:
         """
         content = _object(data)
         _fitting(content)
-        _no_secret(content.get("params") or {})
+        no_secret(content.get("params") or {})
         plain = "name repeats concurrency budget seed batch".split()
         settings = {key: content[key] for key in plain if content.get(key) is not None}
         try:
@@ -140,7 +140,7 @@ class Spec:
     def written(self) -> dict[str, Any]:
         """The specification as JSON values, for `read`. Raises `InvalidRequestError` for what can't be written down: a
         key, or a check or scorer that is a function."""
-        _no_secret(self.params)
+        no_secret(self.params)
         content: dict[str, Any] = {
             "prompts": [_written_prompt(prompt) for prompt in self.prompts],
             "models": list(self.models),
@@ -223,7 +223,8 @@ def _fitting(content: Mapping[str, Any]) -> None:
         raise errors.InvalidRequestError("; ".join(f"{name}: {why}" for name, why in odd.items()))
 
 
-def _no_secret(params: Mapping[str, Any]) -> None:
+def no_secret(params: Mapping[str, Any]) -> None:
+    """Raises `InvalidRequestError` for parameters that may not be written down."""
     secret = set(SECRET) & set(params)
     if secret:
         raise errors.InvalidRequestError(

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from lab import errors
-from lab.jobs import asked, carried
-from lab.jobs.flow import BUILT_IN, HOMELY, SCHEDULE, WEBHOOK, Flow
+from lab.jobs import carried, intake
+from lab.jobs.flow import BUILT_IN, BY_LEDGER, SCHEDULE, WEBHOOK, Flow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,10 +52,10 @@ class Clock:
         flow = self._counter.found(flow)
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 60:
             raise errors.InvalidRequestError(f"name={name!r}: up to 60 printable characters")
-        if flow.homeless() or flow.name in HOMELY:
+        if flow.homeless() or flow.name in BY_LEDGER:
             raise errors.InvalidRequestError(f"{flow.name}: only a flow of a module can be put in line by the clock")
         how = {key: more.pop(key, None) for key in ("user", "lane", "timeout", "webhook")}
-        asked.check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])
+        intake.check(None, how["user"], how["lane"] or "interactive", how["timeout"], how["webhook"])
         flow.check(tuple(args), more)
         carried.as_json(f"the arguments of {flow.name}", [list(args), more])
         lane = how["lane"] or "interactive"

@@ -1,11 +1,12 @@
-"""Experiments as jobs: `lab.submit("compare", spec)`. What is answered is on the ledger, cell by cell, so one that was
-killed goes on where it was; nothing of it is a step of its own."""
+"""Experiments and batches as jobs: `lab.submit("compare", spec)`, `lab.submit("batch", prompts, model=...)`. What is
+answered is on the ledger, cell by cell, so one that was killed goes on where it was; nothing of it is a step of its
+own."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lab import errors
 from lab.evals.experiment import Experiment
@@ -14,6 +15,7 @@ from lab.evals.spec import Spec
 from lab.jobs import carried
 from lab.jobs.steps import CURRENT
 
+T = TypeVar("T")
 BEAT = 1.0
 """Seconds between two signs of a run, and between two looks whether it was stopped."""
 
@@ -40,22 +42,17 @@ class Stopped(Exception):
     """Somebody has stopped the job."""
 
 
-def run(planner: Planner, spec: dict[str, Any], wanted: Callable[[], bool]) -> dict[str, Any]:
+Wanted = Callable[[str], bool]
+"""Whether the job of this name is still to run."""
+
+
+def run(planner: Planner, spec: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     """Run the experiment of a specification to its end: `experiment` (its name), `cells`, `failed` (calls), `cost` (US
     dollars). One that another process runs is waited for. Raises `JobError` where cells have no answer, and `Stopped`
     once it is not `wanted` any more."""
-    steps = CURRENT.get()
-    report, look = _looking(wanted)
-    experiment = planner.planned(Spec.read(spec), job=None if steps is None else steps.job)
-    while True:
-        try:
-            experiment.run(look)
-            break
-        except errors.BusyError as elsewhere:  # a script runs it, or a process that died a moment ago
-            report({"done": 0, "of": experiment.plan.cells if experiment.plan else None, "message": str(elsewhere)})
-            time.sleep(BEAT)
-            if not wanted():
-                raise Stopped from elsewhere
+    watch = _Watch(wanted)
+    experiment = planner.planned(Spec.read(spec), job=watch.job)
+    watch.through(lambda: experiment.run(watch.look), experiment.plan.cells if experiment.plan else None)
     progress = experiment.progress
     assert progress is not None
     left = progress.total - progress.done
@@ -70,19 +67,11 @@ def run(planner: Planner, spec: dict[str, Any], wanted: Callable[[], bool]) -> d
     }
 
 
-def batch(lab: Batcher, prompts: list[Any], how: dict[str, Any], wanted: Callable[[], bool]) -> list[dict[str, Any]]:
+def batch(lab: Batcher, prompts: list[Any], how: dict[str, Any], wanted: Wanted) -> list[dict[str, Any]]:
     """Ask all of them through a batch service, and wait, a day if need be: of each the `call` and its `text`, or what
     it has `failed` of. What was sent is on the ledger, so one that was killed goes on waiting for it."""
-    report, look = _looking(wanted)
-    while True:
-        try:
-            replies = lab.batch(prompts, progress=look, **how)
-            break
-        except errors.BusyError as elsewhere:  # a script waits for the same
-            report({"done": 0, "of": len(prompts), "message": str(elsewhere)})
-            time.sleep(BEAT)
-            if not wanted():
-                raise Stopped from elsewhere
+    watch = _Watch(wanted)
+    replies = watch.through(lambda: lab.batch(prompts, progress=watch.look, **how), len(prompts))
     return [
         {"failed": carried.of_failure(reply, lab.kept_text)}
         if isinstance(reply, errors.LabError)
@@ -91,24 +80,38 @@ def batch(lab: Batcher, prompts: list[Any], how: dict[str, Any], wanted: Callabl
     ]
 
 
-def _looking(wanted: Callable[[], bool]) -> tuple[Callable[[dict[str, Any]], None], Callable[[Progress], None]]:
-    """Says how far it is; and is called with a run's progress, which it says now and then, until it isn't wanted."""
-    steps, looked = CURRENT.get(), 0.0
-    CURRENT.set(None)  # its calls are cells, and no steps
+class _Watch:
+    """Says how far a job's run is, and ends it once it isn't wanted. Its calls are cells, and no steps."""
 
-    def report(content: dict[str, Any]) -> None:
-        if steps is not None and steps.report is not None:
-            steps.report(content)
+    def __init__(self, wanted: Wanted):
+        self._steps, self._wanted, self._looked = CURRENT.get(), wanted, 0.0
+        CURRENT.set(None)
 
-    def look(progress: Progress) -> None:
-        nonlocal looked
-        if time.monotonic() < looked + BEAT and progress.ended is None:
+    @property
+    def job(self) -> str | None:
+        """The job, if it is one: called directly, it is none."""
+        return None if self._steps is None else self._steps.job
+
+    def through(self, work: Callable[[], T], of: int | None) -> T:
+        """What comes of it; where a script does the same, or a process that died a moment ago, that is waited for."""
+        while True:
+            try:
+                return work()
+            except errors.BusyError as elsewhere:
+                self._say({"done": 0, "of": of, "message": str(elsewhere)})
+                time.sleep(BEAT)
+
+    def look(self, progress: Progress) -> None:
+        """How far it is."""
+        if time.monotonic() < self._looked + BEAT and progress.ended is None:
             return
-        looked = time.monotonic()
+        self._looked = time.monotonic()
         left = None if progress.ended else progress.left
         more = {"failed": progress.failed, "cost": progress.cost, "seconds_left": left}
-        report({"done": progress.done, "of": progress.total, "message": progress.sent, "more": more})
-        if not wanted():
-            raise Stopped
+        self._say({"done": progress.done, "of": progress.total, "message": progress.sent, "more": more})
 
-    return report, look
+    def _say(self, content: dict[str, Any]) -> None:
+        if self._steps is not None and self._steps.report is not None:
+            self._steps.report(content)
+        if self.job is not None and not self._wanted(self.job):
+            raise Stopped

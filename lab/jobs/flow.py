@@ -16,7 +16,7 @@ BUILT_IN = "lab"
 COMPARE, BATCH, WEBHOOK, SCHEDULE = "compare", "batch", "webhook", "schedule"
 """The lab's own: an experiment, requests through a batch service, a webhook's delivery, and what the clock begins,
 which puts the job itself in line."""
-HOMELY = (COMPARE, BATCH)
+BY_LEDGER = (COMPARE, BATCH)
 """Those whose progress is on a ledger, and so are run by a worker that has it."""
 PREFIX = f"{WEBHOOK}:"
 """What the names of deliveries begin with."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import os
 import threading
 import time
 import warnings
@@ -13,16 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
-from urllib.parse import urlsplit
 
 from lab import errors
 from lab.call.intake import new_id
-from lab.jobs import asked, carried
+from lab.jobs import address, carried, intake
 from lab.jobs.clock import Clock
 from lab.jobs.deliveries import Deliveries
-from lab.jobs.flow import BATCH, BUILT_IN, COMPARE, HOMELY, SCHEDULE, WEBHOOK, Flow
+from lab.jobs.flow import BATCH, BUILT_IN, BY_LEDGER, COMPARE, SCHEDULE, WEBHOOK, Flow
 from lab.jobs.job import Job
 from lab.jobs.locks import FileLocks, Locks, SessionLocks
+from lab.jobs.running import Keeping
 from lab.jobs.status import OVER, STATES, JobStatus
 from lab.ledger.file import Ledger
 from lab.ledger.lease import void
@@ -37,15 +36,13 @@ if TYPE_CHECKING:
 PAGE = 500
 DEPTH = 1_000
 """How many jobs may wait in one lane before another one is refused, unless it is said otherwise."""
-WHERE = "LAB_JOBS"
-"""The environment's name for the jobs' database, such as `postgresql://user:password@host/name`."""
 
 
 _AGAIN = ("lane", "input", "webhook", "experiment")
 """What of a job is the same when it is run again."""
 
 
-class Host(Protocol):
+class Host(Keeping, Protocol):
     """The Lab that jobs are of."""
 
     @property
@@ -55,18 +52,6 @@ class Host(Protocol):
     @property
     def ledger(self) -> Ledger:
         """The ledger."""
-
-    @property
-    def keeps_words(self) -> bool:
-        """Whether words are written down as they are."""
-
-    @property
-    def redacts(self) -> bool:
-        """Whether what is kept of a text may be another text."""
-
-    @property
-    def kept_text(self) -> Callable[[str], str]:
-        """What may be written of a text."""
 
     def planned(self, spec: Spec, *, job: str | None = None) -> Experiment:
         """The experiment of a specification."""
@@ -95,29 +80,7 @@ class Office:
     @property
     def url(self) -> str:
         """Where the jobs' database is: `$LAB_JOBS`, or a SQLite file beside the ledger."""
-        given = os.environ.get(WHERE, "").strip()
-        if not given:
-            path = self.host.path.resolve()
-            return f"sqlite:///{path.with_name(f'{path.stem}.jobs.db')}"
-        scheme, found, rest = given.partition("://")
-        try:
-            odd = not found or scheme not in ("postgresql", "postgres", "postgresql+psycopg")
-            odd = odd or not urlsplit(given).hostname or urlsplit(given).port == 0
-        except ValueError:  # a password with signs that an address has no room for
-            odd = True
-        if odd:  # without saying what: it has a password in it
-            raise errors.InvalidRequestError(
-                f"${WHERE}: postgresql://user:password@host/name, the password as in an address (%40 for @, %2F for /)"
-            )
-        return f"postgresql+psycopg://{rest}"
-
-    def shown(self) -> str:
-        """The same without its password."""
-        url = self.url
-        if url.startswith("sqlite"):
-            return url.removeprefix("sqlite:///")
-        parts = urlsplit(url)
-        return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+        return address.of(self.host.path)
 
     @property
     def store(self) -> Store:
@@ -151,20 +114,17 @@ class Office:
             return f"{flow.module}@{self.worker.name}/{lane}"
         if flow.name == WEBHOOK:
             return f"{BUILT_IN}/{WEBHOOK}"
-        return f"{self.home}/batch" if flow.name in HOMELY else f"{flow.module}/{lane}"
+        return f"{self.home}/batch" if flow.name in BY_LEDGER else f"{flow.module}/{lane}"
 
     def there(self) -> bool:
         """Whether there is a jobs' database: looking must not make one."""
-        url = self.url
-        return not url.startswith("sqlite") or Path(url.removeprefix("sqlite:///")).exists()
+        path = address.file_of(self.url)
+        return path is None or path.exists()
 
     def locks(self) -> Locks:
         """The locks of its workers."""
-        store = self.store
-        if store.shared:
-            return SessionLocks(store.engine)
-        path = Path(store.url.removeprefix("sqlite:///"))
-        return FileLocks(path.with_name(f"{path.name}-workers"))
+        path = address.file_of(self.url)
+        return SessionLocks(self.store.engine) if path is None else FileLocks(path.with_name(f"{path.name}-workers"))
 
     def flow(self, function: Callable[..., Any], version: str | None) -> Flow:
         """Make a flow of a function, and remember it."""
@@ -187,15 +147,15 @@ class Office:
     ) -> Job:
         """Put a job in line: see `Lab.submit`."""
         flow = self.found(flow)
-        lane = lane or ("batch" if flow.name in HOMELY else "interactive")
-        asked.check(id, user, lane, timeout, webhook_url)
+        lane = lane or ("batch" if flow.name in BY_LEDGER else "interactive")
+        intake.check(id, user, lane, timeout, webhook_url)
         facts: dict[str, Any] = {"lane": lane, "version": flow.version, "submitted": time.time()}
         if flow.name == COMPARE:
             args, facts = self._planned(args, facts)
-        if flow.name == BATCH and (secret := sorted({"api_key", "extra_headers"} & set(kwargs))):
-            raise errors.InvalidRequestError(
-                f"{', '.join(secret)}: what runs in the background is written down: put keys into the environment"
-            )
+        if flow.name == BATCH:
+            from lab.evals.spec import no_secret  # numpy is slow to import, and only experiments need it
+
+            no_secret(kwargs)
         flow.check(tuple(args), dict(kwargs))
         text = carried.as_json(f"the arguments of {flow.name}", [list(args), dict(kwargs)])
         facts["input"] = hashlib.sha256(f"{flow.name} {text}".encode()).hexdigest()[:16]
@@ -288,11 +248,8 @@ class Office:
 
         def compare(spec: dict[str, Any]) -> dict[str, Any]:
             from lab.jobs import experiments
-            from lab.jobs.steps import CURRENT
 
-            steps = CURRENT.get()
-            job = "" if steps is None else steps.job
-            return experiments.run(self.host, spec, lambda: not job or self.status(job).state == "running")
+            return experiments.run(self.host, spec, self._wanted)
 
         async def deliver(url: str, identifier: str, body: dict[str, Any], waits: list[float]) -> dict[str, Any]:
             from lab.jobs import delivery
@@ -301,15 +258,15 @@ class Office:
 
         def batch(prompts: list[Any], model: str, name: str | None = None, **more: Any) -> list[dict[str, Any]]:
             from lab.jobs import experiments
-            from lab.jobs.steps import CURRENT
 
-            steps = CURRENT.get()
-            job = "" if steps is None else steps.job
-            wanted = lambda: not job or self.status(job).state == "running"  # noqa: E731
-            return experiments.batch(self.host, prompts, {"model": model, "name": name, **more}, wanted)
+            return experiments.batch(self.host, prompts, {"model": model, "name": name, **more}, self._wanted)
 
         own: dict[str, Callable[..., Any]] = {COMPARE: compare, BATCH: batch, WEBHOOK: deliver}
         return [Flow(function, name=name, version="1") for name, function in own.items()]
+
+    def _wanted(self, job: str) -> bool:
+        """Whether a job that runs is still to run."""
+        return self.status(job).state == "running"
 
     def _planned(self, args: Sequence[Any], facts: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """The arguments of an experiment, looked at first: what can't be asked, or costs too much, is told at once."""
@@ -415,9 +372,9 @@ class Office:
         if given is None:
             raise ValueError(f"job {job!r}: its arguments are gone")
         flow = self.found(status.flow)
-        if flow.name in HOMELY and status.facts.get("queue") != f"{self.home}/batch":
+        if flow.name in BY_LEDGER and status.facts.get("queue") != f"{self.home}/batch":
             raise ValueError(f"job {job!r} is of another ledger: run it again from there")
-        asked.check(id, None, status.lane, None, None)
+        intake.check(id, None, status.lane, None, None)
         facts = {key: value for key, value in status.facts.items() if key in _AGAIN}
         facts |= {"version": flow.version, "submitted": time.time()}
         facts |= {} if self.host.keeps_words else {"blank": True}

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from lab import errors
-from lab.jobs import readable
+from lab.jobs import address, readable
 from lab.jobs.flow import Flow
 from lab.jobs.job import Job
 from lab.jobs.office import DEPTH, Office
@@ -135,7 +135,7 @@ class JobVerbs:
     @property
     def jobs_at(self) -> str:
         """Where the jobs' database is, without its password."""
-        return self._office.shown()
+        return address.shown(self._office.url)
 
     def workers(self) -> pd.DataFrame:
         """The workers that live: columns `worker`, `modules`, `since` (UTC)."""

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 import dbos
@@ -28,6 +27,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from lab import errors
+from lab.jobs.address import file_of, shown
 from lab.jobs.flow import PREFIX
 from lab.jobs.status import STARTS, JobProgress, JobState, JobStatus
 from lab.values import Lane
@@ -52,7 +52,6 @@ _STATES: dict[str, JobState] = {
     "CANCELLED": "cancelled",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed",
 }
-_OVER = ("SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED")
 _JSON = dbos.DBOSPortableJSONSerializer()
 _NO_INPUT = '{"namedArgs":{},"positionalArgs":[]}'
 DELIVERIES = "lab/webhook"
@@ -69,7 +68,7 @@ class Failed(dbos.PortableWorkflowError):
 
 def engine_of(url: str) -> sa.Engine:
     """Connections to the jobs' database: a SQLite file or Postgres."""
-    if url.startswith("sqlite"):
+    if file_of(url) is not None:
         engine = sa.create_engine(url, connect_args={"check_same_thread": False})
 
         @event.listens_for(engine, "connect")
@@ -102,24 +101,18 @@ def reached(url: str) -> Iterator[None]:
         ) from away
 
 
-def shown(url: str) -> str:
-    """An address without its password."""
-    parts = sa.make_url(url)
-    return parts.database or url if url.startswith("sqlite") else f"{parts.host}:{parts.port or 5432}/{parts.database}"
-
-
 class Store:
     """The jobs' database, from outside: any process may put jobs into it, look, stop them and go on with them."""
 
     def __init__(self, url: str):
         """Raises `BusyError` where it can't be reached, and makes its tables where there are none."""
         self.url = url
-        self.shared = not url.startswith("sqlite")
+        path = file_of(url)
+        self.shared = path is None
         """Whether workers of other machines may share it: replies go through it then, not only what they are called."""
         self.engine = engine_of(url)
         with reached(url):
-            if not self.shared:
-                path = Path(sa.make_url(url).database or "")
+            if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # its owner's alone, for what is said in it
             self._prepare()
@@ -171,7 +164,6 @@ class Store:
         user: str | None,
         timeout: float | None,
         facts: Mapping[str, Any],
-        delay: float | None = None,
     ) -> None:
         """Put a job in line, unless there is one of this name."""
         options: dict[str, Any] = {
@@ -184,7 +176,6 @@ class Store:
         }
         options |= {"authenticated_user": user} if user else {}
         options |= {"workflow_timeout": timeout} if timeout else {}
-        options |= {"delay_seconds": delay} if delay else {}
         with reached(self.url):
             try:
                 self._client.enqueue(cast(Any, options), list(args), dict(kwargs))
@@ -201,12 +192,9 @@ class Store:
         *,
         jobs: Sequence[str] | None = None,
         states: Sequence[JobState] | None = None,
-        flow: str | Sequence[str] | None = None,
+        flow: str | None = None,
         user: str | None = None,
-        queues: Sequence[str] | None = None,
-        ended_after: float | None = None,
         ended_before: float | None = None,
-        prefix: str | None = None,
         worker: str | None = None,
         newest: bool = True,
         limit: int | None = None,
@@ -223,12 +211,9 @@ class Store:
             rows = self._client.list_workflows(
                 workflow_ids=None if jobs is None else list(jobs),
                 status=wanted,
-                name=flow if flow is None or isinstance(flow, str) else list(flow),
+                name=flow,
                 user=user,
-                queue_name=None if queues is None else list(queues),
-                completed_after=_moment(ended_after),
                 completed_before=_moment(ended_before),
-                workflow_id_prefix=prefix,
                 executor_id=worker,
                 sort_desc=newest,
                 limit=limit,
@@ -247,11 +232,11 @@ class Store:
         args = list(content.get("args") or ())
         return (args[0], args[1]) if len(args) == 2 else None
 
-    def steps(self, job: str, *, output: bool = True) -> list[dict[str, Any]]:
+    def steps(self, job: str) -> list[dict[str, Any]]:
         """What a job has done, in order: `number`, `name`, `started_at`, `ended_at` (Unix seconds), `output`, and
         whether it was `broken` off by an error that is none of its outcomes."""
         with reached(self.url):
-            rows = self._client.list_workflow_steps(job, load_output=output)
+            rows = self._client.list_workflow_steps(job)
         return [
             {
                 "number": row["function_id"],
@@ -308,16 +293,18 @@ class Store:
 
     def marked(self, ended_after: float) -> list[str]:
         """Jobs that ended since then and have something to be done about: a webhook, words that go; firings, too."""
-        text = "CAST(attributes AS TEXT)"
+        webhook, told, run, blank, blanked = map(self._fact, "webhook told run blank blanked".split())
         query = (
             f"SELECT workflow_uuid FROM {self.prefix}workflow_status WHERE completed_at > :since AND (name = 'schedule'"
-            f" OR ({text} LIKE '%\"webhook\"%' AND {text} NOT LIKE '%\"told\"%')"
-            f" OR {text} LIKE '%\"again\"%' AND {text} LIKE '%\"told\"%' AND completed_at > :fresh"
-            f" OR ({text} LIKE '%\"blank\"%' AND {text} NOT LIKE '%\"blanked\"%')) ORDER BY completed_at"
+            f" OR ({webhook} IS NOT NULL AND coalesce({told}, '') <> coalesce({run}, '-'))"
+            f" OR ({blank} IS NOT NULL AND {blanked} IS NULL)) ORDER BY completed_at"
         )
-        moments = {"since": int(ended_after * 1000), "fresh": int((time.time() - 3600) * 1000)}
         with reached(self.url), self.engine.connect() as connection:
-            return [row[0] for row in connection.execute(sa.text(query), moments)]
+            return [row[0] for row in connection.execute(sa.text(query), {"since": int(ended_after * 1000)})]
+
+    def _fact(self, name: str) -> str:
+        """What is kept beside a job under this name, in SQL."""
+        return f"attributes ->> '{name}'" if self.shared else f"json_extract(attributes, '$.{name}')"
 
     def requeue(self, job: str, worker: str, queue: str) -> None:
         """Put a job that a worker is said to run, and doesn't, back in line."""

@@ -18,7 +18,7 @@ import pytest
 from pydantic import BaseModel
 
 from lab import Lab, Policy, Prompt, errors
-from lab.jobs import office, workflows
+from lab.jobs import address, office, workflows
 from lab.jobs.flow import Flow
 from tests.jobs.working import LONG, until, working
 
@@ -517,13 +517,13 @@ def test_old_jobs_are_forgotten(lab: Lab) -> None:
 
 
 def test_a_database_that_is_away_is_busy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(office.WHERE, "postgresql://nobody:planted@127.0.0.1:9/none")
+    monkeypatch.setenv(address.WHERE, "postgresql://nobody:planted@127.0.0.1:9/none")
     flow = lab.flow(two_chains)
     with pytest.raises(errors.BusyError, match=r"can't be reached \(127.0.0.1:9/none\)") as away:
         lab.submit(flow, "x")
     assert "planted" not in str(away.value)
     assert away.value.retry_after == workflows.AWAY
-    monkeypatch.setenv(office.WHERE, "mysql://host/name")
+    monkeypatch.setenv(address.WHERE, "mysql://host/name")
     with pytest.raises(errors.InvalidRequestError, match=r"\$LAB_JOBS: postgresql://"):
         lab.jobs()
 
