@@ -6,6 +6,7 @@ import json
 import socket
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ class RawServer:
             threading.Thread(target=self._play, args=(connection, script), daemon=True).start()
 
     def _play(self, connection: socket.socket, script: list[object]) -> None:
-        with connection:
+        with connection, suppress(ConnectionError):  # a caller may leave at any point of it
             self.received.append(_read(connection))
             for step in script:
                 if step is RESET:
