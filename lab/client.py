@@ -26,7 +26,7 @@ from lab.jobs.job import Job
 from lab.jobs.office import Office
 from lab.jobs.steps import CURRENT, Steps
 from lab.jobs.verbs import JobVerbs
-from lab.ledger import archive, batches, cached, queries
+from lab.ledger import archive, batches, cached, colours, notes, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
 from lab.ledger.settings import default_path, load_env
@@ -363,6 +363,34 @@ class Lab(JobVerbs):
         then; how many. The calls themselves stay on the ledger."""
         until = before.timestamp() if isinstance(before, datetime) else before
         return cached.forget(self._ledger, until, **filters)
+
+    @property
+    def payload(self) -> Payload:
+        """What of the words is written on the ledger, and what they go through before."""
+        return self._engine.payload
+
+    def colours(self, *names: str) -> dict[str, str]:
+        """The colour (`#rrggbb`) that each model has on every page and in every notebook, those that were called and
+        `names`: hand it to a chart, `charts.curves(frame, colours=lab.colours())`. It is kept on the ledger."""
+        return colours.of(self._ledger, names)
+
+    def add_case(self, evalset: str, case: dict[str, Any], *, call_id: str | None = None) -> None:
+        """Put a case (`id`, `input`, `expected` ... as a line of a set has them) into a set on the ledger, which its
+        first one makes; `call_id` says what it was made of. Raises `ValueError` for what is no case."""
+        (checked,) = evals.sets.EvalSet.of([case], evalset)
+        notes.add_case(self._ledger, evalset, checked.content(), call_id)
+
+    def evalset(self, name: str) -> EvalSet:
+        """A set whose cases are on the ledger. Raises `ValueError` where there is none of this name."""
+        cases = notes.cases(self._ledger, name)
+        if not cases:
+            there = ", ".join(notes.sets(self._ledger)) or "none yet"
+            raise ValueError(f"no eval set {name!r} on this ledger: {there}")
+        return evals.sets.EvalSet.of(cases, name)
+
+    def note(self, call_id: str, text: str | None = None, *, starred: bool | None = None) -> None:
+        """Write a note on a call, or give it a star. Raises `ValueError` where there is no such call."""
+        notes.note(self._ledger, call_id, starred=starred, text=text)
 
     def rate(self, one: str, other: str, choice: Choice, *, user: str | None = None) -> None:
         """Say which of two calls has the better answer: `a` is the one, `b` the other, or `both`, or `neither`."""

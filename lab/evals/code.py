@@ -8,25 +8,44 @@ from pprint import pformat
 from typing import Any
 
 from lab.call.prompts import Filled
+from lab.evals.asks import Ask
 from lab.evals.spec import Spec
+from lab.policies import Policy
 
 
 def asking(
-    prompts: Sequence[Any], models: Sequence[str], params: Mapping[str, Any], ledger: str | None = None
+    prompts: Sequence[Any],
+    models: Sequence[str],
+    params: Mapping[str, Any],
+    ledger: str | None = None,
+    policy: Policy | None = None,
 ) -> list[str]:
     """The cells of a script that asks every model each of these texts, lists of messages or filled prompts, which keep
-    their names and versions, and lists the calls. `ledger` is its path; None is the default one."""
+    their names and versions, and lists the calls. `params` are keyword arguments of `Lab.stream`; `ledger` is its path,
+    None is the default one; `policy` None is the Lab's own."""
     asked = "".join(f"    {_asked(prompt)},\n" for prompt in prompts)
-    names = "Lab, Prompt, errors" if any(isinstance(prompt, Filled) for prompt in prompts) else "Lab, errors"
+    names = ["Lab", "Prompt"] if any(isinstance(prompt, Filled) for prompt in prompts) else ["Lab"]
+    names += [] if policy is None else ["Policy"]
     more = "".join(f", {name}={value!r}" for name, value in params.items())
+    more += "" if policy is None else ", policy=policy"
+    bounds = "" if policy is None else f"\npolicy = Policy.of({_value(policy.content())})"
     return [
-        f"from lab import {names}\n\nlab = {_lab(ledger)}\nprompts = [\n{asked}]\nmodels = {_value(list(models))}",
+        f"from lab import {', '.join(names)}, errors\n\nlab = {_lab(ledger)}\nprompts = [\n{asked}]\n"
+        f"models = {_value(list(models))}{bounds}",
         "for prompt in prompts:\n    for model in models:\n        try:\n"
         f"            stream = lab.stream(prompt, model=model{more})\n            list(stream)\n"
         "            print(repr(stream.reply))\n"
         "        except errors.LabError as failure:\n            print(model, failure.kind, failure)",
         'lab.calls(limit=len(prompts) * len(models))[["model", "status", "kind", "ttft", "latency", "cost"]]',
     ]
+
+
+def asking_again(ask: Ask, usual: Policy, ledger: str | None = None) -> list[str]:
+    """The cells of a script that asks this once more; `usual` is the policy of the Lab that it was asked with."""
+    prompts = [list(asked) if isinstance(asked, tuple) else asked for _label, asked in ask.prompts]
+    more = {} if ask.schema is None else {"schema": dict(ask.schema)}
+    policy = ask.bounded(usual)
+    return asking(prompts, ask.models, {**ask.params, **more}, ledger, policy)
 
 
 def comparing(spec: Spec, ledger: str | None = None) -> list[str]:

@@ -85,7 +85,7 @@ class Bench:
         numbers = {
             (prompt.name, prompt.hash): versions.register(self.book, prompt, clean).result() for prompt in spec.prompts
         }
-        store.put(self.book, spec, cells, numbers)
+        store.put(self.book, spec, cells, numbers, clean if self.engine.payload.keep == "all" else None)
 
     def _call(self, cell: Cell, spec: Spec) -> Call:
         return intake.call_of(

@@ -14,11 +14,18 @@ from lab.evals.sets import EvalSet
 from lab.evals.spec import SECRET, Spec
 from lab.ledger.file import Ledger, Statement
 from lab.ledger.outcomes import ANSWERED
+from lab.ledger.privacy import Clean
 
 
-def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple[str, str], int]) -> None:
+def put(
+    book: Ledger,
+    spec: Spec,
+    cells: Sequence[Cell],
+    versions: Mapping[tuple[str, str], int],
+    clean: Clean | None = None,
+) -> None:
     """The experiment and its cells; `versions` are the numbers of its prompts, by name and hash. Cells of an earlier
-    plan under the same name stay, but are not current."""
+    plan under the same name stay, but are not current. `clean`: the cases themselves are kept, too, cleaned by it."""
     name, cases = spec.name, spec.cases
     assert name is not None
     content = {
@@ -53,7 +60,17 @@ def put(book: Ledger, spec: Spec, cells: Sequence[Cell], versions: Mapping[tuple
             [_row(name, cell, versions) for cell in cells],
         )
 
-    book.transact(decide).result()
+    book.transact(decide, _cases(cases, clean)).result()
+
+
+def _cases(cases: EvalSet, clean: Clean | None) -> list[Statement]:
+    if clean is None:
+        return []
+    sql = "INSERT OR IGNORE INTO cases (eval_hash, case_id, content) VALUES (?, ?, ?)"
+    return [
+        (sql, (cases.hash, case.id, json.dumps(clean.deep(case.content()), ensure_ascii=False, default=str)))
+        for case in cases
+    ]
 
 
 def _row(name: str, cell: Cell, versions: Mapping[tuple[str, str], int]) -> tuple[Any, ...]:

@@ -78,7 +78,8 @@ def prune(
     Calls of experiments are the evidence of a decision: they stay unless `experiments`. What still runs stays, and
     what a killed process left running goes. Keys go with the replies that were stored under them. In small lots, so
     that those who write don't wait. `vacuum` gives the space back to the disk: it needs as much again, and
-    nobody may be writing.
+    nobody may be writing. What was asked on the Compare page before then goes as well, but for what is pinned; so do
+    the cases of older experiments, with `experiments`.
     """
     mine = f"started_at < ? AND (status <> 'running' OR started_at < unixepoch() - {ABANDONED})"
     mine += "" if experiments else " AND experiment IS NULL"
@@ -95,6 +96,7 @@ def prune(
         gone += lot
         if lot < _BATCH:
             break
+    book.submit((_OLD_ASKS, (before,)), *([(_OLD_CASES, (before,))] if experiments else []))
     if not words_only:
         book.submit(("DELETE FROM configs WHERE config NOT IN (SELECT config FROM calls WHERE config IS NOT NULL)", ()))
     if vacuum:
@@ -102,6 +104,11 @@ def prune(
     return Pruned(calls=gone, done=True, **shared)
 
 
+_OLD_ASKS = "DELETE FROM asks WHERE asked_at < ? AND NOT pinned"
+_OLD_CASES = (
+    "DELETE FROM cases WHERE eval_hash NOT IN (SELECT eval_hash FROM experiments WHERE created_at >= ? AND eval_hash"
+    " IS NOT NULL)"
+)
 _WORDS = """EXISTS (SELECT 1 FROM texts WHERE texts.id = calls.id
     AND (kept OR answer IS NOT NULL OR tool_calls IS NOT NULL OR messages <> '[]'))"""
 
@@ -130,7 +137,7 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
             db.executemany(f"UPDATE {change} WHERE call_id = ?", calls)
         db.executemany("UPDATE scores SET message = NULL WHERE call_id = ?", calls)
         return len(rows), last
-    for table in ("attempts", "checks", "scores"):
+    for table in ("attempts", "checks", "scores", "notes"):
         db.executemany(f"DELETE FROM {table} WHERE call_id = ?", calls)
     if db.execute("SELECT 1 FROM ratings LIMIT 1").fetchone():
         db.executemany("DELETE FROM ratings WHERE call_a = ?1 OR call_b = ?1", calls)

@@ -110,6 +110,8 @@ def _merged(db: sqlite3.Connection) -> Merged:
         " WHERE call_id IN (SELECT call_id FROM calls)"
     )
     experiments = _experiments(db)
+    for table in ("cases", "notes", "asks", "set_cases"):
+        db.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
     for table in ("verdicts", "ratings"):
         names = _columns(db, table)
         columns, values = ", ".join(names), ", ".join(_MAPPED.get(name, f"theirs.{name}") for name in names)

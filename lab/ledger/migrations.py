@@ -518,6 +518,48 @@ def m010_jobs(db: Database) -> None:
         db.execute(statement)
 
 
+_M011 = """
+CREATE TABLE colours (                 -- of models: see lab/show/palette.py
+    name TEXT PRIMARY KEY,
+    place INTEGER NOT NULL
+) WITHOUT ROWID;;
+CREATE TABLE notes (                   -- what a person says of a call
+    call_id TEXT PRIMARY KEY,
+    starred INTEGER NOT NULL DEFAULT 0,
+    note TEXT,
+    noted_at REAL NOT NULL             -- Unix time
+) WITHOUT ROWID;;
+CREATE TABLE asks (                    -- what was asked once of several models and prompts, side by side
+    ask TEXT PRIMARY KEY,
+    asked_at REAL NOT NULL,            -- Unix time
+    name TEXT, note TEXT,
+    pinned INTEGER NOT NULL DEFAULT 0,
+    request TEXT NOT NULL,             -- JSON: see lab/evals/asks.py
+    calls TEXT NOT NULL                -- JSON: identifiers, a list
+) WITHOUT ROWID;;
+CREATE INDEX asks_time ON asks(pinned DESC, asked_at DESC);;
+CREATE TABLE cases (                   -- what an experiment's cases were, and what was expected, if words are kept
+    eval_hash TEXT NOT NULL, case_id TEXT NOT NULL,
+    content TEXT NOT NULL,             -- JSON: a line of a set
+    PRIMARY KEY (eval_hash, case_id)
+) WITHOUT ROWID;;
+CREATE TABLE set_cases (               -- eval sets made of calls and of rows of experiments
+    set_name TEXT NOT NULL, case_id TEXT NOT NULL,
+    content TEXT NOT NULL,             -- JSON: a line of a set
+    call_id TEXT,                      -- what it was made of
+    added_at REAL NOT NULL,            -- Unix time
+    PRIMARY KEY (set_name, case_id)
+) WITHOUT ROWID
+"""
+
+
+def m011_playground(db: Database) -> None:
+    """What people keep in the playground: colours of models, notes on calls, questions asked once, sets of their own;
+    and what was expected of the cells of an experiment."""
+    for statement in _M011.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -529,5 +571,6 @@ STEPS = (
     m008_compression,
     m009_batches,
     m010_jobs,
+    m011_playground,
 )
 """All of them, oldest first: a new one is a line here."""

@@ -43,8 +43,8 @@ def calls(
     `elapsed` the seconds from there to the end, `latency` and `ttft` those of the attempt that answered.
 
     Filters: `search` (words in the prompt or the answer), `model`, `status`, `kind`, `prompt` (a name, or `name@2`),
-    `user`, `tag`, `experiment`, `job`, `since` and `until` (datetimes or Unix seconds). `limit` rows after `offset`;
-    None is all.
+    `user`, `tag`, `experiment`, `job`, `starred` ones alone, `since` and `until` (datetimes or Unix seconds). `limit`
+    rows after `offset`; None is all.
     """
     return _typed(ledger.frame(*_listing(limit, offset, order, filters)), flags(fields.CALLS))
 
@@ -168,6 +168,7 @@ def filtered(
     job: str | None = None,
     since: datetime | float | None = None,
     until: datetime | float | None = None,
+    starred: bool | None = None,
 ) -> tuple[str, list[Any]]:
     """A WHERE clause over `calls`, empty for no filter, and its values."""
     _one_of("status", status, STATUSES)
@@ -189,6 +190,8 @@ def filtered(
         terms = [("+calls.status = ?" if term == "calls.status = ?" else term, value) for term, value in terms]
     if tag is not None:
         terms.append(("calls.id IN (SELECT id FROM call_tags WHERE tag = ?)", tag))
+    if starred:
+        terms.append(("calls.call_id IN (SELECT call_id FROM notes WHERE starred)", None))
     if prompt is not None:
         name, version = named_version(prompt)
         terms.append(("calls.prompt_name = ?", name))
@@ -202,7 +205,7 @@ def filtered(
         terms.append(("calls.id IN (SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?)", query))
     if not terms:
         return "", []
-    return " WHERE " + " AND ".join(term for term, _ in terms), [value for _, value in terms]
+    return " WHERE " + " AND ".join(term for term, _ in terms), [value for _, value in terms if value is not None]
 
 
 def _one_of(name: str, value: str | None, valid: tuple[str, ...]) -> None:

@@ -3,7 +3,8 @@
 Made of the ledger alone; the pages stand on these, and so can a notebook.
 
 `metrics` the figures to watch, a row a group; `percentiles`, `curves`, `phases`, `stragglers`, `rescues` the tail;
-`spend`, `waste`, `quality` what it cost; `failures`, `failures_over_time`, `rate_limits` what went wrong. All take the
+`spend`, `waste`, `quality` what it cost; `failures`, `failures_over_time`, `rate_limits` what went wrong;
+`calls_over_time`, `figures_over_time` how it went. All take the
 same filters: `since`, `until`, `model`, `prompt`, `experiment`, `user`, `tag`.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
     from lab.metrics.faults import failures, failures_over_time, rate_limits
     from lab.metrics.figures import BY, COLUMNS, metrics
+    from lab.metrics.overtime import calls_over_time, figures_over_time
     from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
     from lab.metrics.times import SPANS, binned, parse_span, since_of
     from lab.metrics.wording import beneath, money, readable, share
@@ -30,6 +32,7 @@ _HOMES = {
     **dict.fromkeys(("BY", "COLUMNS", "metrics"), "lab.metrics.figures"),
     **dict.fromkeys(("beneath", "money", "readable", "share"), "lab.metrics.wording"),
     **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
+    **dict.fromkeys(("calls_over_time", "figures_over_time"), "lab.metrics.overtime"),
     **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
     "alerts": "lab.metrics.alerts",
     "jobtrace": "lab.metrics.jobtrace",
@@ -47,9 +50,11 @@ __all__ = [
     "alerts",
     "beneath",
     "binned",
+    "calls_over_time",
     "curves",
     "failures",
     "failures_over_time",
+    "figures_over_time",
     "jobtrace",
     "left_out",
     "metrics",

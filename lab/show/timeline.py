@@ -62,10 +62,11 @@ def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
         for name, colour in PARTS.items()
         if any(part[0] == name for bar in bars for part in bar.parts)
     )
+    head_line = f"<div><b>{html.escape(title)}</b></div>" if title else ""
     grid = "display:grid;grid-template-columns:max-content minmax(8em,3fr) minmax(9em,2fr);gap:.35em .9em"
     table = f'<div style="{grid};align-items:center;margin:.4em 0">{"".join(rows)}</div>' if rows else ""
     return (
-        f'<div style="max-width:64rem;font-size:92%;overflow-wrap:anywhere"><div><b>{html.escape(title)}</b></div>'
+        f'<div style="max-width:64rem;font-size:92%;overflow-wrap:anywhere">{head_line}'
         f'<div style="opacity:.8">{html.escape(head)}</div>{table}'
         f'<div style="opacity:.8;font-size:90%">{legend if rows else ""}</div></div>'
     )

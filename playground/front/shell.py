@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def run(page: StreamlitPage) -> None:
     """Draw the page. An error is on the server's log, and on the page a sentence."""
+    st.session_state["arrived"] = st.session_state.get("_page") != page.title
+    st.session_state["_page"] = page.title
     try:
         page.run()
     except Exception:

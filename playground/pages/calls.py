@@ -1,75 +1,78 @@
-"""Calls: every call so far, newest first; one opens to its attempts."""
+"""Calls: every call so far, newest first; one opens beside the list."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, get_args
 
+import pandas as pd
 import streamlit as st
 
-from lab import Lab, errors
-from lab.ledger import batches
+from lab import Lab, errors, metrics
+from lab.ledger import notes
 from lab.ledger.queries import ORDERS, STATUSES
+from lab.show import charts, palette
 from lab.show.text import one_line
-from playground.parts import backend, drawing, escape, filters
+from playground.parts import backend, drawing, escape, filters, opened
 
 PAGE = 50
 KINDS = get_args(errors.Kind)
-_COLUMNS = {
-    "started_at": st.column_config.DatetimeColumn("When (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150),
-    "model": st.column_config.TextColumn("Model", width=130),
-    "outcome": st.column_config.TextColumn("Outcome", width=90),
-    "ttft": st.column_config.NumberColumn("First token", width=85),
-    "elapsed": st.column_config.NumberColumn(
-        "Total", width=75, help="What its caller waited, retries and waits included"
-    ),
-    "cost": st.column_config.NumberColumn("Cost", width=85),
-    "tokens": st.column_config.NumberColumn("Tokens", width=75, help="Of the prompt and of the answer"),
-    "n_attempts": st.column_config.NumberColumn("Attempts", width=75),
-    "prompt": st.column_config.TextColumn("Prompt", width=300),
-    "answer": st.column_config.TextColumn("Answer", width=500),
-}
-_SHOWN: dict[Any, Any] = {
-    "ttft": drawing.seconds,
-    "elapsed": drawing.seconds,
-    "cost": drawing.dollars,
-    "tokens": drawing.whole,
-}
-_ATTEMPTS = """
-    number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
-""".split()
+_ALWAYS = ("when", "model", "outcome", "total")
+_USUAL = ("first token", "cost", "tokens", "prompt", "answer")
+_MORE = ("attempts", "user", "tags", "prompt version", "experiment", "job", "note")
+_WIDTHS = {"when": 118, "model": 150, "outcome": 118, "total": 120, "first token": 85, "cost": 85, "tokens": 75}
+_WIDTHS |= {"attempts": 75, "user": 100, "tags": 120, "prompt version": 110, "experiment": 130, "prompt": 300}
+_WIDTHS |= {"answer": 420, "note": 180, "job": 110}
 
 
 def page() -> None:
-    """Filters, one page of the list, and the call that was opened."""
+    """Filters, when it was, one page of the list, and beside it the call that was opened."""
     lab = backend.lab()
-    narrow, order = asked()
+    narrow, order, columns = asked()
     total = lab.count(**narrow)
-    if total:
-        chosen = listing(lab, narrow, total, order)
-        if chosen:
-            st.query_params["call"] = chosen
-    elif any(narrow.values()):
+    call_id = st.query_params.get("call")
+    if not total:
+        nothing(narrow)
+        if call_id:
+            opened.detail(lab, call_id)
+        return
+    brush(lab, narrow)
+    if call_id is None:
+        listing(lab, narrow, total, order, columns)
+        return
+    left, right = st.columns([2, 3], gap="medium")
+    with left:
+        listing(lab, narrow, total, order, _ALWAYS)
+    with right.container(border=True):
+        beside(lab, call_id)
+
+
+def nothing(narrow: dict[str, Any]) -> None:
+    """Why nothing is listed."""
+    if any(narrow.values()):
         st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
     else:
         st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
-    if call_id := st.query_params.get("call"):
-        detail(lab, call_id)
-    elif total:
-        st.caption("Select a row to open the call.")
 
 
-def asked() -> tuple[dict[str, Any], str]:
-    """The filters and the order; they are in the page's address, so that a view can be sent to a colleague."""
+def asked() -> tuple[dict[str, Any], str, tuple[str, ...]]:
+    """The filters, the order, and the columns; they are in the page's address, so that a view can be sent on."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
             "Search", key="search", bind="query-params", placeholder="words in the prompt or the answer"
         )
         status = st.selectbox(
-            "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=150
+            "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=140
         )
         kind = st.selectbox(
-            "Kind of failure", KINDS, index=None, placeholder="all", key="kind", bind="query-params", width=180
+            "Kind of failure",
+            KINDS,
+            index=None,
+            placeholder="all",
+            key="kind",
+            bind="query-params",
+            width=170,
+            format_func=palette.outcome,
         )
         order = st.selectbox(
             "Order",
@@ -77,130 +80,181 @@ def asked() -> tuple[dict[str, Any], str]:
             format_func=_ordered,
             key="order",
             bind="query-params",
-            width=180,
+            width=170,
             help="Over all calls. A click on a column's head sorts what is shown.",
         )
-    return {**filters.chosen(), "search": search, "status": status, "kind": kind}, order
+        starred = st.toggle("Starred", key="starred", bind="query-params")
+        with st.popover("Columns", icon=":material/view_week:"):
+            st.session_state.setdefault("call_columns", list(_USUAL))
+            columns = st.multiselect("Columns", [*_USUAL, *_MORE], key="call_columns", persist_state="session")
+    narrow = {**filters.chosen(), "search": search, "status": status, "kind": kind, "starred": starred or None}
+    if (span := between()) is not None:
+        narrow |= {"since": span[0], "until": span[1]}
+    return narrow, order, (*_ALWAYS, *columns)
 
 
-def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str) -> str | None:
-    """One page of calls, fetched as one page; the identifier of the selected one."""
+def between() -> tuple[float, float] | None:
+    """The time that was brushed, as the address has it; Unix seconds."""
+    try:
+        start, end = (float(part) for part in st.query_params.get("between", "").split("-"))
+    except ValueError:
+        return None
+    return (start, end) if 0 <= start < end < 1e11 else None
+
+
+def brush(lab: Lab, narrow: dict[str, Any]) -> None:
+    """How many there were, and how they ended, over time; what is brushed is listed."""
+    span = between()
+    outside = {name: value for name, value in narrow.items() if name not in (("since", "until") if span else ())}
+    outside |= {"since": filters.chosen()["since"]} if span else {}
+    counts = metrics.calls_over_time(lab.ledger, **outside)
+    chart = charts.counts(counts, span)
+    event = st.altair_chart(
+        chart,
+        key=f"brush-{st.session_state.get('brushed', 0)}",
+        on_select="rerun",
+        selection_mode="brush",
+        alt="Calls over time by outcome; drag over it to list those of that time",
+    )
+    chosen = event.selection.get("brush", {}).get("start") if event else None
+    if chosen:
+        st.query_params["between"] = f"{chosen[0] / 1000:.0f}-{chosen[1] / 1000:.0f}"
+        st.session_state["brushed"] = st.session_state.get("brushed", 0) + 1
+        st.session_state["page"] = 1
+        st.rerun()
+    if span is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            first, last = (pd.Timestamp(moment, unit="s") for moment in span)
+            st.caption(f"Those between {first:%m-%d %H:%M} and {last:%m-%d %H:%M} UTC.", width="content")
+            if st.button("All times", icon=":material/close:", type="tertiary"):
+                st.query_params.pop("between", None)
+                st.rerun()
+
+
+def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str, columns: tuple[str, ...]) -> None:
+    """One page of calls, fetched as one page; a click on one opens it."""
     pages = math.ceil(total / PAGE)
     number = min(pages, st.session_state.get("page") or 1)
     listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE, order=order)
-    listed["outcome"] = listed["kind"].where(listed["kind"].notna(), listed["status"])
-    listed["tokens"] = listed["input_tokens"] + listed["output_tokens"]
-    for name in ("prompt", "answer"):
-        listed[name] = [one_line(text, 160) if isinstance(text, str) else "" for text in listed[name]]
-    texts = listed[[*_COLUMNS]].assign(**{name: listed[name].map(say) for name, say in _SHOWN.items()})
-    view = [order, *(value for name, value in narrow.items() if name != "since")]
-    event = st.dataframe(
-        drawing.sortable(texts, listed[[*_SHOWN]]),
-        column_order=list(_COLUMNS),
-        column_config=_COLUMNS,
+    st.session_state["listed"] = list(listed["call_id"])
+    shown, numbers = texts(lab, listed)
+    config: dict[str, Any] = {
+        name: st.column_config.Column(name.capitalize(), width=_WIDTHS[name]) for name in shown.columns
+    }
+    longest = float(listed["elapsed"].max()) if listed["elapsed"].notna().any() else 1.0
+    config["total"] = st.column_config.ProgressColumn(
+        "Total",
+        width=_WIDTHS["total"],
+        format="%.2f s",
+        min_value=0.0,
+        max_value=max(longest, 0.001),
+        help="What its caller waited, retries and waits included; bars are as long as on this page",
+    )
+    view = [order, *(value for name, value in narrow.items() if name != "since"), st.query_params.get("between")]
+    key = f"list-{st.session_state.get('closed', 0)}-{number}-{view}"
+    st.dataframe(
+        dyed(shown, numbers),
+        column_order=[name for name in columns if name in shown.columns],
+        column_config=config,
         hide_index=True,
-        on_select="rerun",
+        on_select=lambda: chosen(key),
         selection_mode="single-row",
-        height=min(460, 40 + 35 * len(listed)),
-        key=f"list-{st.session_state.get('closed', 0)}-{number}-{view}",
+        height=min(620 if st.query_params.get("call") else 460, 40 + 35 * len(listed)),
+        key=key,
     )
     first = (number - 1) * PAGE + 1
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(f"{first:,} to {first + len(listed) - 1:,} of {total:,} calls in {escape.markdown(lab.path.name)}")
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, number, key="page", bind="query-params", width=160)
-    rows = event.selection.rows
-    return listed["call_id"].iloc[rows[0]] if rows and rows[0] < len(listed) else None
+    if not st.query_params.get("call"):
+        st.caption("Select a row to open the call.")
 
 
-def detail(lab: Lab, call_id: str) -> None:
-    """One call: its timeline, attempts, checks, input, output, prompt version, configuration."""
-    try:
-        trace = lab.trace(call_id)
-    except ValueError:
-        st.warning(f"No call {escape.markdown(call_id)} in this ledger.", icon=":material/search_off:")
-        return
-    call, texts, attempts = trace.call, trace.said, trace.attempts
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Call {escape.markdown(call['call_id'])}", anchor=False)
-        if st.button("Close", icon=":material/close:"):
-            st.query_params.pop("call", None)
-            st.session_state["closed"] = st.session_state.get("closed", 0) + 1  # the list forgets what was selected
-            st.rerun()
-    st.html(trace._repr_html_())
-    if attempts.empty:
-        st.caption("No request was sent: the call was refused before that.")
+def chosen(key: str) -> None:
+    """A row was clicked: its call is opened, in the address; the same row again closes it."""
+    rows = st.session_state[key].selection.rows
+    listed = st.session_state.get("listed") or []
+    if rows and rows[0] < len(listed):
+        st.query_params["call"] = listed[rows[0]]
     else:
-        shown = attempts[_ATTEMPTS].dropna(axis="columns", how="all")
-        drawing.table(shown.rename(columns=_plain), "attempts", attempts)
-        for error in attempts["error"].dropna():
-            st.text(error)
-    if not trace.checks.empty:
-        checks = trace.checks.drop(columns="parts")
-        drawing.table(checks.dropna(axis="columns", how="all"), "checks", checks)
-    words(texts)
-    belongs(call)
-    with st.expander("Configuration"):
-        st.json(texts["config"] or {})
+        st.query_params.pop("call", None)
 
 
-def words(texts: dict[str, Any]) -> None:
-    """What was asked and answered, as text and nothing else."""
-    if not texts["kept"]:
-        st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
-        st.json(texts["digest"] or {}, expanded=2)
-    left, right = st.columns(2)
-    with left.container(border=True):
-        st.caption("Input")
-        for number, message in enumerate(texts["messages"], 1):
-            st.caption(escape.markdown(message.get("role")))
-            content = message.get("content")
-            drawing.text(content if isinstance(content, str) else str(content), f"input-{number}")
-        if texts["left_out"]:
-            with st.expander(f"{len(texts['left_out']):,} passages of it were left out when it was sent"):
-                for number, passage in enumerate(texts["left_out"]):
-                    drawing.text(passage, f"left-out-{number}")
-    with right.container(border=True):
-        st.caption("Output")
-        drawing.text(texts["answer"] or "nothing", "output")
+def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """What is shown of each call, and the numbers that texts are sorted by."""
+    noted = notes.of(lab.ledger, list(listed["call_id"]))
+    tokens = listed["input_tokens"] + listed["output_tokens"]
+    outcome = listed["kind"].where(listed["kind"].notna(), listed["status"])
+    stars = ["★ " if noted.get(call, (False, ""))[0] else "" for call in listed["call_id"]]
+    version = listed["prompt_version"].map(lambda value: "" if value != value or value is None else f" v{value:.0f}")
+    shown = pd.DataFrame(
+        {
+            "when": listed["started_at"].dt.strftime("%m-%d %H:%M:%S"),
+            "model": [star + model for star, model in zip(stars, listed["model"], strict=True)],
+            "outcome": [palette.outcome(name) for name in outcome],
+            "total": listed["elapsed"],
+            "first token": [drawing.seconds(value) for value in listed["ttft"]],
+            "cost": [drawing.dollars(value) for value in listed["cost"]],
+            "tokens": [drawing.whole(value) for value in tokens],
+            "prompt": [one_line(text, 160) if isinstance(text, str) else "" for text in listed["prompt"]],
+            "answer": [one_line(text, 160) if isinstance(text, str) else "" for text in listed["answer"]],
+            "attempts": listed["n_attempts"],
+            "user": listed["user"].fillna(""),
+            "tags": [", ".join(tags) for tags in listed["tags"]],
+            "prompt version": listed["prompt_name"].fillna("") + version,
+            "experiment": listed["experiment"].fillna(""),
+            "job": listed["job"].fillna(""),
+            "note": [one_line(noted.get(call, (False, ""))[1], 80) for call in listed["call_id"]],
+        }
+    )
+    return shown, pd.DataFrame({"first token": listed["ttft"], "cost": listed["cost"], "tokens": tokens})
 
 
-def belongs(call: dict[str, Any]) -> None:
-    """What it was part of, and for whom."""
-    prompt = None if call["prompt_name"] is None else f"{call['prompt_name']} version {call['prompt_version']}"
-    facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
-    facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
-    if call["router"] is not None:
-        facts["Sent by"] = way(call)
-    if (batch := batches.of_call(backend.lab().ledger, call["call_id"])) is not None:
-        facts["Out of a batch"] = f"{batch['name']} ({batch['service']}, {batch['model']})"
-    if call["tokens_before"] is not None:
-        sent, before = call["input_tokens"], call["tokens_before"]
-        facts["Made shorter"] = f"{before:,.0f} → {sent:,.0f} tokens, {before / max(1, sent):.1f} times fewer"
-    facts |= {"Finish reason": call["finish_reason"], "Started (Unix)": f"{call['started_at']:.3f}"}
-    st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}))
+def dyed(shown: pd.DataFrame, numbers: pd.DataFrame) -> Any:
+    """The table, each outcome on its colour."""
+    colours = {palette.outcome(name): colour for name, (_sign, colour) in palette.OUTCOMES.items()}
+    styled = drawing.sortable(shown, numbers)
+    return styled.map(lambda text: f"background-color: {colours.get(text, palette.GREY)}40", subset=["outcome"])
 
 
-def way(call: dict[str, Any]) -> str:
-    """Where its router has sent it, and why."""
-    if call["route_score"] is None:
-        return f"{call['router']} to {call['routed_to']}: {call['routed_why']}"
-    side = "the other way, to look" if call["routed_why"] == "other way" else f"{call['route_cut']:+.3f} is the cut"
-    return f"{call['router']} to {call['routed_to']}: {call['route_score']:+.3f} gain predicted, {side}"
+def beside(lab: Lab, call_id: str) -> None:
+    """The call that is open, with the ones before and after it in the list; Back closes it."""
+    listed = st.session_state.get("listed") or []
+    place = listed.index(call_id) if call_id in listed else None
+    st.subheader(f"Call {escape.markdown(call_id)}", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, icon, step, key in (("Previous", "arrow_upward", -1, "K"), ("Next", "arrow_downward", 1, "J")):
+            there = place is not None and 0 <= place + step < len(listed)
+            st.button(
+                label,
+                icon=f":material/{icon}:",
+                shortcut=key,
+                key=f"step-{label}",
+                disabled=not there,
+                on_click=go,
+                args=(listed[place + step] if place is not None and there else call_id,),
+            )
+        st.button("Close", icon=":material/close:", on_click=close)
+    opened.detail(lab, call_id)
+
+
+def go(call_id: str) -> None:
+    """To another call."""
+    st.query_params["call"] = call_id
+    st.session_state["closed"] = st.session_state.get("closed", 0) + 1
+
+
+def close() -> None:
+    """Back to the list alone; it forgets what was selected."""
+    st.query_params.pop("call", None)
+    st.session_state["closed"] = st.session_state.get("closed", 0) + 1
 
 
 def _ordered(order: str) -> str:
     """An order as a person reads it."""
     by = {"slowest": "total", "fastest": "total", "longest": "tokens", "shortest": "tokens"}
     return f"{order} ({by[order]})" if order in by else order
-
-
-def _plain(column: str) -> str:
-    """A column's name as a person reads it, with its unit."""
-    unit = (
-        " (s)" if column in ("wait", "connect", "ttft", "latency", "loop_lag") else " ($)" if column == "cost" else ""
-    )
-    return {"ttft": "first token"}.get(column, column.replace("_", " ")) + unit
 
 
 page()

@@ -11,9 +11,9 @@ from lab import EvalSet, Lab, errors
 from lab.evals import code
 from lab.evals.spec import Spec
 from lab.ledger import batches
-from lab.show import charts, tables, units
+from lab.show import tables, units
 from lab.show.text import one_line
-from playground.parts import backend, choices, downloads, drawing, escape
+from playground.parts import backend, cases, choices, downloads, drawing, escape, scores
 
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
@@ -268,7 +268,15 @@ def again(lab: Lab, job: str) -> None:
 
 def results(lab: Lab) -> None:
     """The table of the one that was picked, with its scores drawn."""
-    name = st.session_state.get("grid_shown")
+    known = list(lab.experiments()["experiment"])
+    planned = st.session_state.get("grid_shown")
+    if planned is not None and planned not in known:  # planned, and not begun
+        known = [planned, *known]
+    if not known:
+        return
+    name = st.selectbox(
+        "Results of", known, index=None, key="grid_shown", bind="query-params", placeholder="pick one", width=420
+    )
     if name is None:
         return
     try:
@@ -278,12 +286,9 @@ def results(lab: Lab) -> None:
     drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
     summary = experiment.summary()
     drawing.table(experiment.table(), "grid", summary, tables.beneath(summary))
-    scored = summary[summary["score"].notna()]
-    if not scored.empty:
-        label = scored["prompt"] + " v" + scored["version"].astype(int).astype(str) + " · " + scored["model"]
-        drawn = scored.assign(name=label, estimate=scored["score"], low=scored["score_low"], high=scored["score_high"])
-        frame = drawn.assign(group=scored["model"])[["name", "estimate", "low", "high", "group"]]
-        drawing.chart(charts.intervals(frame, "score"), frame, "grid-scores", "Scores with their intervals")
+    scores.chart(lab, summary, "grid-scores")
+    drawing.section("Answer by answer", "A case a row; the colour, and the sign, say what an answer was worth.")
+    cases.experiment(lab, name, "grid")
     spec = spec_of(lab, name)
     if spec is not None and "plan" not in st.session_state:
         downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")

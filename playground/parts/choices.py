@@ -58,3 +58,9 @@ def names() -> dict[str, list[str]]:
     """What the record can be narrowed to, as it was at most 15 seconds ago."""
     lab = backend.lab()
     return _names(str(lab.path), lab)
+
+
+def forget() -> None:
+    """Look all of it up anew: something was just saved."""
+    _prompts.clear()
+    _names.clear()

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
 
-from lab.show import units
+from lab.show import difference, units
 from playground.parts import downloads
 
 if TYPE_CHECKING:
     import altair as alt
     from pandas.io.formats.style import Styler
 
+SHORT = 5
+"""Tokens of an answer that has no speed worth speaking of."""
 LONG = 20_000
 """Characters of a text that are drawn; the rest is for the download."""
 
@@ -71,19 +73,82 @@ def column_name(column: str) -> str:
     return {"prompt_name": "prompt", "prompt_version": "version"}.get(column, column.replace("_", " "))
 
 
-def model_name(model: str) -> None:
-    """A model's name, as a heading."""
-    st.html(f'<div class="lab-model">{html.escape(model)}</div>')
+def model_name(model: str, colour: str | None = None) -> None:
+    """A model's name, as a heading, with its colour."""
+    dot = "" if colour is None else f'<span class="lab-dot" style="background: {html.escape(colour)}"></span>'
+    st.html(f'<div class="lab-model">{dot}{html.escape(model)}</div>')
 
 
-def facts(rows: Mapping[str, str], *, bad: tuple[str, ...] = (), why: str = "") -> str:
-    """Labels left, figures right; those in `bad` marked; `why` below. Everything is escaped."""
+def reason(kind: str, words: str) -> str:
+    """Why there is no answer, where the answer would be. Everything is escaped."""
+    return (
+        f'<div class="lab-reason"><div class="lab-kind">✗ {html.escape(kind)}</div>'
+        f"<div>{html.escape(words[:2000])}</div></div>"
+    )
+
+
+def checks(found: Sequence[Mapping[Any, Any]]) -> str:
+    """What checks found, a line each. Everything is escaped."""
+    lines = []
+    for check in found:
+        message = check.get("message")
+        why = f": {message}" if not check["passed"] and isinstance(message, str) else ""
+        sign = "✓" if check["passed"] else "✗"
+        lines.append(f'<div class="lab-check">{sign} {html.escape(str(check["name"]) + why)}</div>')
+    return "".join(lines)
+
+
+def facts(
+    rows: Mapping[str, str],
+    *,
+    bad: tuple[str, ...] = (),
+    best: tuple[str, ...] = (),
+    why: str = "",
+    beside: bool = False,
+) -> str:
+    """Labels left, figures right (`beside`: close to their labels); those in `bad` marked, those in `best` said to be
+    the best; `why` below. Everything is escaped."""
     cells = "".join(
         f'<span class="label">{html.escape(label)}</span>'
-        f'<span class="value{" bad" if label in bad else ""}">{html.escape(value)}</span>'
+        f'<span class="value{" bad" if label in bad else ""}">{html.escape(value)}'
+        f"{_BEST if label in best else ''}</span>"
         for label, value in rows.items()
     )
-    return f'<div class="lab-facts">{cells}</div><div class="lab-why">{html.escape(why)}</div>'
+    below = f'<div class="lab-why">{html.escape(why)}</div>' if why else ""
+    return f'<div class="lab-facts{" lab-beside" if beside else ""}">{cells}</div>{below}'
+
+
+_BEST = ' <span class="lab-best">best</span>'
+
+
+def strip(rows: Mapping[str, str], *, colour: str = "") -> str:
+    """Figures in a line, each under its label; the first one's colour. Everything is escaped."""
+    cells = "".join(
+        f'<div><div class="label">{html.escape(label)}</div>'
+        f'<div class="value"{_dyed(colour) if not place else ""}>{html.escape(value)}</div></div>'
+        for place, (label, value) in enumerate(rows.items())
+    )
+    return f'<div class="lab-strip">{cells}</div>'
+
+
+def _dyed(colour: str) -> str:
+    return f' style="border-left: 4px solid {html.escape(colour)}; padding-left: .4rem"' if colour else ""
+
+
+def chips(texts: Sequence[str]) -> None:
+    """What is set, a chip each."""
+    if texts:
+        cells = "".join(f'<span class="lab-chip">{html.escape(text)}</span>' for text in texts)
+        st.html(f'<div class="lab-chips">{cells}</div>')
+
+
+def speed(call: Mapping[str, Any]) -> float | None:
+    """Tokens a second from the first token on; None where that can't be known: of an answer that was not streamed, or
+    is too short."""
+    tokens, latency, ttft = (call.get(name) for name in ("output_tokens", "latency", "ttft"))
+    if latency is None or ttft is None or call.get("cached") or not tokens or tokens < SHORT:
+        return None
+    return float(tokens / (latency - ttft)) if latency - ttft > 0.001 else None
 
 
 def seconds(value: float) -> str:
@@ -104,6 +169,16 @@ def whole(value: float) -> str:
 def text(words: str, name: str) -> None:
     """Words of a model or a user, as text alone. Of a very long one the beginning, and all of it to download."""
     st.text(words[:LONG])
+    rest(words, name)
+
+
+def rest(words: str, name: str) -> None:
+    """Where more is there than is drawn: how much, and all of it to download."""
     if len(words) > LONG:
         st.caption(f"The first {LONG:,} of {len(words):,} characters.")
         downloads.text(words, name)
+
+
+def differing(before: str, after: str) -> str:
+    """Two texts as one, with what was taken out and put in, word by word. Everything is escaped."""
+    return f'<div class="lab-words">{difference.to_html(difference.pieces(before, after))}</div>'

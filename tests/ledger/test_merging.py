@@ -44,7 +44,7 @@ def rows(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 ALL = """calls attempts texts keys checks prompts labels experiments cells scores verdicts ratings configs
-    cache_entries""".split()
+    cache_entries cases notes asks set_cases""".split()
 
 
 def test_two_are_one_by_identifiers_and_by_what_a_version_says(tmp_path: Path) -> None:

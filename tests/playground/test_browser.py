@@ -62,7 +62,7 @@ def test_models_answer_side_by_side_and_the_calls_are_listed(watched: Watched) -
     expect(page.get_by_text("The capital of France is Paris.")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("This is heavy-tail, a simulation.")).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Where the time went")).to_be_visible(timeout=60_000)
-    assert page.get_by_text("ok", exact=True).count() == 3
+    assert page.get_by_text("✓ ok", exact=True).count() == 3
     tops = {round(page.get_by_text("Outcome", exact=True).nth(index).bounding_box()["y"]) for index in range(3)}
     assert len(tops) == 1, "the figures stand in line"
     page.get_by_role("link", name="Calls").click()
@@ -72,8 +72,8 @@ def test_models_answer_side_by_side_and_the_calls_are_listed(watched: Watched) -
     expect(page.get_by_role("heading", name="Call ")).to_be_visible(timeout=30_000)
     assert "call=" in page.url
     page.get_by_role("link", name="Compare").click()
-    expect(page.get_by_role("button", name="Run")).to_be_visible(timeout=30_000)
-    answer = page.get_by_test_id("stText").filter(has_text="The capital of France is Paris.")
+    expect(page.get_by_test_id("stBaseButton-primary")).to_be_visible(timeout=30_000)
+    answer = page.locator(".lab-answer").filter(has_text="The capital of France is Paris.")
     expect(answer).to_be_visible(timeout=30_000)  # it is still there
 
 
@@ -91,7 +91,7 @@ def test_one_failure_leaves_the_others_alone_and_can_be_read(watched: Watched) -
         )
         assert contrast(*colours) >= 4.5, colours
     page.set_viewport_size({"width": 800, "height": 900})
-    expect(page.get_by_role("button", name="Run")).to_be_visible()
+    expect(page.get_by_test_id("stBaseButton-primary")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 800, "nothing hangs over the side"
 
 
@@ -101,7 +101,7 @@ def test_stop_ends_what_runs(watched: Watched) -> None:
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("This is")).to_be_visible(timeout=60_000)
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("stopped", exact=True)).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("□ stopped", exact=True)).to_be_visible(timeout=30_000)
     figures = page.locator(".lab-facts").inner_text().split("\n")
     measured = dict(zip(figures[::2], figures[1::2], strict=False))
     assert measured["First token"] != "–", "what was measured until then, as Calls has it"
@@ -121,10 +121,14 @@ def test_a_hostile_answer_is_only_text(watched: Watched, ledger: Path) -> None:
     expect(page.get_by_text("calls in lab.db")).to_be_visible(timeout=30_000)
     canvas = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
     page.mouse.click(canvas["x"] + 15, canvas["y"] + 55)
-    boxes = page.get_by_test_id("stText").filter(has_text="<script>document.title")
-    expect(boxes).to_have_count(2, timeout=30_000)  # the question and the answer
-    assert "![image](https://outside.invalid/image.png)" in boxes.nth(1).inner_text()
-    assert boxes.locator("img, a, script, strong").count() == 0
+    asked = page.get_by_test_id("stText").filter(has_text="<script>document.title")
+    answer = page.locator(".lab-answer").filter(has_text="<script>document.title")
+    expect(asked).to_have_count(1, timeout=30_000)
+    expect(answer).to_have_count(1, timeout=30_000)
+    assert "![image](https://outside.invalid/image.png)" in answer.inner_text()
+    assert asked.locator("img, a, script, strong").count() == 0
+    assert answer.locator("img, a, script, style").count() == 0, "Markdown, and of that what can't load or lead away"
+    assert answer.locator("strong").inner_text() == "bold"
     assert page.evaluate("document.documentElement.scrollWidth") <= 1280
     assert page.title() == title.replace("Compare", "Calls")
 

@@ -455,7 +455,8 @@ def test_wrong_passwords_are_counted_over_all_sessions() -> None:
 def test_what_is_said_is_never_markup() -> None:
     """Whatever a place that reads Markdown is told goes through `escape.markdown`, or is a number or a fixed text."""
     told = {"info", "warning", "error", "success", "caption", "toast", "progress", "markdown", "badge", "subheader"}
-    for path in PAGES.glob("*.py"):
+    told |= {"button", "popover", "expander", "toggle", "dialog"}
+    for path in [*PAGES.glob("*.py"), *PAGES.with_name("parts").glob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in told):
                 continue

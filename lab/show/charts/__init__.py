@@ -7,13 +7,15 @@ except ImportError as missing:
 
 from lab.show.charts.comparing import frontier, intervals, shares, success
 from lab.show.charts.shared import GROUPS
-from lab.show.charts.tails import COLOURS, curves, ladder, phases, steps, still_waiting, timeline
-from lab.show.charts.times import bursts, outcomes, over_time, stacked
+from lab.show.charts.tails import COLOURS, curve, curves, ladder, phases, steps, still_waiting, timeline
+from lab.show.charts.times import bursts, counts, outcomes, over_time, stacked
 
 __all__ = [
     "COLOURS",
     "GROUPS",
     "bursts",
+    "counts",
+    "curve",
     "curves",
     "for_notebooks",
     "frontier",

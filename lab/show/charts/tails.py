@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from statistics import NormalDist
+from typing import Any, Literal
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from lab.show.charts.shared import GREY, LABELS, LOG, colours
+from lab.show import palette
+from lab.show.charts import shared
+from lab.show.charts.shared import GREY, LABELS, LOG, Colours
 from lab.show.timeline import PARTS as COLOURS_OF
 
 BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
@@ -46,7 +52,7 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
         tooltip=["call:N", "part:N", alt.Tooltip("seconds:Q", format=".3f"), alt.Tooltip("total:Q", format=".3f")],
     )
     ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
-    labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value("#808a91"))
+    labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value(GREY))
     return (bars + labels).properties(width=width, height=alt.Step(30))
 
 
@@ -99,61 +105,136 @@ def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "conta
                 scale=alt.Scale(type="log", domain=[0.001, 1], clamp=True),
                 axis=alt.Axis(format="~%", values=[1, 0.5, 0.1, 0.05, 0.01, 0.001]),
             ),
-            color=colours("group", names),
+            color=shared.colours("group", names),
             tooltip=["group:N", alt.Tooltip("seconds:Q", format=".2f"), alt.Tooltip("waiting:Q", format=".2%")],
         )
     )
     marks = pd.DataFrame({"waiting": [0.5, 0.05, 0.01], "name": ["p50", "p95", "p99"]})
     base = alt.Chart(marks).encode(y="waiting:Q")
-    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color="#808a91")
-    labels = base.mark_text(align="left", dx=4, dy=-6, color="#808a91").encode(x=alt.value(0), text="name:N")
+    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color=GREY)
+    labels = base.mark_text(align="left", dx=4, dy=-6, color=GREY).encode(x=alt.value(0), text="name:N")
     return (rules + labels + lines).properties(width=width, height=300)
 
 
-def curves(frame: pd.DataFrame, title: str = "seconds", width: int | str = "container") -> alt.LayerChart:
-    """The distribution of a time, a line a group: columns `group`, `seconds`, `share` (of the answers that took at most
-    so long), `n`, as `lab.metrics.curves` gives them. The scale of shares is that of the tail: p90, p99 and p99.9 are
-    as far apart."""
-    data = frame.assign(left=(1 - frame["share"]).clip(lower=1e-4), percentile=frame["share"] * 100)
-    names = list(frame["group"].drop_duplicates())
-    lines = (
-        alt.Chart(data)
-        .mark_line(interpolate="step-after", strokeWidth=2.5)
-        .encode(
-            x=alt.X("seconds:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=LOG),
-            y=alt.Y(
-                "left:Q",
-                title="share of answers, by then",
-                scale=alt.Scale(type="log", reverse=True, domain=[1e-4, 1], nice=False, clamp=True),
-                axis=alt.Axis(
-                    values=[1, 0.5, 0.1, 0.05, 0.01, 0.001, 0.0001], labelExpr="format(1 - datum.value, '~%')"
-                ),
-            ),
-            color=colours("group", names),
-            tooltip=[
-                "group:N",
-                alt.Tooltip("seconds:Q", format=".3f"),
-                alt.Tooltip("percentile:Q", format=".2f"),
-                alt.Tooltip("n:Q", format=",", title="answers"),
-            ],
-        )
+SHARES = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)
+"""The marks of the axis of shares, which is that of the normal distribution: the middle has room, and so has the
+tail."""
+_NORMAL = NormalDist()
+_EDGES = (1e-4, 1 - 1e-5)
+
+
+def _height(share: float) -> float:
+    return _NORMAL.inv_cdf(min(_EDGES[1], max(_EDGES[0], share)))
+
+
+def _shares(
+    frame: pd.DataFrame,
+    ticks: tuple[float, ...] = SHARES,
+    title: str | None = "share of answers that were there by then",
+) -> alt.Y:
+    """The axis of shares: as far as the data goes."""
+    low, high = (0.1, 0.99) if frame.empty else (frame["share"].min(), frame["share"].max())
+    domain = [_height(min(0.1, float(low))), _height(max(0.99, float(high)))]
+    marks = [share for share in ticks if domain[0] - 1e-9 <= _height(share) <= domain[1] + 1e-9]
+    said = {f"{_height(share):.6f}": f"{share * 100:g}%" for share in marks}
+    labels = alt.Axis(
+        values=[_height(share) for share in marks],
+        labelExpr=f"{json.dumps(said)}[format(datum.value, '.6f')]",
+        grid=True,
     )
-    marks = pd.DataFrame({"left": [0.5, 0.05, 0.01], "name": ["p50", "p95", "p99"]})
-    base = alt.Chart(marks).encode(y="left:Q")
-    rules = base.mark_rule(strokeDash=[2, 4], opacity=0.5, color=GREY)
-    labels = base.mark_text(align="left", dx=4, dy=-6, color=GREY).encode(x=alt.value(0), text="name:N")
-    return (rules + labels + lines).properties(width=width, height=430)
+    return alt.Y(
+        "height:Q", title="share of answers that were there by then", scale=alt.Scale(domain=domain), axis=labels
+    )
 
 
-def ladder(frame: pd.DataFrame, title: str = "seconds", width: int | str = "container") -> alt.LayerChart:
+def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(height=[_height(share) for share in frame["share"]], percentile=frame["share"] * 100)
+
+
+def curves(
+    frame: pd.DataFrame, title: str = "seconds", width: int | str = "container", colours: Colours | None = None
+) -> alt.LayerChart:
+    """The distribution of a time, a line a group with its name beside it: columns `group`, `seconds`, `share` (of the
+    answers that took at most so long), `n`, as `lab.metrics.curves` gives them; `colours` are those of groups."""
+    data = _drawn(frame)
+    names = list(frame["group"].drop_duplicates())
+    x = alt.X("seconds:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=30), axis=LOG)
+    base = alt.Chart(data).encode(x=x, y=_shares(frame), color=shared.colours("group", names, colours, legend=False))
+    lines = base.mark_line(strokeWidth=2.5).encode(detail="group:N", tooltip=_POINT)
+    spots = _labelled(data)
+    labels = [
+        base.properties(data=spots[spots["place"] == place])
+        .mark_text(align=side, dx=dx, fontWeight="bold", fontSize=12, limit=260)
+        .encode(text="group:N")
+        for place, side, dx in _SIDES
+    ]
+    drawn = alt.layer(lines, *labels).properties(width=width, height=430)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
+
+
+_SIDES: tuple[tuple[int, Literal["left", "right"], int], ...] = ((0, "right", -8), (1, "left", 8))
+_POINT: list[Any] = [
+    "group:N",
+    alt.Tooltip("seconds:Q", format=".3f"),
+    alt.Tooltip("percentile:Q", format=".2f"),
+    alt.Tooltip("n:Q", format=",", title="answers"),
+]
+
+
+def _labelled(data: pd.DataFrame) -> pd.DataFrame:
+    """Where each line has its name: the quicker half on their left, the slower on their right, each at a height of its
+    own. `place`: 0 is left of the point, 1 right of it."""
+    medians = data.assign(off=(data["share"] - 0.5).abs()).sort_values("off").groupby("group", sort=False)["seconds"]
+    order = list(medians.first().sort_values().index)
+    left = len(order) // 2
+    rows = []
+    for number, name in enumerate(order):
+        line = data[data["group"] == name]
+        among = number if number < left else len(order) - 1 - number
+        share = (0.8, 0.6, 0.4, 0.2)[min(3, among)] if number < left else (0.3, 0.5, 0.7, 0.85)[min(3, among)]
+        spot = line.iloc[[(line["share"] - share).abs().to_numpy().argmin()]]
+        rows.append(spot.assign(place=int(number >= left)))
+    return pd.concat(rows) if rows else data.assign(place=0)
+
+
+def curve(frame: pd.DataFrame, name: str, colours: Colours | None = None, width: int | str = 250) -> alt.LayerChart:
+    """One of many: the line of this group in its colour, the others grey until they are pointed at. The frame is that
+    of `curves`."""
+    data = _drawn(frame)
+    x = alt.X(
+        "seconds:Q",
+        title=None,
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(format="~g", values=[0.01, 0.1, 1, 10, 100]),
+    )
+    y = _shares(frame, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999), title=None)
+    pointed = alt.selection_point(fields=["group"], on="pointerover", clear="pointerout", nearest=False, name="pointed")
+    shade = alt.condition(pointed, alt.value(palette.GREY), alt.value("#808a9155"), empty=False)
+    base = alt.Chart(data[data["group"] != name]).encode(x=x, y=y, detail="group:N", tooltip=_POINT)
+    others = base.mark_line(strokeWidth=1.5).encode(color=shade).add_params(pointed)
+    own = (
+        alt.Chart(data[data["group"] == name])
+        .mark_line(strokeWidth=3, color=shared.range_of([name], colours)[0])
+        .encode(x=x, y=y, tooltip=_POINT)
+    )
+    title = alt.TitleParams(name, anchor="start", fontSize=12, limit=240)
+    drawn = alt.layer(others, own).properties(width=width, height=170, title=title)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
+
+
+def ladder(
+    frame: pd.DataFrame, title: str = "seconds", width: int | str = "container", colours: Colours | None = None
+) -> alt.LayerChart:
     """Percentiles with their intervals, a dot each: columns `group`, `percentile`, `share`, `seconds`, `low`, `high`,
-    `n`, as `lab.metrics.percentiles` gives them."""
+    `n`, as `lab.metrics.percentiles` gives them; `colours` are those of groups."""
     groups = list(frame["group"].drop_duplicates())
     rungs = list(frame.sort_values("share")["percentile"].drop_duplicates())
     base = alt.Chart(frame).encode(
         x=alt.X("percentile:N", title=None, sort=rungs, axis=alt.Axis(labelAngle=0, ticks=False)),
         xOffset=alt.XOffset("group:N", sort=groups),
-        color=colours("group", groups),
+        color=shared.colours("group", groups, colours),
         tooltip=[
             "group:N",
             "percentile:N",

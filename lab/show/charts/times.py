@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
-from lab.show.charts.shared import colours
+from lab.show import palette
+from lab.show.charts import shared
+from lab.show.charts.shared import Colours
 
 
 def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
@@ -18,7 +22,7 @@ def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
         .encode(
             x=alt.X("seconds:Q", title="seconds since the first call"),
             y=alt.Y("wait:Q", title="seconds until it ended"),
-            color=colours("outcome", names),
+            color=shared.colours("outcome", names),
             tooltip=[
                 "outcome:N",
                 "lane:N",
@@ -41,7 +45,7 @@ def bursts(frame: pd.DataFrame, order: list[str], width: int | str = "container"
             x=alt.X("wait:Q", title="seconds until it ended"),
             y=alt.Y("policy:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
             yOffset=alt.YOffset("place:Q"),
-            color=colours("outcome", names),
+            color=shared.colours("outcome", names),
             tooltip=["policy:N", "outcome:N", alt.Tooltip("wait:Q", format=".2f")],
         )
         .properties(width=width, height=alt.Step(64))
@@ -57,7 +61,7 @@ def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
         .encode(
             x=alt.X("seconds:Q", title="seconds since the first call"),
             y=alt.Y("value:Q", title=None),
-            color=colours("what", names),
+            color=shared.colours("what", names),
             tooltip=["what:N", alt.Tooltip("seconds:Q", format=".2f"), "value:Q"],
         )
         .properties(width=width, height=200)
@@ -65,11 +69,18 @@ def over_time(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
 
 
 def stacked(
-    frame: pd.DataFrame, value: str, group: str, title: str, *, format: str = "~s", width: int | str = "container"
+    frame: pd.DataFrame,
+    value: str,
+    group: str,
+    title: str,
+    *,
+    format: str = "~s",
+    width: int | str = "container",
+    colours: Colours | None = None,
 ) -> alt.Chart:
     """A sum over time, a colour a group: columns `start` (UTC), `seconds` (the bins' width), `value` and `group` (by
-    their names). The largest group lies below."""
-    names = list(frame.groupby(group, observed=True)[value].sum().sort_values(ascending=False).index)
+    their names; `colours` are those of groups). The largest group lies below, `others` on top."""
+    names = shared.last(list(frame.groupby(group, observed=True)[value].sum().sort_values(ascending=False).index))
     places = {name: place for place, name in enumerate(names)}
     data = (
         frame.astype({group: object})
@@ -90,7 +101,7 @@ def stacked(
             x2="end:T",
             y=alt.Y("bottom:Q", title=title, axis=alt.Axis(format=format, grid=True)),
             y2="top:Q",
-            color=colours(group, names),
+            color=shared.colours(group, names, colours),
             tooltip=[
                 alt.Tooltip("start:T", format="%Y-%m-%d %H:%M", title="from (UTC)"),
                 f"{group}:N",
@@ -98,4 +109,44 @@ def stacked(
             ],
         )
         .properties(width=width, height=300)
+    )
+
+
+def counts(frame: pd.DataFrame, span: tuple[float, float] | None = None, width: int | str = "container") -> alt.Chart:
+    """How many calls there were over time, by outcome, small, with a brush along it: columns `start` (UTC), `seconds`,
+    `outcome`, `calls`, as `lab.metrics.calls_over_time` gives them. `span` (Unix seconds) is what is chosen: the rest
+    is pale."""
+    frame = frame.assign(outcome=[palette.outcome(str(name)) for name in frame["outcome"]])
+    known = {palette.outcome(name): colour for name, (_sign, colour) in palette.OUTCOMES.items()}
+    sums = frame.groupby("outcome", observed=True)["calls"].sum()
+    names = sorted(sums.index, key=lambda name: (name != palette.outcome("ok"), -sums[name]))
+    start = frame["start"].dt.tz_convert(None)
+    end = start + pd.to_timedelta(frame["seconds"], unit="s")
+    data = frame.assign(start=start, end=end, rank=frame["outcome"].map(names.index)).sort_values(["start", "rank"])
+    data["top"] = data.groupby("start")["calls"].cumsum()
+    data["bottom"] = data["top"] - data["calls"]
+    inside: Any = True
+    if span is not None:
+        first, last = (pd.Timestamp(moment, unit="s") for moment in span)
+        inside = (data["end"] > first) & (data["start"] < last)
+    data = data.assign(inside=inside)
+    brush = alt.selection_interval(name="brush", encodings=["x"])
+    return (
+        alt.Chart(data)
+        .mark_rect(stroke=None)
+        .encode(
+            x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True, tickCount=8)),
+            x2="end:T",
+            y=alt.Y("bottom:Q", title="calls", axis=alt.Axis(format="~s", tickCount=3, grid=True)),
+            y2="top:Q",
+            color=shared.colours("outcome", names, known, rows=1),
+            opacity=alt.condition(alt.datum.inside, alt.value(1.0), alt.value(0.3)),
+            tooltip=[
+                alt.Tooltip("start:T", format="%Y-%m-%d %H:%M", title="from (UTC)"),
+                "outcome:N",
+                alt.Tooltip("calls:Q", format=","),
+            ],
+        )
+        .add_params(brush)
+        .properties(width=width, height=140)
     )

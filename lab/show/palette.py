@@ -1,0 +1,61 @@
+"""Colours that mean the same on every page and in every notebook, told apart on white and on dark (at least 3 : 1)."""
+
+from __future__ import annotations
+
+MODELS = (
+    "#079e92",
+    "#c77618",
+    "#8e57d8",
+    "#dd4c62",
+    "#427fd8",
+    "#659e41",
+    "#c05296",
+    "#2c94b0",
+    "#b1582b",
+    "#9d8d26",
+    "#6365c1",
+    "#179765",
+)
+"""Of models, by their places (`lab.ledger.colours`): the thirteenth has the first one again."""
+OTHERS = "others"
+GREY = "#808a91"
+"""Of what is none of them: axes, marks, and `others`, which come last."""
+OUTCOMES = {
+    "ok": ("✓", "#179765"),
+    "running": ("○", "#427fd8"),
+    "cancelled": ("□", GREY),
+    "rate_limit": ("▲", "#c77618"),
+    "timeout": ("◔", "#9d8d26"),
+    "provider": ("✗", "#dd4c62"),
+    "transport": ("≠", "#2c94b0"),
+    "malformed": ("◆", "#c05296"),
+    "content": ("■", "#8e57d8"),
+    "validation": ("◇", "#6365c1"),
+    "invalid_request": ("△", "#b1582b"),
+    "unsupported": ("▽", "#7a6a58"),
+    "auth": ("●", "#a8434f"),
+    "quota": ("▼", "#8f7420"),
+    "budget": ("$", "#517c99"),
+    "busy": ("▷", "#5f8a3d"),
+}
+"""How a call ended, or is: a sign and a colour each, so that no colour has to be told apart."""
+SCORES = {"right": ("✓", "#179765"), "partly": ("◐", "#c77618"), "wrong": ("✗", "#dd4c62"), "none": ("–", GREY)}
+"""What an answer was worth: at least 1, between, nothing, or not known."""
+
+
+def of(place: int) -> str:
+    """The colour of a place."""
+    return MODELS[place % len(MODELS)]
+
+
+def scored(score: float | None) -> str:
+    """Which of `SCORES` a score is."""
+    if score is None or score != score:
+        return "none"
+    return "right" if score >= 1 - 1e-9 else "partly" if score > 1e-9 else "wrong"
+
+
+def outcome(name: str) -> str:
+    """An outcome with its sign, as a person reads it."""
+    sign = OUTCOMES.get(name, ("✗", GREY))[0]
+    return f"{sign} {name.replace('_', ' ')}"

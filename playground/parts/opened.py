@@ -1,0 +1,287 @@
+"""A call, opened: how it went, what was asked and answered, what was found, under which bounds; and what to do with
+it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from lab import Lab, Policy, errors
+from lab.evals import asks
+from lab.ledger import batches, notes
+from lab.show import palette, units
+from lab.show.text import one_line
+from lab.show.timeline import timeline_html
+from playground.parts import backend, choices, drawing, escape, markdown, places
+
+_ATTEMPTS = """
+    number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
+""".split()
+_SECONDS = ("wait", "connect", "ttft", "latency", "loop_lag")
+_NAMES = {
+    "http_status": "HTTP status",
+    "ttft": "first token",
+    "latency": "total",
+    "input_tokens": "tokens in",
+    "output_tokens": "tokens out",
+    "loop_lag": "client's lag",
+    "saturated": "client saturated",
+    "number": "attempt",
+}
+
+
+def drawer(call_id: str) -> None:
+    """The call at the side of the page it was met on; closed by Escape, or a click beside it."""
+
+    @st.dialog("Call", width="large", position="right", icon=":material/receipt_long:")
+    def drawn() -> None:
+        detail(backend.lab(), call_id)
+
+    drawn()
+
+
+def detail(lab: Lab, call_id: str) -> bool:
+    """One call; whether there is one."""
+    try:
+        trace = lab.trace(call_id)
+    except ValueError:
+        st.warning(f"No call {escape.markdown(call_id)} in this ledger.", icon=":material/search_off:")
+        return False
+    call, texts = trace.call, trace.said
+    figures(call)
+    st.html(timeline_html("", trace.head, trace.bars))
+    tools(lab, call, texts)
+    words(texts)
+    found(trace.checks)
+    attempts(trace.attempts)
+    belongs(call)
+    layers(texts["config"] or {})
+    return True
+
+
+def figures(call: Mapping[str, Any]) -> None:
+    """How it ended, and its figures, in a line."""
+    shown = {
+        "Outcome": palette.outcome(call["kind"] or call["status"]),
+        "First token": _first_token(call),
+        "Total": units.seconds(call["elapsed"]),
+        "Cost": units.dollars(call["cost"]),
+        "Tokens": _tokens(call),
+        "Tokens a second": _speed(call),
+    }
+    st.html(drawing.strip(shown, colour=palette.OUTCOMES.get(call["kind"] or call["status"], ("", palette.GREY))[1]))
+
+
+def _first_token(call: Mapping[str, Any]) -> str:
+    return units.seconds(call["ttft"]) if call["ttft"] is not None else "–" if call["streamed"] else "not streamed"
+
+
+def _tokens(call: Mapping[str, Any]) -> str:
+    if call["output_tokens"] is None:
+        return "–"
+    return f"{drawing.whole(call['input_tokens'])} → {drawing.whole(call['output_tokens'])}"
+
+
+def _speed(call: Mapping[str, Any]) -> str:
+    speed = drawing.speed(call)
+    return "–" if speed is None else f"{speed:,.0f}"
+
+
+def tools(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
+    """Ask it again, keep it, say something of it."""
+    call_id = call["call_id"]
+    starred, note = notes.of(lab.ledger, [call_id]).get(call_id, (False, ""))
+    request = asks.of_call(call, texts)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if request is not None and st.button("Open in Compare", icon=":material/view_column:", key="to-compare"):
+            places.compare(call_id)
+        if request is not None:
+            with st.popover("Again with another model", icon=":material/replay:"):
+                others = [model for model in choices.models() if model != call["model"]]
+                model = st.selectbox("Model", others, index=None, accept_new_options=True, key="again-with")
+                if st.button("Run", type="primary", disabled=model is None, key="again-run"):
+                    places.compare(call_id, model=str(model))
+        with st.popover("Add to a set", icon=":material/playlist_add:"):
+            add(lab, call_id, str(texts["prompt"] or ""), str(texts["answer"] or ""))
+        if st.button(
+            "Starred" if starred else "Star",
+            icon=":material/star:" if starred else ":material/star_outline:",
+            key="star",
+            type="tertiary",
+        ):
+            notes.note(lab.ledger, call_id, starred=not starred)
+            st.rerun(scope="app")
+    with st.expander("Note" + (f": {escape.markdown(one_line(note, 80))}" if note else ""), expanded=False):
+        written = st.text_area(
+            "Note", note, key=f"note-{call_id}", max_chars=notes.LONGEST, label_visibility="collapsed", height=80
+        )
+        if written != note:
+            notes.note(lab.ledger, call_id, text=written)
+
+
+def add(lab: Lab, case_id: str, asked: str, answer: str, expected: str | None = None) -> None:
+    """A case of a set on the ledger, made of a call or a row: what was asked, and what is expected."""
+    known = list(notes.sets(lab.ledger))
+    name = st.selectbox(
+        "Set", known, index=0 if known else None, accept_new_options=True, placeholder="a name for it", key="add-set"
+    )
+    given = st.text_area("Input", asked, key=f"add-input-{case_id}", height=100)
+    wanted = st.text_area(
+        "Expected", answer if expected is None else expected, key=f"add-expected-{case_id}", height=80
+    )
+    if st.button("Add", type="primary", disabled=not name, key="add-case"):
+        try:
+            lab.add_case(str(name), {"id": case_id, "input": given, "expected": _value(wanted)}, call_id=case_id)
+        except (ValueError, errors.LabError) as odd:
+            st.warning(escape.markdown(odd))
+        else:
+            st.success(f"In {escape.markdown(name)} now: pick it under Cases on the Compare page.")
+
+
+def _value(text: str) -> Any:
+    """What is expected: an object or a list where it is one, else the words as they are."""
+    if text.strip()[:1] in ("{", "["):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text or None
+
+
+def words(texts: Mapping[str, Any]) -> None:
+    """What was asked and answered."""
+    if not texts["kept"]:
+        st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
+        st.json(texts["digest"] or {}, expanded=2)
+    with st.container(border=True):
+        st.caption("Input")
+        for number, message in enumerate(texts["messages"] or (), 1):
+            said(message, f"input-{number}")
+        if texts["left_out"]:
+            with st.expander(f"{len(texts['left_out']):,} passages of it were left out when it was sent"):
+                for number, passage in enumerate(texts["left_out"]):
+                    drawing.text(passage, f"left-out-{number}")
+    with st.container(border=True):
+        st.caption("Output")
+        answer(str(texts["answer"] or ""), "output")
+        if texts["tool_calls"]:
+            st.caption("Tool calls")
+            st.json(texts["tool_calls"], expanded=3)
+
+
+def said(message: Mapping[str, Any], name: str) -> None:
+    """One message: who says it, its text, and what else is in it."""
+    st.caption(escape.markdown(message.get("role")))
+    content = message.get("content")
+    if isinstance(content, str) or content is None:
+        drawing.text(content or "", name)
+        return
+    for place, part in enumerate(content if isinstance(content, list) else [content]):
+        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
+            drawing.text(part["text"], f"{name}-{place}")
+        elif isinstance(part, Mapping) and (picture := places.picture(part)) is not None:
+            st.image(picture, width=220)
+        else:
+            st.json(part, expanded=1)
+
+
+def answer(text: str, name: str) -> None:
+    """An answer as it was meant, its thinking folded, or to the letter."""
+    thinking, rest = thought(text)
+    if thinking:
+        with st.expander("Thinking", icon=":material/psychology:"):
+            drawing.text(thinking, f"{name}-thinking")
+    if not rest:
+        st.caption("no text")
+        return
+    raw = st.session_state.get("raw_call", False)
+    st.html(markdown.raw_html(rest) if raw else markdown.to_html(rest))
+    drawing.rest(rest, name)
+    st.toggle("As it came", key="raw_call", persist_state="session", help="To the letter, instead of as Markdown")
+
+
+_THINKING = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
+
+
+def thought(text: str) -> tuple[str, str]:
+    """What a model has thought aloud before its answer, where it says so with a tag, and the answer."""
+    match = _THINKING.match(text)
+    return (match[1].strip(), text[match.end() :].lstrip("\n")) if match else ("", text)
+
+
+def found(checks: pd.DataFrame) -> None:
+    """What the checks found."""
+    if checks.empty:
+        return
+    shown = checks.drop(columns="parts").dropna(axis="columns", how="all").rename(columns={"name": "check"})
+    shown.insert(0, "", ["✓" if passed else "✗" for passed in shown.pop("passed")])
+    st.caption("Checks")
+    drawing.table(shown, "checks", checks)
+
+
+def attempts(frame: pd.DataFrame) -> None:
+    """Each request, and what it said."""
+    if frame.empty:
+        st.caption("No request was sent: the call was refused before that.")
+        return
+    shown = frame[_ATTEMPTS].dropna(axis="columns", how="all")
+    shown = shown.drop(columns=[name for name in ("wait", "saturated", "loop_lag") if _nothing(shown, name)])
+    texts = shown.assign(
+        **{name: [drawing.seconds(value) for value in shown[name]] for name in _SECONDS if name in shown}
+    )
+    if "cost" in texts:
+        texts["cost"] = [drawing.dollars(value) for value in shown["cost"]]
+    st.caption("Attempts")
+    drawing.table(texts.rename(columns=plain), "attempts", frame)
+    for error in frame["error"].dropna():
+        st.text(error)
+
+
+def _nothing(frame: pd.DataFrame, name: str) -> bool:
+    """Whether a column says nothing: no wait, no lag that a person would see."""
+    return name in frame and bool((frame[name].fillna(0).astype(float) < 0.0005).all())
+
+
+def plain(column: str) -> str:
+    """A column's name as a person reads it."""
+    return _NAMES.get(column, column.replace("_", " "))
+
+
+def belongs(call: Mapping[str, Any]) -> None:
+    """What it was part of, and for whom."""
+    prompt = None if call["prompt_name"] is None else f"{call['prompt_name']} version {call['prompt_version']}"
+    facts = {"Prompt": prompt, "Experiment": call["experiment"], "User": call["user"], "Lane": call["lane"]}
+    facts |= {"Tags": ", ".join(call["tags"]) or None, "Answered by": call["answered_by"]}
+    if call["router"] is not None:
+        facts["Sent by"] = way(call)
+    if (batch := batches.of_call(backend.lab().ledger, call["call_id"])) is not None:
+        facts["Out of a batch"] = f"{batch['name']} ({batch['service']}, {batch['model']})"
+    if call["tokens_before"] is not None:
+        sent, before = call["input_tokens"], call["tokens_before"]
+        facts["Made shorter"] = f"{before:,.0f} → {sent:,.0f} tokens, {before / max(1, sent):.1f} times fewer"
+    started = pd.Timestamp(call["started_at"], unit="s").strftime("%Y-%m-%d %H:%M:%S UTC")
+    facts |= {"Finish reason": call["finish_reason"], "Started": started, "Identifier": call["call_id"]}
+    st.html(drawing.facts({name: str(value) for name, value in facts.items() if value is not None}, beside=True))
+
+
+def way(call: Mapping[str, Any]) -> str:
+    """Where its router has sent it, and why."""
+    if call["route_score"] is None:
+        return f"{call['router']} to {call['routed_to']}: {call['routed_why']}"
+    side = "the other way, to look" if call["routed_why"] == "other way" else f"{call['route_cut']:+.3f} is the cut"
+    return f"{call['router']} to {call['routed_to']}: {call['route_score']:+.3f} gain predicted, {side}"
+
+
+def layers(config: Mapping[str, Any]) -> None:
+    """Under which bounds it ran, and with which parameters."""
+    with st.expander("Layers and parameters"):
+        try:
+            st.html(Policy.of(config.get("policy") or {}).explain()._repr_html_())
+        except (ValueError, TypeError):  # of an older lab, or another one
+            st.caption("Its policy is one that this lab doesn't know.")
+        st.json({name: part for name, part in config.items() if name != "policy"}, expanded=2)
