@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from lab.evals.router import Router
     from lab.evals.sets import EvalSet
     from lab.evals.spec import Spec
-    from lab.metrics.alerts import Alert
+    from lab.metrics.alerts import Alert, Standing
     from lab.metrics.caching import Saved
     from lab.metrics.jobtrace import JobTrace
     from lab.metrics.trace import Trace
@@ -324,6 +324,11 @@ class Lab(JobVerbs):
         """What is wrong now, by the rules of a file: see `lab.alerts.load` for which one."""
         found = metrics.alerts.load(rules, self._ledger.path)
         return metrics.alerts.firing(self._ledger, found, jobs=self._office.figures)
+
+    def standing(self, rules: str | Path | None = None) -> list[Standing]:
+        """How far each rule of the alerts is from firing: see `lab.alerts.standing`."""
+        found = metrics.alerts.load(rules, self._ledger.path)
+        return metrics.alerts.standing(self._ledger, found, jobs=self._office.figures)
 
     def export(self, what: str, path: str | Path, **more: Any) -> int:
         """Write `calls`, `attempts`, `checks` or `scores` to a Parquet, CSV or JSONL file: see `lab.archive.export`."""

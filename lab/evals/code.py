@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.call.prompts import Filled
 from lab.evals.asks import Ask
-from lab.evals.spec import Spec
+from lab.evals.spec import UPLOAD, Spec
 from lab.policies import Policy
 
 
@@ -56,7 +56,11 @@ def comparing(spec: Spec, ledger: str | None = None) -> list[str]:
     if "set" in content:
         cases = f"EvalSet.load({content['set']!r})"
     else:
-        cases = f'EvalSet.of({_value(content["rows"])}, "upload")' if "rows" in content else "None"
+        cases = (
+            f"EvalSet.of({_value(content['rows'])}, {content.get('set_name', UPLOAD)!r})"
+            if "rows" in content
+            else "None"
+        )
     settings = {key: _value(content[key]) for key in _PLAIN if key in content}
     names = ["EvalSet", "Lab", "Prompt"]
     if "checks" in content:

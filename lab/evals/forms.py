@@ -48,6 +48,7 @@ class SpecForm(Form):
     models: list[str]
     set: str | None = None
     rows: list[dict[str, Any]] | None = None
+    set_name: str | None = None
     repeats: int | None = None
     schema_: dict[str, Any] | None = Field(None, alias="schema")
     checks: list[dict[str, Any]] | None = None

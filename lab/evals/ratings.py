@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lab import errors, stats
@@ -44,31 +46,95 @@ def put(
         raise errors.LedgerError(f"the rating was not kept: {failed}") from failed
 
 
-def waiting(book: Ledger, experiment: str, *, seed: int = 0) -> tuple[Pair | None, int, int]:
-    """The next pair of an experiment that nobody has rated, how many there are, and how many are rated. A pair is two
-    prompts or models that answered the same case; which comes first, of the pairs and in a pair, is drawn by the
-    seed."""
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How a rater stands: the next `pair` (None where none is left), how many pairs there are and how many this rater
+    has `rated`; `alike` are those of two answers that say the same, which nobody is asked about."""
+
+    pair: Pair | None
+    pairs: int
+    rated: int
+    alike: int
+
+
+def waiting(book: Ledger, experiment: str, *, seed: int = 0, user: str | None = None) -> Waiting:
+    """The next pair of an experiment that this rater has not rated. A pair is two prompts or models that answered the
+    same case in different words; which comes first, of the pairs and in a pair, is drawn by the seed."""
     rows = book.rows(
-        "SELECT cells.case_id, cells.repeat, cells.prompt_name, cells.prompt_version, cells.model, max(calls.call_id)"
-        " FROM cells JOIN calls ON +calls.experiment = cells.experiment AND calls.cell = cells.cell"
+        "SELECT cells.case_id, cells.repeat, max(calls.call_id), texts.answer FROM cells"
+        " JOIN calls ON +calls.experiment = cells.experiment AND calls.cell = cells.cell"
         " AND +calls.status = 'ok' JOIN texts ON texts.id = calls.id AND texts.answer IS NOT NULL"
         " WHERE cells.experiment = ? AND cells.current GROUP BY cells.cell ORDER BY cells.place",
         [experiment],
     )
-    by_case: dict[tuple[str, int], list[str]] = {}
-    for case, repeat, *_who, call in rows:
-        by_case.setdefault((case, repeat), []).append(call)
-    pairs = [
+    by_case: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    for case, repeat, call, answer in rows:
+        by_case.setdefault((case, repeat), []).append((call, " ".join(answer.split())))
+    every = [
         (first, second) for calls in by_case.values() for at, first in enumerate(calls) for second in calls[at + 1 :]
     ]
-    rated = {frozenset(row) for row in book.rows("SELECT call_a, call_b FROM ratings")}
+    pairs = [(first[0], second[0]) for first, second in every if first[1] != second[1]]
+    rated = {frozenset(row) for row in book.rows("SELECT call_a, call_b FROM ratings WHERE user IS ?", [user])}
     left = [pair for pair in pairs if frozenset(pair) not in rated]
+    done, alike = len(pairs) - len(left), len(every) - len(pairs)
     if not left:
-        return None, len(pairs), len(pairs)
-    lot = random.Random(f"{seed} {len(pairs) - len(left)} {experiment}")
+        return Waiting(None, len(pairs), done, alike)
+    lot = random.Random(f"{seed} {done} {experiment}")
     chosen = list(lot.choice(left))
     lot.shuffle(chosen)
-    return _pair(book, *chosen), len(pairs), len(pairs) - len(left)
+    return Waiting(_pair(book, *chosen), len(pairs), done, alike)
+
+
+def undo(book: Ledger, experiment: str, user: str | None = None) -> bool:
+    """Take back this rater's last rating of an experiment's answers; whether there was one."""
+
+    def decide(db: sqlite3.Connection) -> bool:
+        row = db.execute(
+            "SELECT max(ratings.id) FROM ratings JOIN calls ON calls.call_id = call_a WHERE ratings.user IS ?"
+            " AND calls.experiment = ?",
+            (user, experiment),
+        ).fetchone()
+        db.execute("DELETE FROM ratings WHERE id = ?", (row[0],))
+        return row[0] is not None
+
+    return book.transact(decide).result()
+
+
+def agreement(book: Ledger, experiment: str) -> tuple[stats.Interval, int]:
+    """How often two raters of the same pair said the same, with Wilson's interval, and over how many such pairs of
+    raters."""
+    rows = book.rows(
+        "SELECT call_a, call_b, choice, coalesce(ratings.user, '') FROM ratings JOIN calls ON calls.call_id = call_a"
+        " WHERE calls.experiment = ? ORDER BY ratings.id",
+        [experiment],
+    )
+    said: dict[tuple[str, str], dict[str, str]] = {}
+    for a, b, choice, user in rows:  # of somebody who rated a pair twice the last word counts
+        flipped = {"a": "b", "b": "a"}.get(choice, choice)
+        said.setdefault((min(a, b), max(a, b)), {})[user] = choice if a < b else flipped
+    alike = [one == other for raters in said.values() for one, other in combinations(raters.values(), 2)]
+    return stats.wilson(sum(alike), len(alike)), len(alike)
+
+
+def judged(book: Ledger, experiment: str) -> pd.DataFrame:
+    """What the ratings say of each scorer, a judge among them: columns `scorer`, `pairs` (decided by a person, and
+    scored differently), `agree` (of these the scorer's better one was the person's), `share` with `low` and `high`
+    (Wilson, 95 %)."""
+    import pandas as pd  # slow to import, and only readers need it
+
+    rows = book.rows(
+        "SELECT first.scorer, count(*), sum((first.score > second.score) = (ratings.choice = 'a')) FROM ratings"
+        " JOIN calls ON calls.call_id = call_a JOIN scores first ON first.call_id = call_a JOIN scores second ON"
+        " second.call_id = call_b AND second.scorer = first.scorer WHERE calls.experiment = ? AND ratings.choice IN"
+        " ('a', 'b') AND first.score <> second.score GROUP BY 1 ORDER BY 1",
+        [experiment],
+    )
+    records = []
+    for scorer, pairs, agree in rows:
+        share = stats.wilson(agree, pairs)
+        interval = {"share": share.estimate, "low": share.low, "high": share.high}
+        records.append({"scorer": scorer, "pairs": pairs, "agree": agree, **interval})
+    return pd.DataFrame(records, columns="scorer pairs agree share low high".split())
 
 
 def _pair(book: Ledger, first: str, second: str) -> Pair:

@@ -22,6 +22,8 @@ from lab.values import Schema
 SECRET = ("api_key", "extra_headers")
 """Parameters that are never written down."""
 
+UPLOAD = "upload"
+"""The name of a set of rows that has no other."""
 RESERVED = frozenset(
     """prompt version model case_id cluster repeat status kind valid score latency ttft cost input_tokens output_tokens
     attempts hedged fell_back answered_by saturated call_id tags text error place row""".split()
@@ -110,9 +112,9 @@ class Spec:
     def read(cls, data: Mapping[str, Any] | str) -> Spec:
         """The specification that `written` has written: an object, or the text of one.
 
-        `prompts`: `[name, template]` each; `models`; `set`, a path of an eval set, or `rows` of one (neither for
-        prompts without variables); and whatever else `written` puts down. What is left out is as by default. Raises
-        `InvalidRequestError`, naming what is wrong with it.
+        `prompts`: `[name, template]` each; `models`; `set`, a path of an eval set, or `rows` of one and its `set_name`
+        (neither for prompts without variables); and whatever else `written` puts down. What is left out is as by
+        default. Raises `InvalidRequestError`, naming what is wrong with it.
         """
         content = _object(data)
         _fitting(content)
@@ -121,10 +123,11 @@ class Spec:
         settings = {key: content[key] for key in plain if content.get(key) is not None}
         try:
             rows, policy = content.get("rows"), content.get("policy")
+            named = content.get("set_name") or UPLOAD
             return cls.of(
                 [_prompt(*parts) for parts in content["prompts"]],
                 content["models"],
-                content["set"] if content.get("set") else None if rows is None else EvalSet.of(rows, "upload"),
+                content["set"] if content.get("set") else None if rows is None else EvalSet.of(rows, named),
                 schema=content.get("schema"),
                 checks=[portable.read(check) for check in content.get("checks") or ()],
                 scorers=[read_scorer(scorer) for scorer in content.get("scorers") or ()],
@@ -149,6 +152,7 @@ class Spec:
             content["set"] = self.source
         elif self.cases.name:
             content["rows"] = [case.content() for case in self.cases]
+            content |= {} if self.cases.name in (UPLOAD, "cases") else {"set_name": self.cases.name}
         plain = {key: getattr(self, key) for key in "name repeats concurrency budget seed batch".split()}
         content |= {key: value for key, value in plain.items() if value is not None and value is not False}
         try:

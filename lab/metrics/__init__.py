@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from lab.metrics.costs import ANSWERS, WASTE, quality, spend, spend_over_time, waste
     from lab.metrics.faults import failures, failures_over_time, rate_limits
     from lab.metrics.figures import BY, COLUMNS, metrics
+    from lab.metrics.monthly import Month, budgets, month
     from lab.metrics.overtime import calls_over_time, figures_over_time
+    from lab.metrics.promptversions import by_version
     from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
     from lab.metrics.times import SPANS, binned, parse_span, since_of
     from lab.metrics.wording import beneath, money, readable, share
@@ -33,6 +35,8 @@ _HOMES = {
     **dict.fromkeys(("beneath", "money", "readable", "share"), "lab.metrics.wording"),
     **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
     **dict.fromkeys(("calls_over_time", "figures_over_time"), "lab.metrics.overtime"),
+    "by_version": "lab.metrics.promptversions",
+    **dict.fromkeys(("Month", "budgets", "month"), "lab.metrics.monthly"),
     **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
     "alerts": "lab.metrics.alerts",
     "jobtrace": "lab.metrics.jobtrace",
@@ -46,10 +50,13 @@ __all__ = [
     "COLUMNS",
     "SPANS",
     "WASTE",
+    "Month",
     "Saved",
     "alerts",
     "beneath",
     "binned",
+    "budgets",
+    "by_version",
     "calls_over_time",
     "curves",
     "failures",
@@ -59,6 +66,7 @@ __all__ = [
     "left_out",
     "metrics",
     "money",
+    "month",
     "parse_span",
     "percentiles",
     "phases",

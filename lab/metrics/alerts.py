@@ -86,6 +86,45 @@ def firing(
     return _Look(book, time.time() if now is None else now, jobs).all(rules)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far a rule is from firing: the `group` that is nearest, its `value` (the low end of its interval, where it
+    has one) and the `limit`; None where nothing has happened yet that it could be held against. `share` is the value's
+    part of the limit: from 1 on it fires."""
+
+    rule: Rule
+    group: str | None = None
+    value: float | None = None
+    limit: float | None = None
+    fires: bool = False
+
+    @property
+    def share(self) -> float:
+        """Of the way to the limit."""
+        if self.fires:
+            return 1.0
+        if self.value is None or self.limit is None:
+            return 0.0
+        return min(0.99, self.value / self.limit) if self.limit > 0 else 0.0
+
+    def say(self) -> str:
+        """In words: the value, and the limit."""
+        if self.value is None or self.limit is None:
+            return "nothing to go by yet"
+        if self.rule.figure in ("auth", "quota", "webhook", "cache", "router"):
+            return f"{self.value:,.0f}, fires above {self.limit:,.0f}"
+        say = units.duration if self.rule.figure in (*PERCENTILES, "waiting", "queue") else _percent
+        return f"{say(self.value)}, fires above {say(self.limit)}"
+
+
+def standing(
+    book: Ledger, rules: Sequence[Rule], now: float | None = None, *, jobs: JobFigures | None = None
+) -> list[Standing]:
+    """How far each rule is from firing, in their order."""
+    look = _Look(book, time.time() if now is None else now, jobs)
+    return [look.standing(rule) for rule in rules]
+
+
 class _Look:
     """One look at the ledger: figures that several rules want are made once."""
 
@@ -124,6 +163,28 @@ class _Look:
         alerts = (self._risen(rule, group, row, before.get(group)) for group, row in recent.items())
         return [alert for alert in alerts if alert is not None]
 
+    def standing(self, rule: Rule) -> Standing:
+        """How far one rule is from firing."""
+        fired = self._of(rule)
+        if fired:
+            worst = max(fired, key=lambda alert: alert.value / alert.limit if alert.limit else alert.value)
+            return Standing(rule=rule, group=worst.group, value=worst.value, limit=worst.limit, fires=True)
+        if rule.figure == "spent":
+            usd, budget = self._usd(rule)
+            return Standing(rule=rule, group=rule.per, value=usd / budget if budget else 0.0, limit=rule.above or 0.0)
+        if rule.figure not in SHARE_OF and rule.figure not in PERCENTILES:
+            return Standing(rule=rule, value=0.0, limit=rule.above or 0.0)
+        begin = self._now - rule.over
+        recent = self._figures(rule.figure, rule.by, begin, self._now)
+        before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
+        nearest = Standing(rule=rule)
+        for group, row in recent.items():
+            held = self._held(rule, row, before.get(group))
+            if held is not None:
+                here = Standing(rule=rule, group=group, value=held[1], limit=held[3])
+                nearest = max(nearest, here, key=lambda standing: (standing.value is not None, standing.share))
+        return nearest
+
     def _waiting(self, rule: Rule) -> list[Alert]:
         """Of calls that wait, however long already: those that a dead process left are too old for `over` some time."""
         rows = self._grouped(
@@ -152,6 +213,24 @@ class _Look:
         )
 
     def _risen(self, rule: Rule, group: str, row: Mapping[Any, Any], before: Mapping[Any, Any] | None) -> Alert | None:
+        held = self._held(rule, row, before)
+        if held is None:
+            return None
+        value, low, n, limit, past = held
+        if low <= limit:
+            return None
+        say = units.seconds if rule.figure in PERCENTILES else _percent
+        was = "" if past is None else f", {say(past)} before"
+        name = rule.figure.replace("_", " ") if rule.figure in PERCENTILES else _WORDS[rule.figure]
+        message = f"{group}: {name} {say(value)}{was} ({n:,} calls in {_span(rule.over)})"
+        return self._alert(rule, group, value, limit, past, n, message)
+
+    @staticmethod
+    def _held(
+        rule: Rule, row: Mapping[Any, Any], before: Mapping[Any, Any] | None
+    ) -> tuple[float, float, int, float, float | None] | None:
+        """What a group is held against: its value, the low end of that, its calls, the limit, and what it was before;
+        None where there is too little to go by."""
         value, low, _high, n = _measured(rule.figure, row)
         if n < rule.least or low is None or value is None:
             return None
@@ -163,13 +242,7 @@ class _Look:
                 limit = max(limit, rule.times * (high if rule.figure in PERCENTILES and high is not None else then))
             elif rule.above is None:
                 return None  # no past of its own, and nothing else to be held against
-        if low <= limit:
-            return None
-        say = units.seconds if rule.figure in PERCENTILES else _percent
-        was = "" if past is None else f", {say(past)} before"
-        name = rule.figure.replace("_", " ") if rule.figure in PERCENTILES else _WORDS[rule.figure]
-        message = f"{group}: {name} {say(value)}{was} ({n:,} calls in {_span(rule.over)})"
-        return self._alert(rule, group, value, limit, past, n, message)
+        return value, low, n, limit, past
 
     def _kind(self, rule: Rule) -> list[Alert]:
         where = "kind = ? AND status = 'failed'"
@@ -223,12 +296,16 @@ class _Look:
         message = f"{figures['waiting']:,} jobs wait for a worker, the oldest for {wait}"
         return [self._alert(rule, "jobs", figures["oldest"], above, None, figures["waiting"], message)]
 
-    def _spent(self, rule: Rule) -> list[Alert]:
+    def _usd(self, rule: Rule) -> tuple[float, float]:
+        """US dollars of today, or of this month; and the budget."""
         day = datetime.fromtimestamp(self._now, UTC)
         days = (
             [day.date().isoformat()] if rule.per == "day" else [f"{day:%Y-%m}-{n:02d}" for n in range(1, day.day + 1)]
         )
-        usd, budget = sum(spent(self._book, "day", date) for date in days), rule.usd or 0.0
+        return sum(spent(self._book, "day", date) for date in days), rule.usd or 0.0
+
+    def _spent(self, rule: Rule) -> list[Alert]:
+        usd, budget = self._usd(rule)
         if usd <= (rule.above or 0.0) * budget:
             return []
         span = "today" if rule.per == "day" else "this month"

@@ -14,12 +14,13 @@ from lab.ledger.outcomes import ANSWERED
 from lab.metrics.figures import LOST, Part, lost, metrics
 from lab.metrics.groups import grouped, needed
 from lab.metrics.times import binned
+from lab.show import palette
 from lab.show.moments import utc
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OTHER = "all others"
+OTHER = palette.OTHERS
 ANSWERS = "answers"
 WASTE = {
     "hedges": "hedge losers",

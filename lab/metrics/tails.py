@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Measure = Literal["elapsed", "latency", "ttft"]
 LADDER = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-PARTS = ("queue", "earlier attempts", "connect", "first token", "generation")
+PARTS = ("queue", "earlier attempts", "connect", "first token", "generation", "not streamed")
 _CALLS = "started_at ended_at cached queue".split()
 _ATTEMPTS = "connect ttft latency won saturated".split()
 
@@ -106,8 +106,8 @@ def percentiles(
 
 def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters: Any) -> pd.DataFrame:
     """Where the time went, on average: columns `group`, `calls` (`all`, or the `slowest` share of the group), `part`
-    (of `PARTS`), `seconds`. What `generation` holds is the whole answer where it was not streamed; `earlier attempts`
-    are those that failed or lost, with the waits between."""
+    (of `PARTS`), `seconds`. `not streamed` is the whole of an answer whose first token nobody saw; `earlier attempts`
+    are those that failed or lost, with the waits between. Parts that nothing has are left out."""
     import pandas as pd  # slow to import, and only readers need it
 
     calls, tried, groups, each = _timed(book, by, filters)
@@ -117,12 +117,14 @@ def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters:
     queue = np.nan_to_num(calls["queue"].to_numpy())
     connect = np.minimum(connect, np.fmin(each["ttft"], each["latency"]))
     first = np.nan_to_num(each["ttft"] - connect)
+    rest, streamed = each["latency"] - connect - first, ~np.isnan(each["ttft"])
     times = {
         "queue": queue,
         "earlier attempts": np.maximum(0.0, each["elapsed"] - queue - each["latency"]),
         "connect": connect,
         "first token": first,
-        "generation": each["latency"] - connect - first,
+        "generation": np.where(streamed, rest, 0.0),
+        "not streamed": np.where(streamed, 0.0, rest),
     }
     rows = []
     for kind, mask in (("all", each["timed"]), (f"slowest {slowest:.0%}", _slow(groups, each, slowest))):
@@ -132,7 +134,8 @@ def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters:
             for place in np.flatnonzero(many).tolist():
                 value = sums[place] / many[place]
                 rows.append({"group": _name(groups, place), "calls": kind, "part": part, "seconds": float(value)})
-    return pd.DataFrame(rows, columns=["group", "calls", "part", "seconds"])
+    frame = pd.DataFrame(rows, columns=["group", "calls", "part", "seconds"])
+    return frame[frame.groupby("part")["seconds"].transform("max") > 0].reset_index(drop=True)
 
 
 def _slow(groups: Groups, each: dict[str, np.ndarray], share: float) -> np.ndarray:

@@ -17,9 +17,9 @@ MODELS = (
     "#179765",
 )
 """Of models, by their places (`lab.ledger.colours`): the thirteenth has the first one again."""
-OTHERS = "others"
+OTHERS = "all others"
 GREY = "#808a91"
-"""Of what is none of them: axes, marks, and `others`, which come last."""
+"""Of what is none of them: axes, marks, and all others, which come last."""
 OUTCOMES = {
     "ok": ("✓", "#179765"),
     "running": ("○", "#427fd8"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,3 +33,9 @@ def shortened(line: str, most: int) -> str:
         return line
     kept, space, _ = line[: most - 1].rpartition(" ")
     return (kept if space and len(kept) > most // 2 else "") + "…"
+
+
+def natural(text: str) -> list[tuple[int, int, str]]:
+    """What texts are sorted by so that `nightly-2` comes before `nightly-10`."""
+    parts = re.split(r"(\d{1,18})", text.casefold())
+    return [(0, int(part), "") if part.isascii() and part.isdecimal() else (1, 0, part) for part in parts if part]

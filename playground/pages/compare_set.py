@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lab import EvalSet, Lab, errors
+from lab import EvalSet, Lab, Prompt, errors
 from lab.evals import code
 from lab.evals.spec import Spec
-from lab.ledger import batches
+from lab.ledger import batches, notes
 from lab.show import tables, units
 from lab.show.text import one_line
-from playground.parts import backend, cases, choices, downloads, drawing, escape, scores
+from playground.parts import backend, cases, choices, downloads, drawing, escape, owndata, scores, templates
 
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
@@ -33,6 +34,8 @@ def page() -> None:
 
 def form(lab: Lab) -> None:
     """What to ask; pressing Plan makes a specification of it."""
+    if "grid_picking" in st.session_state:  # what was just saved
+        st.session_state["grid_prompts"] = st.session_state.pop("grid_picking")
     saved = choices.prompts()
     left, right = st.columns(2)
     with left:
@@ -55,8 +58,14 @@ def form(lab: Lab) -> None:
             placeholder="Pick, or type any LiteLLM model name",
         )
         offered = [path.stem for path in sorted(choices.SETS.glob("*.jsonl"))]
-        chosen = st.selectbox("Cases", [*offered, UPLOAD], key="grid_set", persist_state="session", format_func=str)
-        rows, wrong = upload() if chosen == UPLOAD else (None, None)
+        mine = notes.sets(lab.ledger)
+        chosen = st.selectbox(
+            "Cases",
+            [*mine, *offered, UPLOAD],
+            key="grid_set",
+            persist_state="session",
+            format_func=lambda name: f"{name} (yours, {mine[name]:,})" if name in mine else name,
+        )
         scorers = st.multiselect(
             "Scorers",
             SCORERS,
@@ -97,14 +106,18 @@ def form(lab: Lab) -> None:
             help="Through the providers' batch services: half the price, and an answer within a day",
         )
         go = st.button("Plan", type="primary", icon=":material/calculate:")
+    given, wrong = templated(lab, saved, [name for name in picked if name in saved], named.strip(), written)
+    cases, odd_file = own(given) if chosen == UPLOAD else (None, None)
     if not go:
         return
     st.session_state.pop("plan", None)
-    prompts = [[saved[name].name, [dict(message) for message in saved[name].messages]] for name in picked]
-    prompts += [[named.strip(), written]] if written.strip() else []
-    if wrong or not prompts or not models or (chosen == UPLOAD and rows is None):
-        st.warning(escape.markdown(wrong) if wrong else "Pick a prompt, a model, and cases.", icon=":material/edit:")
+    why = wrong or ("" if given and models else "Pick a prompt, a model, and cases.") or odd_file
+    if why:
+        st.warning(escape.markdown(why), icon=":material/edit:")
         return
+    prompts = [[prompt.name, [dict(message) for message in prompt.messages]] for prompt in given]
+    if chosen in mine:
+        cases = lab.evalset(chosen)
     content: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}
     content |= {
         "concurrency": at_once,
@@ -112,7 +125,10 @@ def form(lab: Lab) -> None:
         "batch": batch,
         "params": {} if limit is None else {"max_tokens": limit},
     }
-    content |= {"rows": rows} if chosen == UPLOAD else {"set": str(choices.SETS / f"{chosen}.jsonl")}
+    if cases is not None:
+        content |= {"rows": [case.content() for case in cases], "set_name": cases.name}
+    else:
+        content |= {"set": str(choices.SETS / f"{chosen}.jsonl")}
     try:
         spec = Spec.read(content)
         plan = lab.planned(spec).plan
@@ -122,27 +138,35 @@ def form(lab: Lab) -> None:
     st.session_state["plan"] = (spec, plan)
 
 
-def upload() -> tuple[list[dict[str, Any]] | None, str | None]:
-    """The rows of an uploaded file, or what is wrong with it."""
-    file = st.file_uploader(
-        "JSONL or CSV: `input` or a column a variable; `expected`, `id`, `cluster`",
-        ["jsonl", "csv"],
-        key="grid_file",
-        max_upload_size=20,
-    )
-    if file is None:
-        return None, None
+def templated(
+    lab: Lab, saved: Mapping[str, Prompt], picked: Sequence[str], named: str, written: str
+) -> tuple[list[Prompt], str | None]:
+    """The prompts that were picked, a single one as it is edited here, and the one that was written; and what is wrong
+    with that."""
+    prompts = [saved[name] for name in picked]
+    if len(prompts) == 1:
+        with st.expander("The template", icon=":material/edit_note:"):
+            old = prompts[0]
+            prompts = [templates.edited(old, "set")]
+            number = templates.save(lab, old, prompts[0], "set")
+        if number is not None:
+            st.session_state["grid_picking"] = [f"{old.name} v{number}"]
+            st.rerun()
+    if not written.strip():
+        return prompts, None
     try:
-        cases = EvalSet.parse(file.getvalue(), file.name)
+        new = Prompt(named, written)
     except ValueError as odd:
-        return None, str(odd)
-    if columns := cases.unexpecting():
-        expected = st.selectbox(
-            "Which column says what is expected?", columns, index=None, placeholder="none of them", key="grid_expected"
-        )
-        cases = cases.expecting(expected) if expected in columns else cases
-    st.caption(f"{len(cases):,} cases")
-    return [case.content() for case in cases], None
+        return prompts, str(odd)
+    st.caption(f"Variables: {escape.markdown(', '.join(new.variables) or 'none')}")
+    return [*prompts, new], None
+
+
+def own(prompts: Sequence[Prompt]) -> tuple[EvalSet | None, str | None]:
+    """A file of one's own, for the variables of these prompts."""
+    names = list(dict.fromkeys(variable for prompt in prompts for variable in prompt.variables))
+    with st.container(border=True):
+        return owndata.upload(names, "grid")
 
 
 def planned(lab: Lab) -> None:

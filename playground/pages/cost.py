@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
-from lab import metrics
+from lab import Lab, metrics
+from lab.metrics import alerts
 from lab.show import charts
 from playground.parts import backend, drawing, filters, saved
 
@@ -24,7 +27,8 @@ TOP = 12
 
 def page() -> None:
     """Spend over time, by group, waste, quality."""
-    book, narrow = backend.lab().ledger, filters.chosen()
+    lab, narrow = backend.lab(), filters.chosen()
+    book = lab.ledger
     name = st.selectbox("By", list(BY), key="cost_by", bind="query-params", width=180)
     spend = metrics.spend(book, BY[name], **narrow)
     if spend.empty:
@@ -36,11 +40,12 @@ def page() -> None:
     found = metrics.saved(book, **narrow)
     if found.exact + found.near or len(found.lanes):
         saved.tiles(found)
+    month(lab, narrow)
     over = metrics.spend_over_time(book, BY[name][0], **narrow)
     drawing.section("Over time", "US dollars, as far as prices are known.")
-    drawing.chart(
-        charts.stacked(over, "cost", "group", "US dollars", format="$~g"), over, "spend-over-time", "Cost over time"
-    )
+    colours = lab.colours(*spend["model"]) if name == "model" else None
+    drawn = charts.stacked(over, "cost", "group", "US dollars", format="$~g", colours=colours)
+    drawing.chart(drawn, over, "spend-over-time", "Cost over time")
     left, right = st.columns(2)
     with left:
         drawing.section(f"By {name}", "A good answer is one that came, passed its checks, and has no score below 1.")
@@ -48,9 +53,47 @@ def page() -> None:
         drawing.table(readable(spend, BY[name]), "spend", spend, numbers, height=320)
     with right:
         wasted(waste)
-    quality(metrics.quality(book, **narrow))
+    quality(lab, metrics.quality(book, **narrow))
     if len(found.lanes):
         saved.wrong(found.last_wrong, 3)
+
+
+def month(lab: Lab, narrow: dict[str, Any]) -> None:
+    """This month so far, and where it is going."""
+    found = metrics.month(lab.ledger, **{key: value for key, value in narrow.items() if key != "since"})
+    if not found.spent:
+        return
+    budget = budgets(lab)
+    per_day = budget.get("day") or (budget["month"] / len(found.days) if "month" in budget else None)
+    drawing.section(
+        "This month",
+        "US dollars a day. Hatched: today, which isn't over. Pale: what comes, if it goes on like the last days.",
+    )
+    left, right = st.columns([1, 4], vertical_alignment="center")
+    left.metric("So far", metrics.money(found.spent))
+    over = "month" in budget and found.projected > budget["month"]
+    left.metric(
+        "At its end",
+        metrics.money(found.projected),
+        delta=f"over the budget of {metrics.money(budget['month'])}" if over else None,
+        delta_color="inverse",
+        help=f"If each day to come costs {metrics.money(found.daily)}, as the last ones did on average",
+    )
+    with right:
+        chart = charts.month(found.days, per_day)
+        drawing.chart(chart, found.days, "month", "What each day of this month cost, and is likely to")
+
+
+def budgets(lab: Lab) -> dict[str, float]:
+    """US dollars a day and a month that somebody has set: in a rule of the alerts, or as the Lab's own budget."""
+    try:
+        known = metrics.budgets(alerts.load(None, lab.path))
+    except ValueError:  # Health says what is wrong with them
+        known = {}
+    own = lab.policy.budget
+    if own is not None and own.per == "day" and own.usd is not None:
+        known["day"] = min(own.usd, known.get("day", own.usd))
+    return known
 
 
 def tiles(spend: pd.DataFrame, waste: pd.DataFrame) -> None:
@@ -92,7 +135,7 @@ def wasted(waste: pd.DataFrame) -> None:
     drawing.chart(drawn, waste, "waste", "Shares of the money by what it bought")
 
 
-def quality(scores: pd.DataFrame) -> None:
+def quality(lab: Lab, scores: pd.DataFrame) -> None:
     """Scores of experiments against what a call costs."""
     known = scores[scores["cost"].notna()]
     drawing.section(
@@ -102,7 +145,7 @@ def quality(scores: pd.DataFrame) -> None:
     if known.empty:
         st.caption("No experiment has scores and known prices here: run one over an eval set on the Compare page.")
         return
-    drawn = charts.frontier(known.assign(group=known["prompt"]))
+    drawn = charts.frontier(known.assign(group=known["model"]), colours=lab.colours(*known["model"]))
     drawing.chart(drawn, scores, "quality", "Score against dollars a call, with the efficient frontier")
 
 

@@ -1,4 +1,4 @@
-"""Evals: the sets, the runs, and a candidate against a baseline, with the cases that changed side by side."""
+"""Evals: scores over time, the runs, and a candidate against a baseline, with the cases that changed side by side."""
 
 from __future__ import annotations
 
@@ -8,135 +8,181 @@ import pandas as pd
 import streamlit as st
 
 from lab import EvalSet, Lab, stats
+from lab.evals import pairs
+from lab.evals.pairs import Evaluation
+from lab.ledger import notes
 from lab.metrics import routing
 from lab.show import charts, tables
-from playground.parts import backend, choices, drawing, escape, filters
+from playground.parts import backend, cases, choices, drawing, escape, filters, scores
 
 COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
 
 def page() -> None:
-    """Runs, verdict, changes, sets."""
+    """Scores over time, verdict, changes, runs, routers, sets."""
     lab = backend.lab()
+    listed = evaluations(str(lab.path), lab)
+    over_time(lab, listed)
+    gate(lab, listed)
     runs(lab)
-    gate(lab)
     routers(lab)
-    sets()
+    sets(lab)
+
+
+@st.cache_data(show_spinner=False, ttl=15)
+def evaluations(path: str, _lab: Lab) -> list[Evaluation]:
+    """Those that can be compared, as they were at most 15 seconds ago."""
+    return pairs.evaluations(_lab.ledger)
+
+
+def over_time(lab: Lab, listed: list[Evaluation]) -> None:
+    """The scores of one set, with what changed marked."""
+    names = list(dict.fromkeys(found.eval_set for found in listed if found.eval_set))
+    if not names:
+        return
+    drawing.section("Scores over time", "A dot an evaluation, with its 95 % interval; each new version is named.")
+    name = st.selectbox("Eval set", names, key="scored_set", bind="query-params", width=320)
+    frame = pairs.over_time(lab.ledger, name)
+    if frame.empty:
+        st.caption("No answer to it has a score yet.")
+        return
+    colours = lab.colours(*frame["model"].drop_duplicates())
+    drawing.chart(charts.scores_over_time(frame, colours), frame, "scores-over-time", "Scores over time with intervals")
 
 
 def runs(lab: Lab) -> None:
-    """The experiments on the ledger; one opens to its table."""
-    drawing.section("Experiments", "Select one to see its table.")
+    """The experiments on the ledger; one opens to its table and its grid."""
+    drawing.section("Experiments", "Select one to see its table, and answer by answer.")
     listed = lab.experiments()
     chosen = filters.chosen()["experiment"]
     listed = listed[listed["experiment"] == chosen] if chosen else listed
     if listed.empty:
-        st.caption("None yet: run one over a set on the Compare page, or with `lab.evaluate(...)`.")
+        st.caption("None yet: run one over a set on the Compare page.")
         return
     shown = listed.assign(created_at=listed["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
     shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})
     height = min(260, 40 + 35 * len(shown))
     event = drawing.table(shown, "experiments", listed, on_select="rerun", selection_mode="single-row", height=height)
     if rows := event.selection.rows:
-        experiment = lab.experiment(listed["experiment"].iloc[rows[0]])
+        name = listed["experiment"].iloc[rows[0]]
+        experiment = lab.experiment(name)
         summary = experiment.summary()
         drawing.table(experiment.table(), "summary", summary, tables.beneath(summary))
-        drawn = summary[summary["score"].notna()]
-        if not drawn.empty:
-            named = drawn.assign(
-                name=drawn["prompt"] + " v" + drawn["version"].astype(int).astype(str) + " · " + drawn["model"],
-                estimate=drawn["score"],
-                low=drawn["score_low"],
-                high=drawn["score_high"],
-                group=drawn["model"],
-            )
-            st.altair_chart(charts.intervals(named, "score"), key="scores", alt="Scores with intervals")
+        scores.chart(lab, summary, "scores")
+        cases.experiment(lab, name, "run")
 
 
-def gate(lab: Lab) -> None:
-    """A candidate against a baseline."""
+def gate(lab: Lab, listed: list[Evaluation]) -> None:
+    """A candidate against a baseline; only what can be compared is offered."""
     drawing.section(
         "Candidate against baseline", "Both answered the same cases of the same set, and were scored alike."
     )
-    listed = lab.evaluations()
-    names = list(listed["name"])
-    if len(names) < 2:
-        st.caption("Two evaluations with scores are needed.")
+    able = [one for one in listed if any(one.comparable(other) for other in listed)]
+    if not able:
+        st.caption("Two evaluations of the same cases, with scores, are needed: run a set with two prompts or models.")
         return
+    by_name = {found.name: found for found in able}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        before = st.selectbox("Baseline", names, index=1, key="before", bind="query-params", width=420)
-        alike = listed["eval_set"] == listed["eval_set"][listed["name"] == before].iloc[0]
-        others = [name for name in listed["name"][alike] if name != before]
-        after = st.selectbox("Candidate", others, key="after", bind="query-params", width=420)
-        margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=130)
-    if after is None:
-        st.caption(f"No other evaluation was asked the cases of {escape.markdown(before)}.")
+        before = st.selectbox(
+            "Baseline",
+            list(by_name),
+            index=_baseline(able),
+            key="before",
+            bind="query-params",
+            width=440,
+            format_func=lambda name: by_name[name].said() if name in by_name else name,
+        )
+        others = [other.name for other in able if before in by_name and by_name[before].comparable(other)]
+        after = st.selectbox(
+            "Candidate",
+            others,
+            key="after",
+            bind="query-params",
+            width=440,
+            format_func=lambda name: by_name[name].said() if name in by_name else name,
+        )
+        margin = st.number_input("Margin (points)", 0.0, 50.0, 2.0, 0.5, key="margin", bind="query-params", width=140)
+    if after not in by_name or before not in by_name:
+        st.caption("No other evaluation was asked the same cases.")
         return
     try:
         verdict = lab.gate(before, after, margin / 100, keep=False)
     except ValueError as odd:
         st.info(escape.markdown(odd), icon=":material/compare_arrows:")
         return
-    if not verdict.n:
-        st.info("No case was answered by both.", icon=":material/compare_arrows:")
-        return
     outcome(verdict)
     if st.button("Keep this verdict", help="Fallback(gate=...) goes by the last one that is kept", key="keep"):
         lab.gate(before, after, margin / 100)
         st.toast("The verdict is on the ledger")
-    changes(lab, before, after)
+    changes(lab, by_name[before], by_name[after])
+
+
+def _baseline(able: list[Evaluation]) -> int:
+    """What the newest of all is best compared with: the same model, else the same prompt, as it was last."""
+    newest = able[0]
+    known = [place for place, other in enumerate(able) if newest.comparable(other)]
+    return min(
+        known,
+        key=lambda place: (able[place].model != newest.model, able[place].prompt != newest.prompt, place),
+        default=0,
+    )
 
 
 def outcome(verdict: stats.Verdict) -> None:
     """The verdict: a word, a picture of the interval, the sentence."""
     st.badge(verdict.verdict, color=COLOUR[verdict.verdict])
     st.text(str(verdict).partition(": ")[2])
-    frame = pd.DataFrame(
-        [
-            {
-                "name": "difference",
-                "estimate": verdict.difference,
-                "low": verdict.low,
-                "high": verdict.high,
-                "group": "difference",
-            }
-        ]
+    row = {"name": "difference", "estimate": verdict.difference, "low": verdict.low, "high": verdict.high}
+    drawn = charts.intervals(
+        pd.DataFrame([{**row, "group": "difference"}]),
+        "candidate minus baseline",
+        margin=verdict.margin,
+        format="+.1%",
     )
-    drawn = charts.intervals(frame, "candidate minus baseline", margin=verdict.margin, format="+.1%")
     st.altair_chart(drawn, key="verdict", alt="The difference with its interval and the margin")
 
 
-def changes(lab: Lab, before: str, after: str) -> None:
-    """The cases whose scores changed; one opens to both answers."""
-    changed = lab.changed(before, after)
-    better, worse = int((changed["difference"] > 0).sum()), int((changed["difference"] < 0).sum())
+def changes(lab: Lab, before: Evaluation, after: Evaluation) -> None:
+    """Both side by side, what changed first; by tag, and by label."""
+    shown = pairs.pair(lab.ledger, before, after)
+    scored = [
+        (row.answers[0].score, row.answers[1].score)
+        for row in shown.rows
+        if row.answers[0] is not None and row.answers[1] is not None
+    ]
+    known = [(one, other) for one, other in scored if one is not None and other is not None]
+    worse, better = sum(other < one for one, other in known), sum(other > one for one, other in known)
     drawing.section(
-        "The cases that changed", f"{worse:,} answers are worse, {better:,} are better. Select one to read both."
+        "Case by case",
+        f"{worse:,} answers are worse, {better:,} are better, of {len(known):,}. Baseline on the left; what changed"
+        " comes first.",
     )
-    if changed.empty:
-        return
-    shown = changed[["case_id", "repeat", "before", "after", "text_before", "text_after"]].rename(
-        columns=drawing.column_name
-    )
-    event = drawing.table(shown, "changed", changed, on_select="rerun", selection_mode="single-row", height=300)
-    if rows := event.selection.rows:
-        row = changed.iloc[rows[0]]
-        st.caption(f"case {escape.markdown(row['case_id'])}")
-        question = (lab.texts(row["call_after"]) or {}).get("prompt")
-        st.text(question or "")
-        for column, name in zip(st.columns(2), ("before", "after"), strict=True):
-            with column.container(border=True):
-                st.caption(f"{'baseline' if name == 'before' else 'candidate'}, score {row[name]:.2f}")
-                st.text(row[f"text_{name}"] if isinstance(row[f"text_{name}"], str) else "no answer")
+    cases.show(lab, shown, "changes", order="disagreement")
+    left, right = st.columns(2)
+    with left:
+        tags = pairs.by_tag(shown)
+        if len(tags) > 1:
+            drawing.section("By tag", "What became of each kind of case.")
+            frame = tags.assign(name=tags["tag"] + " (" + tags["cases"].astype(str) + ")", estimate=tags["difference"])
+            frame = frame.assign(group="candidate minus baseline").head(20)
+            chart = charts.intervals(frame, "candidate minus baseline", middle=0.0, format="+.0%")
+            drawing.chart(chart, tags, "by-tag", "Change of the score by tag, with intervals")
+    with right:
+        known_labels = pairs.labels(shown)
+        if known_labels:
+            drawing.section("By label", "What the candidate said, where which label was expected.")
+            table = pairs.confusion(shown, 1, known_labels)
+            drawing.chart(
+                charts.confusion(table, known_labels), table, "confusion", "Expected labels against said ones"
+            )
 
 
 def routers(lab: Lab) -> None:
     """What each router promises, and what was seen of it since."""
-    drawing.section("Routers", "What each promises, and where calls have gone since. `route/<name>` is a model.")
     listed = lab.routers()
     if listed.empty:
-        st.caption("None yet: `lab.router(...)` or `lab route fit` learns one from scored cases.")
         return
+    drawing.section("Routers", "What each promises, and where calls have gone since. `route/<name>` is a model.")
     newest = listed.drop_duplicates("name")
     for name in newest["name"]:
         st.text(str(lab.router(name)))
@@ -146,20 +192,22 @@ def routers(lab: Lab) -> None:
     if not called.empty:
         drawn = called.assign(name=called["router"] + " to " + called["model"], estimate=called["share"])
         drawn = drawn.assign(low=drawn["share_low"], high=drawn["share_high"], group=drawn["model"])
-        chart = charts.intervals(drawn, "share of the calls; the upright mark is what was promised", format=".0%")
+        title = "share of the calls; the upright mark is what was promised"
+        chart = charts.intervals(drawn, title, format=".0%", colours=lab.colours(*drawn["model"]))
         st.altair_chart(chart, key="routed", alt="Shares of calls by model, with intervals, beside what was promised")
     drawing.table(routing.readable(seen), "routing", seen, routing.beneath(seen))
 
 
-def sets() -> None:
-    """The eval sets that come with the lab."""
+def sets(lab: Lab) -> None:
+    """The eval sets that come with the lab, and those that were made here."""
     drawing.section("Eval sets")
     rows = []
-    for path in sorted(choices.SETS.glob("*.jsonl")):
-        eval_set = EvalSet.load(path)
+    mine = notes.sets(lab.ledger)
+    found = [lab.evalset(name) for name in mine] + [EvalSet.load(path) for path in sorted(choices.SETS.glob("*.jsonl"))]
+    for place, eval_set in enumerate(found):
         clusters = len({case.cluster for case in eval_set})
         row = {"set": eval_set.name, "cases": len(eval_set), "clusters": clusters, "held out": eval_set.held_out}
-        rows.append({**row, "about": eval_set.about, "hash": eval_set.hash})
+        rows.append({**row, "about": "made here" if place < len(mine) else eval_set.about, "hash": eval_set.hash})
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="sets")
 
 

@@ -1,7 +1,9 @@
-"""Health: the figures to watch and the alerts, refreshing by themselves."""
+"""Health: the figures to watch, over time, and the alerts with how far each is from firing; refreshing by itself."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,12 +12,16 @@ import streamlit as st
 
 from lab import Lab, errors, metrics
 from lab.metrics import alerts
-from lab.show import units
+from lab.show import charts, units
 from playground.parts import backend, drawing, escape, filters, state
 
 EVERY = 5
 """Seconds between two looks."""
 DEFAULT = "1 h"
+BINS = 24
+"""Points of the line under a figure."""
+MOST = 8
+"""Models that have a picture of their own."""
 
 
 def page() -> None:
@@ -28,20 +34,30 @@ def figures() -> None:
     """What is drawn again."""
     lab, narrow = backend.lab(), filters.chosen()
     span = st.session_state.get("span") or DEFAULT
-    narrow["since"] = metrics.since_of(span)
-    watch(lab)
+    seconds, now = metrics.parse_span(span), time.time()
+    narrow["since"] = now - seconds
+    earlier = {**narrow, "since": now - 2 * seconds, "until": now - seconds}
+    before = metrics.metrics(lab.ledger, by=("lane",), only=("outcomes", "costs"), **earlier)
+    whole = metrics.metrics(lab.ledger, by=("lane",), **narrow)
+    by_model = metrics.metrics(lab.ledger, by=("model",), **narrow)
+    watch(lab, nothing=by_model.empty)
     try:
         jobs(lab)
     except errors.LabError as away:
         st.warning(escape.markdown(away), icon=":material/database_off:")
-    whole = metrics.metrics(lab.ledger, by=("lane",), **narrow)
-    by_model = metrics.metrics(lab.ledger, by=("model",), **narrow)
-    now = f"{datetime.now(UTC):%H:%M:%S} UTC"
+    clock = f"{datetime.now(UTC):%H:%M:%S} UTC"
     if by_model.empty:
-        st.caption(f"{now}: no call in the last {span} ({filters.words()}).")
+        st.caption(f"{escape.markdown(clock)}: no call in the last {span} ({filters.words()}).")
+        rules(lab)
         return
-    st.caption(f"{now}: the last {span}; {filters.words()}. Looked at again every {EVERY} seconds.")
-    tiles(whole, by_model)
+    st.caption(
+        f"{escape.markdown(clock)}: the last {span}; {filters.words()}. Looked at again every {EVERY} seconds. Lines"
+        f" are of that time, changes against the {span} before it."
+    )
+    over = metrics.figures_over_time(lab.ledger, until=now, bins=BINS, **narrow)
+    tiles(whole, by_model, before, over)
+    multiples(lab, narrow, now, by_model)
+    rules(lab)
     drawing.section("By model", "95 % intervals in brackets; times are what callers waited in all.")
     shown = metrics.readable(by_model)
     drawing.table(shown, "health", by_model, metrics.beneath(by_model))
@@ -54,31 +70,55 @@ def figures() -> None:
 
 
 @st.cache_data(show_spinner=False, ttl=20)
-def firing(path: str, _lab: Lab) -> tuple[list[alerts.Alert], str | None]:
-    """The alerts, looked for at most every 20 seconds; or why they can't be."""
+def standing(path: str, _lab: Lab) -> tuple[list[alerts.Alert], list[alerts.Standing], str | None]:
+    """The alerts that fire, and how far the others are from it, looked for at most every 20 seconds; or why they can't
+    be."""
     try:
-        return _lab.alerts(), None
+        return _lab.alerts(), _lab.standing(), None
     except (ValueError, errors.LabError) as odd:
-        return [], str(odd)
+        return [], [], str(odd)
 
 
-def watch(lab: Lab) -> None:
-    """What fires, or that nothing does."""
-    fired, wrong = firing(str(lab.path), lab)
+def watch(lab: Lab, *, nothing: bool) -> None:
+    """What fires, or that nothing does; where nothing was called, that is no good news."""
+    fired, _standing, wrong = standing(str(lab.path), lab)
     if wrong:
         st.warning(f"The alerts can't be looked for: {escape.markdown(wrong)}", icon=":material/rule:")
     for alert in fired:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.badge(escape.markdown(alert.name), icon=":material/notifications_active:", color="red")
             st.text(alert.message)
-    if not fired and not wrong:
+    if fired or wrong:
+        return
+    if nothing:
+        st.badge("Nothing to go by: no calls", icon=":material/hourglass_empty:", color="gray")
+    else:
         st.badge("No alert fires", icon=":material/check:", color="green")
+
+
+def rules(lab: Lab) -> None:
+    """Each rule, and how far it is from firing."""
+    _fired, found, _wrong = standing(str(lab.path), lab)
+    if not found:
+        return
+    with st.expander("The rules, and how far each is from firing", icon=":material/rule:"):
+        rows = pd.DataFrame(
+            {
+                "rule": [one.rule.name for one in found],
+                "way to firing": [100 * one.share for one in found],
+                "now": ["fires" if one.fires else one.say() for one in found],
+                "nearest": [one.group or "" for one in found],
+                "looked at": [f"{one.rule.figure.replace('_', ' ')}, {units.duration(one.rule.over)}" for one in found],
+            }
+        )
+        bar = st.column_config.ProgressColumn("Way to firing", format="%.0f %%", min_value=0, max_value=100)
+        st.dataframe(rows, hide_index=True, key="rules", column_config={"way to firing": bar})
 
 
 def jobs(lab: Lab) -> None:
     """How deep the queue is, how long the oldest job has waited, and the webhooks that nobody heard."""
     found = lab.jobs_waiting()
-    if found is None:
+    if found is None or not (found["running"] or found["waiting"] or found["dead"]):
         return
     cells = st.columns(4)
     waiting, oldest = found["waiting"], found["oldest"]
@@ -94,18 +134,52 @@ def jobs(lab: Lab) -> None:
     cells[3].metric("Webhooks given up", f"{len(found['dead']):,}", help="In the last 7 days, and not told since")
 
 
-def tiles(whole: pd.DataFrame, by_model: pd.DataFrame) -> None:
-    """The sums over all models."""
+def tiles(whole: pd.DataFrame, by_model: pd.DataFrame, before: pd.DataFrame, over: pd.DataFrame) -> None:
+    """The sums over all models, each with its line and its change."""
     calls, ended = whole["calls"].sum(), whole["ended"].sum()
+    was_calls, was_ended = before["calls"].sum(), before["ended"].sum()
     cells = st.columns(4)
-    cells[0].metric("Calls", f"{calls:,}")
-    good = 1 - whole["failed"].sum() / ended if ended else float("nan")
-    cells[1].metric("Success", f"{good:.1%}" if ended else "–")
+    line(cells[0], "Calls", f"{calls:,}", over["calls"], change(calls, was_calls), "off")
+    good = 1 - whole["failed"].sum() / ended if ended else None
+    was_good = 1 - before["failed"].sum() / was_ended if was_ended else None
+    points = None if good is None or was_good is None else f"{100 * (good - was_good):+.1f} points"
+    line(cells[1], "Success", "–" if good is None else f"{good:.1%}", over["success"], points, "normal")
     place: Any = by_model["elapsed_p95"].idxmax() if by_model["elapsed_p95"].notna().any() else None
     slow = None if place is None else by_model.loc[place]
     p95 = "too few" if slow is None else units.seconds(slow["elapsed_p95"])
-    cells[2].metric("Slowest model's p95", p95, help=None if slow is None else escape.markdown(slow["model"]))
-    cells[3].metric("Spent", metrics.money(by_model["cost"].fillna(0).sum()), help="As far as prices are known")
+    why = None if slow is None else escape.markdown(slow["model"])
+    line(
+        cells[2], "Slowest model's p95", p95, over["p95"], None, "off", "The line is that of all calls. " + (why or "")
+    )
+    spent, was_spent = by_model["cost"].fillna(0).sum(), before["cost"].fillna(0).sum()
+    line(cells[3], "Spent", metrics.money(spent), over["cost"], change(spent, was_spent), "inverse")
+    more(whole, calls)
+
+
+def line(
+    cell: Any, label: str, value: str, points: pd.Series, delta: str | None, colour: str, help: str | None = None
+) -> None:
+    """One figure with its line."""
+    known = [float(point) for point in points if point == point]
+    cell.metric(
+        label,
+        value,
+        delta=delta,
+        delta_color=colour,
+        help=help,
+        border=True,
+        chart_data=known if len(known) > 1 else None,
+        chart_type="line",
+    )
+
+
+def change(now: float, before: float) -> str | None:
+    """A change against the period before, in percent."""
+    return f"{100 * (now / before - 1):+.0f} %" if before else None
+
+
+def more(whole: pd.DataFrame, calls: float) -> None:
+    """What runs now, and what was done about trouble."""
     cells = st.columns(4)
     oldest = whole["oldest_waiting"].max()
     waiting = int(whole["waiting"].sum())
@@ -124,6 +198,31 @@ def tiles(whole: pd.DataFrame, by_model: pd.DataFrame) -> None:
     checked = whole["checked"].sum()
     invalid = (whole["invalid"].fillna(0) * whole["checked"]).sum() / checked if checked else None
     cells[3].metric("Failed their checks", "–" if invalid is None else f"{invalid:.1%}")
+
+
+def multiples(lab: Lab, narrow: dict[str, Any], now: float, by_model: pd.DataFrame) -> None:
+    """p95 and success of each model over time, small, the busiest models first."""
+    models = list(by_model.sort_values("calls", ascending=False)["model"].head(MOST))
+    over = metrics.figures_over_time(lab.ledger, "model", until=now, bins=BINS, **narrow)
+    colours = lab.colours(*models)
+    for value, title, format in (("p95", "p95 by model, seconds", ".2~f"), ("success", "Success by model", ".0%")):
+        drawn = {model: over[(over["group"] == model) & over[value].notna()] for model in models}
+        drawn = {model: frame for model, frame in drawn.items() if len(frame) > 1}
+        if not drawn:
+            continue
+        drawing.section(title)
+        small(drawn, lambda frame, model: charts.multiple(frame, value, model, colours[model], format), value)  # noqa: B023
+    left = len(by_model) - len(models)
+    if left > 0:
+        st.caption(f"{left:,} more models are in the table.")
+
+
+def small(frames: dict[str, pd.DataFrame], draw: Callable[[pd.DataFrame, str], Any], name: str) -> None:
+    """Small charts beside each other, as many as there is room for."""
+    with st.container(horizontal=True, key=f"small-{name}"):
+        for model, frame in frames.items():
+            with st.container(width=250):
+                st.altair_chart(draw(frame, model), key=f"{name}-{model}", width="content", alt=f"{name} over time")
 
 
 page()

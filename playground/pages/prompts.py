@@ -1,37 +1,40 @@
-"""Prompts: versions, what changed between them, how each does, and where the labels point."""
+"""Prompts: versions, what changed between them, how each does, and where the labels point; edited, and tried."""
 
 from __future__ import annotations
-
-import math
 
 import pandas as pd
 import streamlit as st
 
 from lab import Lab, metrics
-from playground.parts import backend, drawing, escape
+from lab.show import charts
+from playground.parts import backend, choices, drawing, escape, places, templates
+
+FIGURES = {"score": ("Score", ".0%"), "p95": ("p95, seconds", ".2~f"), "cost": ("US dollars a call", "$~g")}
 
 
 def page() -> None:
-    """One prompt: versions, diff, results, labels."""
+    """One prompt: versions, its template, results, changes, labels."""
     lab = backend.lab()
     listed = lab.prompts()
     if listed.empty:
         st.info(
-            "No prompt has a version yet. `lab.ask(Prompt(name, template).fill(...))` gives it one, and so does an"
-            " experiment on the Compare page.",
+            "No prompt has a version yet. Write one on the Compare page, under Over a set, or take one of the examples"
+            " there: the first run gives it version 1.",
             icon=":material/description:",
         )
+        places.link("compare", "To the Compare page", ":material/view_column:", mode="Over a set")
         return
     names = list(dict.fromkeys(listed["name"]))
-    name = st.selectbox("Prompt", names, key="name", bind="query-params", width=320)
-    mine = listed[listed["name"] == name].reset_index(drop=True)
-    versions(mine)
-    results(lab, name)
-    left, right = st.columns([3, 2])
+    left, right = st.columns([2, 3], gap="large")
     with left:
-        changes(lab, name, list(mine["version"]))
-    with right:
+        name = st.selectbox("Prompt", names, key="name", bind="query-params")
+        mine = listed[listed["name"] == name].reset_index(drop=True)
+        versions(mine)
         labels(lab, name, list(mine["version"]))
+    with right:
+        template(lab, name, list(mine["version"]))
+    results(lab, name)
+    changes(lab, name, list(mine["version"]))
 
 
 def versions(mine: pd.DataFrame) -> None:
@@ -43,68 +46,95 @@ def versions(mine: pd.DataFrame) -> None:
             "labels": mine["labels"],
             "first used (UTC)": mine["created_at"].dt.strftime("%Y-%m-%d %H:%M"),
             "calls": mine["calls"],
-            "hash": mine["hash"],
         }
     )
-    drawing.table(shown, "versions", mine)
+    drawing.table(shown, "versions", mine, height=min(248, 40 + 35 * len(mine)))
+
+
+def template(lab: Lab, name: str, numbers: list[int]) -> None:
+    """The template of one version, to be read, edited, saved and tried."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        number = st.selectbox("Version", numbers, key="edited", width=120)
+        tried = st.button("Try in Compare", icon=":material/view_column:")
+        set_tried = st.button("Try over a set", icon=":material/fact_check:")
+    old = lab.prompt(name, version=number)
+    new = templates.edited(old, "page")
+    saved = templates.save(lab, old, new, "page")
+    if saved is not None:
+        st.session_state.pop("edited", None)
+        st.toast(f"Saved as version {saved:d}")
+        st.rerun()
+    if tried:
+        places.try_prompt(f"{name} v{number}", "saved", "Ask once")
+    if set_tried:
+        places.try_prompt(f"{name} v{number}", "grid_prompts", "Over a set")
 
 
 def results(lab: Lab, name: str) -> None:
-    """The figures of each version, model by model."""
-    by = ("prompt_version", "model")
-    figures = metrics.metrics(lab.ledger, by=by, prompt=name)
-    drawing.section("Results by version", "Of all calls with it. Intervals are in brackets (95 %).")
+    """Score, p95 and cost of each version, model by model."""
+    drawing.section("Results by version", "Dots, with their 95 % intervals; a colour a model, the same on every page.")
+    figures = metrics.by_version(lab.ledger, name)
     if figures.empty:
-        st.caption("No call yet.")
+        st.caption("No call yet, or too few.")
         return
-    figures = figures.sort_values(["prompt_version", "model"], ascending=[False, True])
-    worth = metrics.quality(lab.ledger, prompt=name).set_index(["version", "model"])
-    shown = metrics.readable(figures, by).rename(columns=drawing.column_name)
-    scores, known = [], []
-    for version, model in figures[list(by)].itertuples(index=False):
-        row = worth.loc[(version, model)] if (version, model) in worth.index else None
-        scores.append("" if row is None else metrics.share(row["score"], row["low"], row["high"]))
-        known.append(math.nan if row is None else row["score"])
-    if any(scores):
-        shown.insert(4, "score", scores)
-    numbers = metrics.beneath(figures).assign(score=known)
-    drawing.table(shown, "results-by-version", figures, numbers)
+    colours = lab.colours(*figures["model"].drop_duplicates())
+    models = sorted(figures["model"].unique())
+    st.html(drawing.legend({model: colours[model] for model in models}))
+    for (figure, (title, format)), column in zip(FIGURES.items(), st.columns(3), strict=True):
+        mine = figures[figures["figure"] == figure]
+        with column:
+            if mine.empty:
+                st.caption(title)
+                st.caption("None yet, or too few answers.")
+                continue
+            chart = charts.versions(mine, title, format, colours=colours)
+            st.altair_chart(chart, key=f"by-version-{figure}", alt=f"{title} by version and model, with intervals")
+    whole(lab, name)
+
+
+def whole(lab: Lab, name: str) -> None:
+    """All figures, for who wants them."""
+    with st.expander("All figures"):
+        by = ("prompt_version", "model")
+        every = metrics.metrics(lab.ledger, by=by, prompt=name)
+        every = every.sort_values(["prompt_version", "model"], ascending=[False, True])
+        shown = metrics.readable(every, by).rename(columns=drawing.column_name)
+        drawing.table(shown, "results-by-version", every, metrics.beneath(every))
 
 
 def changes(lab: Lab, name: str, numbers: list[int]) -> None:
-    """Two versions against each other."""
-    drawing.section("What changed")
+    """Two versions against each other, word by word."""
+    if len(numbers) < 2:
+        return
+    drawing.section("What changed", "Struck out: no longer there. Underlined: new.")
     with st.container(horizontal=True):
         new = st.selectbox("Version", numbers, key="new", width=120)
-        others = [number for number in numbers if number != new]
-        old = st.selectbox("against", others, key="old", width=120) if others else None
-    now = lab.prompt(name, version=new)
-    if old is None:
-        st.code(
-            "\n".join(f"[{message['role']}]\n{message['content']}" for message in now.messages),
-            language=None,
-            wrap_lines=True,
-        )
-        return
-    st.code(lab.prompt(name, version=old).diff(now) or "nothing", language="diff", wrap_lines=True)
+        old = st.selectbox("against", [number for number in numbers if number != new], key="old", width=120)
+    before, now = lab.prompt(name, version=old), lab.prompt(name, version=new)
+    with st.container(border=True):
+        if before.text() == now.text():
+            st.caption("nothing")
+        st.html(drawing.differing(before.text(), now.text()))
 
 
 def labels(lab: Lab, name: str, numbers: list[int]) -> None:
     """Let a label point somewhere."""
-    drawing.section("Labels", "`lab.prompt(name, label=...)` gets the version that a label points at.")
-    with st.form("label", border=False):
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            label = st.text_input("Label", "production", key="label", width=180)
-            version = st.selectbox("points at version", numbers, key="version", width=140)
-            sent = st.form_submit_button("Move")
-    if sent:
-        try:
-            lab.label(name, label, version=version)
-        except ValueError as odd:
-            st.warning(escape.markdown(odd))
-        else:
-            st.toast(f"{escape.markdown(label)} points at version {version} now")
-            st.rerun()
+    with st.expander("Move a label", icon=":material/sell:"):
+        st.caption("A label, such as production, points at a version: `lab.prompt(name, label=...)` gets that one.")
+        with st.form("label", border=False):
+            with st.container(horizontal=True, vertical_alignment="bottom"):
+                label = st.text_input("Label", "production", key="label", width=150)
+                version = st.selectbox("points at version", numbers, key="version", width=130)
+                sent = st.form_submit_button("Move")
+        if sent:
+            try:
+                lab.label(name, label, version=version)
+            except ValueError as odd:
+                st.warning(escape.markdown(odd))
+            else:
+                choices.forget()
+                st.toast(f"{escape.markdown(label)} points at version {version} now")
+                st.rerun()
 
 
 page()

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from lab import metrics
 from lab.metrics.tails import Measure
-from lab.show import charts
+from lab.show import charts, units
 from lab.show.text import one_line
-from playground.parts import backend, drawing, filters
+from playground.parts import backend, downloads, drawing, filters
 
 MEASURES: dict[Measure, str] = {
     "elapsed": "Waited in all",
     "latency": "The answering request",
     "ttft": "First token",
 }
+TOGETHER = 4
+"""Groups that are told apart in one picture."""
+READ = "A line that is further left is quicker: at the height of 95%, it stands where 95 of 100 answers were there."
 BY = ("model", "prompt_name", "user", "tag", "experiment", "day")
 
 
 def page() -> None:
     """Curves and percentiles, phases, stragglers, rescues."""
-    book, narrow = backend.lab().ledger, filters.chosen()
+    lab, narrow = backend.lab(), filters.chosen()
+    book = lab.ledger
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.segmented_control(
             "Time",
@@ -37,26 +43,61 @@ def page() -> None:
         by = st.selectbox(
             "A line for each", BY, key="tail_by", bind="query-params", width=180, format_func=drawing.column_name
         )
-    curves = metrics.curves(book, measure, by, **narrow)
+    curves = metrics.curves(book, measure, by, points=80, **narrow)
     if curves.empty:
         st.info(f"No answer with a time ({filters.words()}). Run some on the Compare page, or clear a filter.")
         return
     st.caption(counted(metrics.left_out(book, **narrow)))
-    left, right = st.columns(2)
-    with left:
-        drawing.section("How many had their answer by when", "Every step up is a tenth of those still waiting.")
-        drawing.chart(charts.curves(curves), curves, "curves", "Distribution of the time, a line a group")
-    with right:
-        ladder = metrics.percentiles(book, measure, by, **narrow)
-        ladder = ladder[ladder["group"].isin(curves["group"])]
-        drawing.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
-        drawing.chart(charts.ladder(ladder), ladder, "percentiles", "Percentiles with intervals")
+    colours = lab.colours(*curves["group"].drop_duplicates()) if by == "model" else None
+    ladder = metrics.percentiles(book, measure, by, **narrow)
+    ladder = ladder[ladder["group"].isin(curves["group"])]
+    if curves["group"].nunique() <= TOGETHER:
+        together(curves, ladder, colours)
+    else:
+        apart(curves, ladder, colours)
     phases = metrics.phases(book, by, **narrow)
     phases = phases[phases["group"].isin(curves["group"])]
     drawing.section("Where the time went", "On average, of all answers and of the slowest twentieth.")
     drawing.chart(charts.phases(phases), phases, "phases", "Average seconds in each phase of a call")
     stragglers(metrics.stragglers(book, measure, **narrow))
     rescues(metrics.rescues(book, **narrow))
+
+
+def together(curves: pd.DataFrame, ladder: pd.DataFrame, colours: Mapping[str, str] | None) -> None:
+    """A few groups: one picture of all, and their percentiles beside it."""
+    left, right = st.columns(2)
+    with left:
+        drawing.section("How many had their answer by when", READ)
+        drawing.chart(
+            charts.curves(curves, colours=colours), curves, "curves", "Distribution of the time, a line a group"
+        )
+    with right:
+        drawing.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
+        drawing.chart(charts.ladder(ladder, colours=colours), ladder, "percentiles", "Percentiles with intervals")
+
+
+def apart(curves: pd.DataFrame, ladder: pd.DataFrame, colours: Mapping[str, str] | None) -> None:
+    """Many groups: a small picture each, the others grey behind it; percentiles as a table."""
+    drawing.section("How many had their answer by when", f"{READ} The grey lines are the others: point at one.")
+    with st.container(horizontal=True, key="small-curves"):
+        for name in curves["group"].drop_duplicates():
+            with st.container(width=300):
+                drawn = charts.curve(curves, name, colours, width=290)
+                st.altair_chart(
+                    drawn, key=f"curve-{name}", width="content", alt="Distribution of the time of one group"
+                )
+    downloads.csv(curves, "curves")
+    drawing.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
+    rungs = list(ladder.sort_values("share")["percentile"].drop_duplicates())
+    said = ladder.assign(text=[times(row) for row in ladder.to_dict("records")])
+    shown = said.pivot(index="group", columns="percentile", values="text").reindex(columns=rungs).fillna("too few")
+    numbers = ladder.pivot(index="group", columns="percentile", values="seconds").reindex(columns=rungs)
+    drawing.table(shown.reset_index(), "percentiles", ladder, numbers.reset_index(drop=True))
+
+
+def times(row: Mapping[Any, Any]) -> str:
+    """A percentile with its interval."""
+    return f"{units.seconds(row['seconds'])} [{units.seconds(row['low'])} to {units.seconds(row['high'])}]"
 
 
 def counted(left: dict[str, int]) -> str:

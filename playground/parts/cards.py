@@ -66,7 +66,11 @@ def layout(lanes: Sequence[Lane], colours: Mapping[str, str]) -> list[Card]:
                 if lane.prompt == prompt:
                     with st.container(border=True):
                         drawing.model_name(lane.model, colours.get(lane.model))
-                        cards.append(Card(lane, st.empty(), st.empty(), st.container(horizontal=True)))
+                        cards.append(
+                            Card(
+                                lane, st.empty(), st.empty(), st.container(horizontal=True, vertical_alignment="center")
+                            )
+                        )
     return cards
 
 

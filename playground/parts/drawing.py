@@ -79,6 +79,16 @@ def model_name(model: str, colour: str | None = None) -> None:
     st.html(f'<div class="lab-model">{dot}{html.escape(model)}</div>')
 
 
+def legend(names: Mapping[str, str]) -> str:
+    """Names with their colours, in a line. Everything is escaped."""
+    cells = "".join(
+        f'<span class="lab-key"><span class="lab-dot" style="background: {html.escape(colour)}"></span>'
+        f"{html.escape(name)}</span>"
+        for name, colour in names.items()
+    )
+    return f'<div class="lab-legend">{cells}</div>'
+
+
 def reason(kind: str, words: str) -> str:
     """Why there is no answer, where the answer would be. Everything is escaped."""
     return (

@@ -18,6 +18,12 @@ def compare(call_id: str, *, model: str | None = None) -> NoReturn:
     st.switch_page(PAGES / "compare.py", query_params={"call": call_id, **more})
 
 
+def try_prompt(label: str, key: str, mode: str) -> NoReturn:
+    """To the Compare page, with a saved prompt picked there."""
+    st.session_state[key] = [label]
+    st.switch_page(PAGES / "compare.py", query_params={"mode": mode})
+
+
 def calls(**query: str) -> NoReturn:
     """To the Calls page, narrowed like this or with a call opened."""
     st.switch_page(PAGES / "calls.py", query_params=query)

@@ -17,7 +17,7 @@ from lab import Cache, Fallback, Hedge, Lab, Policy, Prompt, Retry, Timeout, err
 from lab.evals.asks import Ask
 from lab.show import units
 from lab.show.text import one_line
-from playground.parts import backend, choices, drawing, escape, opened, places
+from playground.parts import backend, choices, drawing, escape, opened, places, templates
 
 EFFORTS = ("none", "minimal", "low", "medium", "high")
 TYPES = {"text": "string", "number": "number", "whole number": "integer", "yes or no": "boolean", "texts": "array"}
@@ -79,6 +79,8 @@ def form(lab: Lab, beside: Callable[[Lab], None]) -> tuple[Ask | None, bool]:
 def begin(lab: Lab) -> None:
     """What the form holds before anybody has touched it."""
     usual, state = lab.policy, st.session_state
+    if "picking" in state:  # what was just saved
+        state["saved"] = state.pop("picking")
     state.setdefault("models", choices.models()[:3])
     state.setdefault("question_text", "What is the capital of France?")
     state.setdefault("shape", "text")
@@ -101,7 +103,7 @@ def question(lab: Lab, left: DeltaGenerator, right: DeltaGenerator) -> tuple[lis
     picked = [name for name in picked if name in saved]
     with left:
         if picked:
-            return templates(lab, picked, [saved[name] for name in picked])
+            return filled(lab, picked, [saved[name] for name in picked])
         turns(st.session_state.get("turns") or [])
         written = st.text_area("Prompt", height=122, key="question_text", persist_state="session")
         system = st.text_area("System message", height=68, key="system", persist_state="session", placeholder="none")
@@ -136,10 +138,10 @@ def turns(before: Sequence[Mapping[str, Any]]) -> None:
             opened.said(message, f"turn-{number}")
 
 
-def templates(lab: Lab, labels: Sequence[str], prompts: Sequence[Prompt]) -> tuple[list[tuple[str, Any]], str | None]:
+def filled(lab: Lab, labels: Sequence[str], prompts: Sequence[Prompt]) -> tuple[list[tuple[str, Any]], str | None]:
     """Saved prompts: their variables to fill in, and of a single one its template to edit."""
     if len(prompts) == 1:
-        prompts = [edited(lab, labels[0], prompts[0])]
+        prompts = [edited(lab, prompts[0])]
     names = list(dict.fromkeys(variable for prompt in prompts for variable in prompt.variables))
     values = {
         name: st.text_area(name, height="content", key=f"variable-{name}", persist_state="session") for name in names
@@ -153,43 +155,15 @@ def templates(lab: Lab, labels: Sequence[str], prompts: Sequence[Prompt]) -> tup
     return asked, None
 
 
-def edited(lab: Lab, label: str, prompt: Prompt) -> Prompt:
-    """The template of a saved prompt, as it is edited here: its variables are found as one types; saved, it is a new
-    version."""
+def edited(lab: Lab, prompt: Prompt) -> Prompt:
+    """The template of a saved prompt, as it is edited here."""
     with st.expander("The template", icon=":material/edit_note:"):
-        contents = []
-        for number, message in enumerate(prompt.messages):
-            content = message.get("content")
-            if not isinstance(content, str):
-                contents.append(content)
-                continue
-            key = f"template-{prompt.name}-{prompt.hash}-{number}"
-            contents.append(st.text_area(str(message["role"]), content, height="content", key=key))
-        written = [{**message, "content": content} for message, content in zip(prompt.messages, contents, strict=True)]
-        try:
-            new = Prompt(
-                prompt.name,
-                written,
-                blank=tuple(name for name in prompt.blank if any("{{" + name in str(text) for text in contents)),
-            )
-        except ValueError as odd:
-            st.warning(escape.markdown(odd), icon=":material/edit:")
-            return prompt
-        names = ", ".join(new.variables) or "none"
-        st.caption(f"Variables: {escape.markdown(names)}")
-        if new.hash == prompt.hash:
-            return prompt
-        st.html(drawing.differing(prompt.text(), new.text()))
-        if st.button("Save as a new version", icon=":material/save:", key="save-version"):
-            try:
-                number = lab.save(new)
-            except (ValueError, errors.LabError) as odd:
-                st.warning(escape.markdown(odd), icon=":material/edit:")
-                return new
-            choices.forget()
-            st.session_state["saved"] = [f"{new.name} v{number}"]
-            st.rerun()
-        return new
+        new = templates.edited(prompt, "template")
+        number = templates.save(lab, prompt, new, "template")
+    if number is not None:
+        st.session_state["picking"] = [f"{new.name} v{number}"]
+        st.rerun()
+    return new
 
 
 def pictures() -> list[str]:

@@ -5,15 +5,16 @@ try:
 except ImportError as missing:
     raise ImportError("charts need altair: pip install 'lab[notebooks]'") from missing
 
-from lab.show.charts.comparing import frontier, intervals, shares, success
+from lab.show.charts.comparing import confusion, frontier, intervals, scores_over_time, shares, success, versions
 from lab.show.charts.shared import GROUPS
 from lab.show.charts.tails import COLOURS, curve, curves, ladder, phases, steps, still_waiting, timeline
-from lab.show.charts.times import bursts, counts, outcomes, over_time, stacked
+from lab.show.charts.times import bursts, counts, month, multiple, outcomes, over_time, stacked
 
 __all__ = [
     "COLOURS",
     "GROUPS",
     "bursts",
+    "confusion",
     "counts",
     "curve",
     "curves",
@@ -21,15 +22,19 @@ __all__ = [
     "frontier",
     "intervals",
     "ladder",
+    "month",
+    "multiple",
     "outcomes",
     "over_time",
     "phases",
+    "scores_over_time",
     "shares",
     "stacked",
     "steps",
     "still_waiting",
     "success",
     "timeline",
+    "versions",
 ]
 
 

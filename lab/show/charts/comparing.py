@@ -7,6 +7,7 @@ from typing import Any, Literal
 import altair as alt
 import pandas as pd
 
+from lab.show import palette
 from lab.show.charts import shared
 from lab.show.charts.shared import Colours
 
@@ -34,10 +35,12 @@ def intervals(
     width: int | str = "container",
     format: str = "%",
     colours: Colours | None = None,
+    middle: float | None = None,
 ) -> alt.LayerChart:
     """Estimates with their intervals, one under the other: columns `name` (in the order they are to be drawn),
     `estimate`, `low`, `high`, `group` (its colour: that of `colours`, where it has one), and, if there is one,
-    `promised`: a mark beside it. `margin` draws a line at minus that."""
+    `promised`: a mark beside it. `margin` draws a line at minus that, and one at 0; `middle` one
+    where nothing is better."""
     names, groups = list(frame["name"]), list(frame["group"].drop_duplicates())
     axis = alt.Axis(format=format, grid=True, tickCount=8)
     told = all(str(group) in str(name) for name, group in zip(frame["name"], frame["group"], strict=True))
@@ -58,6 +61,9 @@ def intervals(
         rules = line.mark_rule(strokeDash=[4, 4], color=shared.GREY).encode(x="at:Q")
         labels = line.mark_text(align="left", dx=4, color=shared.GREY).encode(x="at:Q", text="label:N", y=alt.value(-8))
         layers = [rules, labels, *layers]
+    if middle is not None:
+        even = alt.Chart(pd.DataFrame({"at": [middle]}))
+        layers = [even.mark_rule(strokeDash=[4, 4], color=shared.GREY).encode(x="at:Q"), *layers]
     drawn = alt.layer(*layers).properties(width=width, height=alt.Step(30))
     assert isinstance(drawn, alt.LayerChart)
     return drawn
@@ -130,3 +136,95 @@ def shares(
         )
         .properties(width=width, height=alt.Step(34))
     )
+
+
+def versions(
+    frame: pd.DataFrame,
+    title: str,
+    format: str = "~g",
+    width: int | str = "container",
+    colours: Colours | None = None,
+) -> alt.LayerChart:
+    """One figure by version, a dot with its interval each, models beside each other: columns `version`, `model`,
+    `estimate`, `low`, `high`, `n`, as `lab.metrics.by_version` gives them for one figure."""
+    models = list(frame["model"].drop_duplicates())
+    data = frame.assign(name="v" + frame["version"].astype(int).astype(str))
+    order = [f"v{number}" for number in sorted(frame["version"].astype(int).unique())]
+    base = alt.Chart(data).encode(
+        x=alt.X("name:N", title=None, sort=order, axis=alt.Axis(labelAngle=0, ticks=False)),
+        xOffset=alt.XOffset("model:N", sort=models),
+        color=shared.colours("model", models, colours, legend=False),
+        tooltip=[
+            "name:N",
+            "model:N",
+            *(alt.Tooltip(f"{column}:Q", format=format) for column in ("estimate", "low", "high")),
+            alt.Tooltip("n:Q", format=",", title="calls"),
+        ],
+    )
+    axis = alt.Axis(format=format, grid=True, tickCount=5)
+    spans = base.mark_rule(strokeWidth=3, opacity=0.5).encode(
+        y=alt.Y("low:Q", title=title, scale=alt.Scale(zero=False, nice=True), axis=axis), y2="high:Q"
+    )
+    dots = base.mark_circle(size=75, opacity=1).encode(y="estimate:Q")
+    drawn = alt.layer(spans, dots).properties(width=width, height=240)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
+
+
+def scores_over_time(
+    frame: pd.DataFrame, colours: Colours | None = None, width: int | str = "container"
+) -> alt.LayerChart:
+    """Scores of evaluations over time, a line a prompt and model, what changed named: columns `at` (UTC), `experiment`,
+    `prompt`, `version`, `model`, `score`, `low`, `high`, `n`, `change`, as `lab.evals.pairs.over_time` gives them."""
+    models = list(frame["model"].drop_duplicates())
+    data = frame.assign(at=frame["at"].dt.tz_convert(None), line=frame["prompt"] + " · " + frame["model"])
+    base = alt.Chart(data).encode(
+        x=alt.X(
+            "at:T",
+            title=None,
+            axis=alt.Axis(grid=False, labelOverlap=True, format="%b %d, %H:%M", tickCount=6),
+            scale=alt.Scale(padding=24),
+        ),
+        color=shared.colours("model", models, colours),
+        detail="line:N",
+    )
+    y = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False, padding=12), axis=alt.Axis(format="%", tickCount=6))
+    lines = base.mark_line(strokeWidth=1.5, opacity=0.6).encode(y=y)
+    spans = base.mark_rule(strokeWidth=2.5, opacity=0.4).encode(y="low:Q", y2="high:Q")
+    dots = base.mark_point(size=75, filled=True, opacity=1).encode(
+        y=y,
+        shape=alt.Shape("prompt:N", title=None, legend=None),
+        tooltip=[
+            alt.Tooltip("at:T", format="%Y-%m-%d %H:%M", title="planned (UTC)"),
+            *("experiment:N", "prompt:N", "version:O", "model:N"),
+            *(alt.Tooltip(f"{name}:Q", format=".1%") for name in ("score", "low", "high")),
+            alt.Tooltip("n:Q", format=",", title="answers"),
+        ],
+    )
+    names = base.transform_filter(alt.datum.change != "").mark_text(dy=-12, fontSize=11).encode(y=y, text="change:N")
+    drawn = alt.layer(spans, lines, dots, names).properties(width=width, height=260)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
+
+
+def confusion(frame: pd.DataFrame, labels: list[str], width: int | str = "container") -> alt.LayerChart:
+    """Which label was said where which was expected, a square each, with its number: columns `expected`, `said`,
+    `cases`, `share`, as `lab.evals.pairs.confusion` gives them."""
+    said = [*labels, *(name for name in frame["said"].drop_duplicates() if name not in labels)]
+    data = frame.assign(
+        kind=["right" if a == b else "wrong" for a, b in zip(frame["expected"], frame["said"], strict=True)]
+    )
+    base = alt.Chart(data).encode(
+        x=alt.X("said:N", title="said", sort=said, axis=alt.Axis(orient="top", labelAngle=-30, labelLimit=110)),
+        y=alt.Y("expected:N", title="expected", sort=labels, axis=alt.Axis(labelLimit=140)),
+        tooltip=["expected:N", "said:N", "cases:Q", alt.Tooltip("share:Q", format=".0%", title="of those expected so")],
+    )
+    kinds = alt.Scale(domain=["right", "wrong"], range=[palette.SCORES["right"][1], palette.SCORES["wrong"][1]])
+    squares = base.mark_rect(cornerRadius=3).encode(
+        color=alt.Color("kind:N", title=None, scale=kinds, legend=alt.Legend(orient="bottom")),
+        opacity=alt.Opacity("share:Q", scale=alt.Scale(domain=[0, 1], range=[0.12, 0.75]), legend=None),
+    )
+    drawn = alt.layer(squares, base.mark_text(fontSize=12).encode(text="cases:Q"))
+    drawn = drawn.properties(width=width, height=alt.Step(30))
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn

@@ -20,12 +20,12 @@ Colours = Mapping[str, str]
 
 
 def last(names: Sequence[str]) -> list[str]:
-    """The names, `others` after all of them."""
+    """The names, all others after them."""
     return sorted(names, key=lambda name: name == palette.OTHERS)
 
 
 def range_of(names: Sequence[str], known: Colours | None = None) -> list[str]:
-    """The colour of each name: the one that is `known`, that of an outcome, grey for `others`, else one that no other
+    """The colour of each name: the one that is `known`, that of an outcome, grey for all others, else one that no other
     name has, as far as there are so many."""
     fixed = {name: known[name] for name in names if known and name in known}
     fixed |= {name: palette.GREY for name in names if name == palette.OTHERS}
@@ -36,7 +36,7 @@ def range_of(names: Sequence[str], known: Colours | None = None) -> list[str]:
 def colours(
     field: str, names: list[str], known: Colours | None = None, legend: bool = True, rows: int | None = None
 ) -> alt.Color:
-    """The colour of each of `names`, in their order, `others` last; a legend above the chart, in so many `rows`."""
+    """The colour of each of `names`, in their order, all others last; a legend above the chart, in so many `rows`."""
     names = last(names)
     scale = alt.Scale(domain=names, range=range_of(names, known))
     wide = 2 if len(names) > 2 else 0

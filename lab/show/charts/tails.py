@@ -16,14 +16,15 @@ from lab.show.charts.shared import GREY, LABELS, LOG, Colours
 from lab.show.timeline import PARTS as COLOURS_OF
 
 BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
-COLOURS = {BEFORE: "#b8bec4", WAITING: "#e09f3e", ANSWERING: "#2a9d8f"}
+WHOLE = "not streamed"
+COLOURS = {BEFORE: "#8f979d", WAITING: "#c77618", ANSWERING: "#079e92", WHOLE: COLOURS_OF["until its end"]}
 
 
 def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
     """Where the time of each call went: a bar a call, in the order of `calls`.
 
     Uses the columns `model`, `elapsed`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were
-    not streamed have no first token, and no segment for it. Calls without a latency are left out. `width` is in
+    not streamed have no first token: they are one segment. Calls without a latency are left out. `width` is in
     pixels, or the page's own.
     """
     rows = []
@@ -32,11 +33,13 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
         sent = total - float(call["latency"])
         first = sent if pd.isna(call["ttft"]) else sent + float(call["ttft"])
         before = [(BEFORE, 0.0, sent)] if sent > 0 else []
-        for part, start, end in (*before, (WAITING, sent, first), (ANSWERING, first, total)):
+        streamed = ((WAITING, sent, first), (ANSWERING, first, total))
+        for part, start, end in (*before, *(streamed if first > sent else ((WHOLE, sent, total),))):
             rows.append(
                 {"call": name, "part": part, "start": start, "end": end, "seconds": end - start, "total": total}
             )
     data = pd.DataFrame(rows, columns=["call", "part", "start", "end", "seconds", "total"])
+    known = [part for part in COLOURS if part in set(data["part"])] or [ANSWERING]
     base = alt.Chart(data).encode(
         y=alt.Y("call:N", sort=None, title=None, axis=alt.Axis(labelLimit=260, ticks=False, domain=False))
     )
@@ -46,12 +49,13 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
         color=alt.Color(
             "part:N",
             title=None,
-            scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())),
+            scale=alt.Scale(domain=known, range=[COLOURS[part] for part in known]),
             legend=alt.Legend(orient="top"),
         ),
         tooltip=["call:N", "part:N", alt.Tooltip("seconds:Q", format=".3f"), alt.Tooltip("total:Q", format=".3f")],
     )
-    ends = base.transform_filter(alt.datum.part == ANSWERING).mark_text(align="left", dx=5)
+    last = (alt.datum.part == ANSWERING) | (alt.datum.part == WHOLE)
+    ends = base.transform_filter(last).mark_text(align="left", dx=5)
     labels = ends.encode(x="end:Q", text=alt.Text("total:Q", format=".2f"), color=alt.value(GREY))
     return (bars + labels).properties(width=width, height=alt.Step(30))
 
@@ -119,6 +123,8 @@ def still_waiting(times: pd.Series, groups: pd.Series, width: int | str = "conta
 SHARES = (0.001, 0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)
 """The marks of the axis of shares, which is that of the normal distribution: the middle has room, and so has the
 tail."""
+GREY_POINTS = 24
+"""Points of a line that stands behind another one."""
 _NORMAL = NormalDist()
 _EDGES = (1e-4, 1 - 1e-5)
 
@@ -142,9 +148,7 @@ def _shares(
         labelExpr=f"{json.dumps(said)}[format(datum.value, '.6f')]",
         grid=True,
     )
-    return alt.Y(
-        "height:Q", title="share of answers that were there by then", scale=alt.Scale(domain=domain), axis=labels
-    )
+    return alt.Y("height:Q", title=title, scale=alt.Scale(domain=domain), axis=labels)
 
 
 def _drawn(frame: pd.DataFrame) -> pd.DataFrame:
@@ -211,15 +215,18 @@ def curve(frame: pd.DataFrame, name: str, colours: Colours | None = None, width:
     y = _shares(frame, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999), title=None)
     pointed = alt.selection_point(fields=["group"], on="pointerover", clear="pointerout", nearest=False, name="pointed")
     shade = alt.condition(pointed, alt.value(palette.GREY), alt.value("#808a9155"), empty=False)
-    base = alt.Chart(data[data["group"] != name]).encode(x=x, y=y, detail="group:N", tooltip=_POINT)
+    rest = data[data["group"] != name]
+    each = max(1, len(rest) // max(1, rest["group"].nunique() * GREY_POINTS))
+    thin = rest[rest.groupby("group").cumcount() % each == 0]
+    base = alt.Chart(thin).encode(x=x, y=y, detail="group:N", tooltip=_POINT)
     others = base.mark_line(strokeWidth=1.5).encode(color=shade).add_params(pointed)
     own = (
         alt.Chart(data[data["group"] == name])
         .mark_line(strokeWidth=3, color=shared.range_of([name], colours)[0])
         .encode(x=x, y=y, tooltip=_POINT)
     )
-    title = alt.TitleParams(name, anchor="start", fontSize=12, limit=240)
-    drawn = alt.layer(others, own).properties(width=width, height=170, title=title)
+    named = alt.TitleParams(name, anchor="start", fontSize=12, limit=240)
+    drawn = alt.layer(others, own).properties(width=width, height=210, title=named)
     assert isinstance(drawn, alt.LayerChart)
     return drawn
 
@@ -254,7 +261,12 @@ def phases(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     """Where the time went, a bar a group and kind of call: columns `group`, `calls`, `part`, `seconds`, as
     `lab.metrics.phases` gives them."""
     parts = list(frame["part"].drop_duplicates())
-    named = {**COLOURS_OF, "queue": COLOURS_OF["waiting"], "earlier attempts": "#e5566d"}
+    named = {
+        **COLOURS_OF,
+        "not streamed": COLOURS_OF["until its end"],
+        "queue": COLOURS_OF["waiting"],
+        "earlier attempts": "#e5566d",
+    }
     scale = alt.Scale(domain=parts, range=[named.get(part, GREY) for part in parts])
     data = frame.assign(rank=frame["part"].map(parts.index), bar=frame["group"] + ", " + frame["calls"])
     kinds = list(frame["calls"].drop_duplicates())

@@ -79,7 +79,7 @@ def stacked(
     colours: Colours | None = None,
 ) -> alt.Chart:
     """A sum over time, a colour a group: columns `start` (UTC), `seconds` (the bins' width), `value` and `group` (by
-    their names; `colours` are those of groups). The largest group lies below, `others` on top."""
+    their names; `colours` are those of groups). The largest group lies below, all others on top."""
     names = shared.last(list(frame.groupby(group, observed=True)[value].sum().sort_values(ascending=False).index))
     places = {name: place for place, name in enumerate(names)}
     data = (
@@ -150,3 +150,68 @@ def counts(frame: pd.DataFrame, span: tuple[float, float] | None = None, width: 
         .add_params(brush)
         .properties(width=width, height=140)
     )
+
+
+def month(days: pd.DataFrame, budget: float | None = None, width: int | str = "container") -> alt.LayerChart:
+    """What a month has cost so far and where it is going, with the budget as a line: columns `start` (UTC days),
+    `kind` (`spent`, `today`, `projected`), `cost`, `total` (US dollars), as `lab.metrics.month` gives them. What is not
+    over yet is hatched, what is only projected is pale."""
+    start = days["start"].dt.tz_convert(None)
+    data = days.assign(start=start, end=start + pd.Timedelta(hours=22))
+    axis = alt.Axis(grid=False, labelOverlap=True, format="%d", tickCount=10)
+    base = alt.Chart(data).encode(x=alt.X("start:T", title="day of the month (UTC)", axis=axis), x2="end:T")
+    stripes = [
+        {"color": "#079e92" if place % 2 else "#079e9233", "offset": min(1.0, (place + shift) / 12)}
+        for place in range(12)
+        for shift in (0, 0.999)
+    ]
+    hatch: Any = {"gradient": "linear", "x1": 0, "x2": 1, "y1": 0, "y2": 1, "stops": stripes}
+    y = alt.Y("cost:Q", title="US dollars a day", axis=alt.Axis(format="$~g", tickCount=5, grid=True))
+    tooltip = [
+        alt.Tooltip("start:T", format="%Y-%m-%d", title="day"),
+        "kind:N",
+        alt.Tooltip("cost:Q", format="$.4~f"),
+        alt.Tooltip("total:Q", format="$.4~f", title="since the month began"),
+    ]
+    layers: list[alt.Chart] = [
+        base.transform_filter(alt.datum.kind == "spent").mark_rect(color="#079e92").encode(y=y, tooltip=tooltip),
+        base.transform_filter(alt.datum.kind == "today")
+        .mark_rect(fill=hatch, stroke="#079e92")
+        .encode(y=y, tooltip=tooltip),
+        base.transform_filter(alt.datum.kind == "projected")
+        .mark_rect(fill="#079e9222", stroke="#079e92", strokeDash=[3, 3])
+        .encode(y=y, tooltip=tooltip),
+    ]
+    if budget is not None:
+        line = alt.Chart(pd.DataFrame({"at": [budget], "label": [f"budget ${budget:,.2f} a day"]}))
+        layers.append(line.mark_rule(color="#dd4c62", strokeWidth=1.5).encode(y="at:Q"))
+        words = line.mark_text(align="left", dx=4, dy=-7, color="#dd4c62").encode(
+            y="at:Q", x=alt.value(0), text="label:N"
+        )
+        layers.append(words)
+    drawn = alt.layer(*layers).properties(width=width, height=220)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
+
+
+def multiple(
+    frame: pd.DataFrame, value: str, name: str, colour: str, format: str, width: int | str = 200
+) -> alt.LayerChart:
+    """One of many small ones: a figure over time, of one group: columns `start` (UTC) and `value` by its name. Bins
+    without one are gaps."""
+    data = frame.assign(start=frame["start"].dt.tz_convert(None))[["start", value]]
+    share = format.endswith("%")
+    scale = alt.Scale(domainMax=1.0, zero=False) if share else alt.Scale(zero=True)
+    base = alt.Chart(data).encode(
+        x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True, tickCount=3, labelFontSize=10)),
+        y=alt.Y(f"{value}:Q", title=None, scale=scale, axis=alt.Axis(format=format, tickCount=3, labelFontSize=10)),
+        tooltip=[
+            alt.Tooltip("start:T", format="%Y-%m-%d %H:%M", title="from (UTC)"),
+            alt.Tooltip(f"{value}:Q", format=format),
+        ],
+    )
+    title = alt.TitleParams(name, anchor="start", fontSize=12, limit=190)
+    drawn = alt.layer(base.mark_line(color=colour, strokeWidth=2), base.mark_circle(color=colour, size=22, opacity=1))
+    drawn = drawn.properties(width=width, height=150, title=title)
+    assert isinstance(drawn, alt.LayerChart)
+    return drawn
