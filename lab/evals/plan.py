@@ -85,7 +85,7 @@ class Plan:
         known = f" ({self.cells - self.left:,} are answered already)" if self.left < self.cells else ""
         cost = "cost unknown" if self.usd is None else f"about {units.dollars(self.usd)}"
         most = "" if self.budget is None else f" of at most {units.dollars(self.budget)}"
-        time = "time unknown" if self.seconds is None else f"about {_clock(self.seconds)}"
+        time = "time unknown" if self.seconds is None else _clock(self.seconds)
         held = f"; held-out set, asked by {self.looks} experiments before" if self.looks else ""
         way = "through the batch service, within 24 h" if self.batch else f"{time} at {self.concurrency} at once"
         return (
@@ -101,7 +101,10 @@ class Plan:
 def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    if not hours and not minutes and rest < 2:
+        return "a moment"
+    long = f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"about {long}"
 
 
 def _called(template: Any) -> str:

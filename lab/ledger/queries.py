@@ -14,6 +14,7 @@ from lab.ledger.fields import flags, shown
 from lab.ledger.file import Ledger
 from lab.ledger.narrowing import named_version, unix
 from lab.show.moments import utc
+from lab.show.text import natural
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,7 +96,7 @@ def names(ledger: Ledger, most: int = 200) -> dict[str, list[str]]:
     return {
         "model": _distinct(ledger, "calls", "model", most),
         "prompt": list(prompts),
-        "experiment": [row[0] for row in listed],
+        "experiment": sorted((row[0] for row in listed), key=natural),
         "user": _distinct(ledger, "calls", "user", most),
         "tag": _distinct(ledger, "call_tags", "tag", most),
     }

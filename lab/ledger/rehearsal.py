@@ -13,12 +13,12 @@ import math
 import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.ledger import packs
+from lab.ledger import madeup, packs
 from lab.ledger.opening import prepare
 
 DAY = 86_400.0
@@ -35,10 +35,12 @@ MODELS = {  # median first token (s), spread, tokens a second, US dollars a toke
 _SHARES = (24, 12, 16, 10, 14, 8, 10, 6)
 FAILURES = {"timeout": 30, "rate_limit": 25, "provider": 20, "content": 10, "validation": 10, "transport": 5}
 _STATUS = {"rate_limit": 429, "provider": 503}
-_WORDS = (
-    "order refund ticket summary invoice policy update answer question model route label detail record trace".split()
-)
-_SCORED = 0.02
+SCORED = 0.02
+"""The share of calls that are cells of experiments: those are run one after the other."""
+CASES, GRID = 60, ("openai/gpt-4o-mini", "anthropic/claude-haiku", "gemini/gemini-flash")
+"""Of each experiment: its cases, each asked of these models with the prompt's newest version."""
+RIGHT = {1: 0.78, 2: 0.88, 3: 0.93}
+"""How often an answer to a version of the triage prompt is right; of the second model a little more often."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,10 @@ def write(
     seed: int = 0,
     incident: Incident | None = None,
     hits: Hits | None = None,
+    scored: float = SCORED,
 ) -> None:
-    """Write the ledger at `path`: so many calls in the `days` up to `until` (Unix seconds; now)."""
+    """Write the ledger at `path`: so many calls in the `days` up to `until` (Unix seconds; now), of which a share
+    `scored` are cells of experiments."""
     prepare(path)
     db = sqlite3.connect(path)
     db.execute("PRAGMA synchronous = OFF")
@@ -94,8 +98,9 @@ def write(
     lot, end = random.Random(seed), time.time() if until is None else until
     db.execute("INSERT INTO configs VALUES ('c1', '{\"params\": {}}')")
     _prompts(db, end - days * DAY)
+    drawn = _Drawn(calls, days, end, incident, hits, scored)
     for start in range(0, calls, 20_000):
-        lots = list(_calls(lot, range(start, min(calls, start + 20_000)), calls, days, end, incident, hits))
+        lots = list(drawn.calls(lot, range(start, min(calls, start + 20_000))))
         _put(db, "calls", [call["row"] for call in lots])
         _put(db, "attempts", [row for call in lots for row in call["attempts"]])
         _put(db, "texts", [call["text"] for call in lots])
@@ -157,39 +162,70 @@ def _put(db: sqlite3.Connection, table: str, rows: list[dict[str, Any]]) -> None
 def _prompts(db: sqlite3.Connection, first: float) -> None:
     for name, versions in (("triage", 3), ("orders", 2), ("passages", 1)):
         for version in range(1, versions + 1):
-            text = json.dumps([{"role": "user", "content": f"{name} {version}: {{{{text}}}}"}])
+            text = json.dumps(madeup.template(name, version))
             row = {"name": name, "version": version, "hash": f"{name}{version}", "template": text}
             _put(db, "prompts", [{**row, "created_at": first, "changed": ""}])
 
 
 def _experiments(db: sqlite3.Connection, end: float) -> None:
-    content = json.dumps({"models": list(MODELS), "scorers": {"label": "label"}})
-    for (name,) in db.execute("SELECT DISTINCT experiment FROM calls WHERE experiment IS NOT NULL").fetchall():
-        db.execute("INSERT INTO experiments VALUES (?, ?, 'triage', 'hash', 0, ?)", (name, end - DAY, content))
+    content = json.dumps({"models": list(GRID), "scorers": {"label": "label"}})
     db.execute(
-        "INSERT INTO cells (experiment, cell, place, prompt_name, prompt_version, model, case_id, cluster, repeat,"
-        " expected) SELECT experiment, cell, id, prompt_name, prompt_version, model, 'case' || (id % 100),"
-        " 'case' || (id % 100), 0, 'x' FROM calls WHERE cell IS NOT NULL"
+        "INSERT INTO experiments SELECT experiment, min(started_at) - 5, 'triage', 'hash', 0, ? FROM calls"
+        " WHERE experiment IS NOT NULL GROUP BY experiment",
+        (content,),
     )
+    db.execute(
+        "INSERT INTO cells (experiment, cell, place, prompt_name, prompt_version, model, case_id, cluster, tags,"
+        " repeat, expected) SELECT experiment, cell, id, prompt_name, prompt_version, model, substr(cell, 1, 7),"
+        " substr(cell, 1, 7), json_array(CASE WHEN substr(cell, 5, 3) % 3 THEN 'web' ELSE 'mail' END), 0, 'x'"
+        " FROM calls WHERE cell IS NOT NULL"
+    )
+    for case in range(CASES):
+        asked, label = madeup.ticket(random.Random(f"case {case}"))
+        line = {"id": f"case{case:03}", "input": {"ticket": asked}, "expected": label}
+        _put(db, "cases", [{"eval_hash": "hash", "case_id": line["id"], "content": json.dumps(line)}])
 
 
-def _calls(
-    lot: random.Random,
-    numbers: range,
-    total: int,
-    days: float,
-    end: float,
-    incident: Incident | None,
-    hits: Hits | None,
-) -> Iterator[dict[str, Any]]:
-    for number in numbers:
-        started = end - days * DAY * (1 - (number + 0.5) / total) - 60
-        during = incident is not None and incident.during(started, end)
-        yield _call(lot, number, started, incident if during else None, hits.kind(number) if hits else None)
+class _Drawn:
+    """Calls as they are drawn one after the other, and how many cells of experiments there were among them."""
+
+    def __init__(
+        self, total: int, days: float, end: float, incident: Incident | None, hits: Hits | None, scored: float
+    ):
+        self._total, self._days, self._end = total, days, end
+        self._incident, self._hits, self._scored = incident, hits, scored
+        self._cells = 0
+
+    def calls(self, lot: random.Random, numbers: range) -> Iterator[dict[str, Any]]:
+        """The calls of these numbers, in their order."""
+        for number in numbers:
+            started = self._end - self._days * DAY * (1 - (number + 0.5) / self._total) - 60
+            during = self._incident is not None and self._incident.during(started, self._end)
+            hit = self._hits.kind(number) if self._hits else None
+            yield self._call(lot, number, started, self._incident if during else None, hit)
+
+    def _cell(self) -> tuple[str, str, int, str]:
+        """The next cell: its experiment, itself, the version of the prompt, and the model."""
+        experiment, place = divmod(self._cells, CASES * len(GRID))
+        self._cells += 1
+        version = min(3, 1 + experiment // 2)
+        case, column = divmod(place, len(GRID))
+        return f"nightly-{experiment + 1}", f"case{case:03}-{column}-{experiment}", version, GRID[column]
+
+    def _call(
+        self, lot: random.Random, number: int, started: float, incident: Incident | None, hit: str | None
+    ) -> dict[str, Any]:
+        return _call(lot, number, started, incident, hit, self._scored, self._cell)
 
 
 def _call(
-    lot: random.Random, number: int, started: float, incident: Incident | None, hit: str | None
+    lot: random.Random,
+    number: int,
+    started: float,
+    incident: Incident | None,
+    hit: str | None,
+    share: float,
+    next_cell: Callable[[], tuple[str, str, int, str]],
 ) -> dict[str, Any]:
     model = lot.choices(list(MODELS), _SHARES)[0]
     user, tags = (
@@ -197,7 +233,11 @@ def _call(
         lot.choice([[], ["nightly"], ["web", "de"], ["web", "en"]]),
     )
     prompt = lot.choice([("triage", lot.randint(1, 3)), ("orders", lot.randint(1, 2)), ("passages", 1), (None, None)])
-    scored = prompt[0] is not None and incident is None and lot.random() < _SCORED
+    scored = prompt[0] is not None and incident is None and lot.random() < share
+    experiment, cell, right = None, None, None
+    if scored:
+        experiment, cell, version, model = next_cell()
+        prompt, right = ("triage", version), min(0.98, RIGHT[version] + (0.05 if model == GRID[1] else 0.0))
     if incident is not None and lot.random() < incident.share:
         model, user, tags, prompt = incident.model, incident.user, [incident.tag], ("orders", 2)
     call_id = f"{int(started * 1000):013x}{number:09x}"
@@ -210,7 +250,14 @@ def _call(
     winner = next((attempt for attempt in tries if attempt["won"]), None)
     last = tries[-1] if tries and winner is None else None
     ended = winner or last
-    texts = f"{' '.join(lot.choices(_WORDS, k=12))} {number}", " ".join(lot.choices(_WORDS, k=30))
+    words = random.Random(f"words {number}")
+    good = True
+    if cell is not None and right is not None:
+        asked, label = madeup.ticket(random.Random(f"case {int(cell[4:7])}"))
+        answer, good = madeup.said(words, label, right)
+        texts = asked, answer
+    else:
+        texts = madeup.words(prompt[0], words)
     row = {
         **{"id": number + 1, "call_id": call_id, "started_at": started},
         "ended_at": started + queue if ended is None else ended["started_at"] + ended["latency"],
@@ -226,11 +273,10 @@ def _call(
         "saved_seconds": MODELS[model][0] + received / MODELS[model][2] if hit else None,
         **{"cached": int(cached), "hedged": int(any(attempt["role"] == "hedge" for attempt in tries))},
         "fell_back": int(any(attempt["role"] == "fallback" for attempt in tries)),
-        "experiment": f"nightly-{number % 20}" if scored else None,
-        "cell": f"cell{number}" if scored else None,
+        **{"experiment": experiment, "cell": cell},
         "valid": 1 if prompt[0] and winner else None,
     }
-    score = {"call_id": call_id, "scorer": "label", "score": float(lot.random() < 0.85)}
+    score = {"call_id": call_id, "scorer": "label", "score": float(good)}
     messages = json.dumps([{"role": "user", "content": texts[0]}])
     text = {
         "id": number + 1,

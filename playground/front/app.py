@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from playground.front import access, shell, style
-from playground.parts import backend, filters
+from playground.parts import backend, empty, filters
 
 PAGES = Path(__file__).parents[1] / "pages"
 
@@ -29,6 +29,7 @@ pages = {
     "health": st.Page(PAGES / "health.py", title="Health", icon=":material/monitor_heart:"),
 }
 page = st.navigation(list(pages.values()), position="top")
+empty.banner()
 filters.bar(shown=page.title not in ("Compare", "Prompts", "Jobs"))
 shell.run(page)
 shell.warm()

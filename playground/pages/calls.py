@@ -13,7 +13,7 @@ from lab.ledger import notes
 from lab.ledger.queries import ORDERS, STATUSES
 from lab.show import charts, palette
 from lab.show.text import one_line
-from playground.parts import backend, drawing, escape, filters, opened
+from playground.parts import backend, drawing, empty, escape, filters, opened
 
 PAGE = 50
 KINDS = get_args(errors.Kind)
@@ -52,7 +52,7 @@ def nothing(narrow: dict[str, Any]) -> None:
     if any(narrow.values()):
         st.info("No call matches. Clear a filter, or search for other words.", icon=":material/search_off:")
     else:
-        st.info("No calls yet. Run a prompt on the Compare page, and it is listed here.", icon=":material/list:")
+        empty.nothing("No calls yet. Run a prompt on the Compare page, and it is listed here.", ":material/list:")
 
 
 def asked() -> tuple[dict[str, Any], str, tuple[str, ...]]:

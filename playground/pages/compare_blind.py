@@ -10,7 +10,7 @@ import streamlit as st
 from lab import Lab, metrics
 from lab.evals import ratings
 from lab.show import charts
-from playground.parts import backend, drawing, markdown
+from playground.parts import backend, drawing, empty, markdown
 
 LABELS = {"first": "Left is better", "second": "Right is better", "both": "Both are good", "neither": "Neither is"}
 
@@ -21,8 +21,11 @@ def page() -> None:
     listed = lab.experiments()
     names = list(listed["experiment"][listed["answered"] > 1])
     if not names:
-        st.info(
-            "An experiment with two prompts or models is needed: run one over a set.", icon=":material/thumbs_up_down:"
+        empty.nothing(
+            "An experiment with two prompts or models is needed: run one over a set.",
+            ":material/thumbs_up_down:",
+            mode="Over a set",
+            narrowed=False,
         )
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):

@@ -12,7 +12,7 @@ from lab.evals import asks, code
 from lab.evals.asks import Ask
 from lab.ledger import queries
 from lab.show import charts
-from playground.parts import backend, cards, downloads, escape, history, request
+from playground.parts import backend, cards, downloads, empty, escape, history, request
 from playground.parts.lanes import Lane
 
 MOST = 24
@@ -33,6 +33,7 @@ def page() -> None:
     lanes: list[Lane] = st.session_state.get("lanes", [])
     if not lanes:
         st.caption("Pick two or more models and run: the answers stream side by side, and every call is recorded.")
+        empty.offer()
         return
     kept = opened(lab)
     if kept is not None and history.bar(lab, kept) and kept.request is not None:

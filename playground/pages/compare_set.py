@@ -169,6 +169,14 @@ def own(prompts: Sequence[Prompt]) -> tuple[EvalSet | None, str | None]:
         return owndata.upload(names, "grid")
 
 
+_PLAN = {"seconds": "time", "input_tokens": "tokens in", "output_tokens": "tokens out"}
+
+
+def _about(seconds: float) -> str:
+    """How long something is likely to take."""
+    return "a moment" if seconds < 2 else units.duration(seconds)
+
+
 def planned(lab: Lab) -> None:
     """What it would take, before anything is spent."""
     if "plan" not in st.session_state:
@@ -179,14 +187,18 @@ def planned(lab: Lab) -> None:
         rows = pd.DataFrame(plan.rows()).rename(columns={"usd": "cost", "based_on": "based on"})
         rows["seconds"] = rows["seconds"].astype(float) / plan.concurrency
         said = {"cost": [drawing.dollars(usd) for usd in rows["cost"].astype(float)]}
+        for name in ("input_tokens", "output_tokens"):
+            said[name] = [drawing.whole(tokens) for tokens in rows[name].astype(float)]
         if plan.batch:
             rows["seconds"] = float("nan")
         unknown = "within a day" if plan.batch else "unknown"
-        said["seconds"] = [unknown if seconds != seconds else f"{seconds:,.0f}" for seconds in rows["seconds"]]
-        st.dataframe(
-            drawing.sortable(rows.assign(**said), rows[["cost", "seconds"]]), hide_index=True, key="plan-table"
+        said["seconds"] = [unknown if left != left else _about(left) for left in rows["seconds"]]
+        numbers = rows[["cost", "seconds", "input_tokens", "output_tokens"]].rename(columns=_PLAN)
+        shown = rows.assign(**said).rename(columns=_PLAN)
+        st.dataframe(drawing.sortable(shown, numbers), hide_index=True, key="plan-table")
+        start = st.button(
+            "Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0 or backend.looking_around()
         )
-        start = st.button("Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0)
         if plan.left == 0:
             st.caption("All of it is answered already.")
             st.session_state["grid_shown"] = plan.name
@@ -245,7 +257,7 @@ def listed(lab: Lab, active: bool) -> None:
     for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
             left = (
-                f", {units.seconds(row['seconds_left'])} left"
+                f", {units.duration(row['seconds_left'])} left"
                 if row["state"] == "running"
                 and row["seconds_left"] == row["seconds_left"]
                 and row["seconds_left"] is not None
@@ -303,19 +315,25 @@ def results(lab: Lab) -> None:
     )
     if name is None:
         return
-    try:
-        experiment = lab.experiment(name)
-    except ValueError:
+    if name not in set(lab.experiments()["experiment"]):
         return  # planned, and not begun
     drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
-    summary = experiment.summary()
-    drawing.table(experiment.table(), "grid", summary, tables.beneath(summary))
-    scores.chart(lab, summary, "grid-scores")
+    listing = experiments(lab)
+    runs = bool(listing["state"][listing["experiment"] == name].isin(ACTIVE).any())
+    st.fragment(figures, run_every=1.0 if runs else None)(lab, name)
     drawing.section("Answer by answer", "A case a row; the colour, and the sign, say what an answer was worth.")
     cases.experiment(lab, name, "grid")
     spec = spec_of(lab, name)
     if spec is not None and "plan" not in st.session_state:
         downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
+
+
+def figures(lab: Lab, name: str) -> None:
+    """The table, and the scores as a picture, as they stand; while it runs they are drawn as often as its bar."""
+    experiment = lab.experiment(name)
+    summary = experiment.summary()
+    drawing.table(experiment.table(), "grid", summary, tables.beneath(summary))
+    scores.chart(lab, summary, "grid-scores")
 
 
 def spec_of(lab: Lab, name: str) -> Spec | None:

@@ -10,7 +10,7 @@ import streamlit as st
 from lab import Lab, metrics
 from lab.metrics import alerts
 from lab.show import charts
-from playground.parts import backend, drawing, filters, saved
+from playground.parts import backend, drawing, empty, filters, saved
 
 BY = {
     "model": ("model",),
@@ -32,7 +32,7 @@ def page() -> None:
     name = st.selectbox("By", list(BY), key="cost_by", bind="query-params", width=180)
     spend = metrics.spend(book, BY[name], **narrow)
     if spend.empty:
-        st.info(f"No call ({filters.words()}). Run some on the Compare page, or clear a filter.")
+        empty.nothing("No call yet. Run some on the Compare page.", ":material/payments:")
         return
     waste = metrics.waste(book, BY[name][0], **narrow)
     if name != "tag":  # a call with two tags would count twice

@@ -13,7 +13,7 @@ from lab.evals.pairs import Evaluation
 from lab.ledger import notes
 from lab.metrics import routing
 from lab.show import charts, tables
-from playground.parts import backend, cases, choices, drawing, escape, filters, scores
+from playground.parts import backend, cases, choices, drawing, empty, escape, filters, scores
 
 COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail": "red", "inconclusive": "orange"}
 
@@ -57,7 +57,7 @@ def runs(lab: Lab) -> None:
     chosen = filters.chosen()["experiment"]
     listed = listed[listed["experiment"] == chosen] if chosen else listed
     if listed.empty:
-        st.caption("None yet: run one over a set on the Compare page.")
+        empty.nothing("None yet: run one over a set on the Compare page.", ":material/fact_check:", mode="Over a set")
         return
     shown = listed.assign(created_at=listed["created_at"].dt.strftime("%Y-%m-%d %H:%M"))
     shown = shown.rename(columns={"created_at": "planned (UTC)", "eval_set": "eval set", "held_out": "held out"})

@@ -12,7 +12,7 @@ import streamlit as st
 from lab import Breaker, Fallback, Hedge, Lab, Policy, Retry, Timeout, errors, metrics
 from lab.show import charts
 from lab.sim.faults import FAULTS
-from playground.parts import backend, drawing, filters, state
+from playground.parts import backend, drawing, empty, filters, state
 
 MOST = 20
 """Calls of one try."""
@@ -23,10 +23,13 @@ def page() -> None:
     lab, narrow = backend.lab(), filters.chosen()
     failures = metrics.failures(lab.ledger, **narrow)
     if failures.empty:
-        st.info(f"Nothing failed ({filters.words()}).", icon=":material/check:")
+        if lab.count():
+            st.info(f"Nothing failed ({filters.words()}).", icon=":material/check:")
+        else:
+            empty.nothing("No call yet, and so no failure. Try a policy below, or run a prompt.", narrowed=False)
     else:
         kinds(lab, failures, narrow)
-    limits(metrics.rate_limits(lab.ledger, **narrow))
+    limits(lab, metrics.rate_limits(lab.ledger, **narrow))
     state.table(lab)
     bench()
 
@@ -36,7 +39,7 @@ def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict[str, Any]) -> None:
     over = metrics.failures_over_time(lab.ledger, **narrow)
     if not over.empty:
         drawing.section("Calls that failed in the end", "By kind; failures that a retry recovered are not in it.")
-        drawn = charts.stacked(over, "calls", "kind", "failed calls", format="~d")
+        drawn = charts.stacked(over, "calls", "kind", "failed calls", format="~d", colours=drawing.KINDS)
         drawing.chart(drawn, over, "failures-over-time", "Failed calls over time by kind")
     drawing.section("By model and kind", "`recovered` counts requests that failed so in calls that ended well.")
     shown = failures.assign(
@@ -45,13 +48,14 @@ def kinds(lab: Lab, failures: pd.DataFrame, narrow: dict[str, Any]) -> None:
     drawing.table(shown, "failures", failures, height=280)
 
 
-def limits(limited: pd.DataFrame) -> None:
+def limits(lab: Lab, limited: pd.DataFrame) -> None:
     """Requests that were told to come more slowly."""
     drawing.section("Rate limits", "Requests that were answered with 429.")
     if limited.empty:
         st.caption("None.")
         return
-    drawn = charts.stacked(limited, "requests", "model", "requests", format="~d")
+    colours = lab.colours(*limited["model"].drop_duplicates())
+    drawn = charts.stacked(limited, "requests", "model", "requests", format="~d", colours=colours)
     drawing.chart(drawn, limited, "rate-limits", "Requests over the rate limit, over time by model")
 
 
@@ -72,7 +76,7 @@ def bench() -> None:
             "Faults",
             list(FAULTS),
             default=["http_500"],
-            format_func=lambda name: f"{name}: {FAULTS[name].about}",
+            format_func=_fault,
             key="faults",
         )
         share = left.slider("Share of requests", 0.0, 1.0, 0.4, 0.05, key="share")
@@ -98,6 +102,15 @@ def bench() -> None:
         st.session_state["trial_policy"] = policy
     if "trial" in st.session_state:
         outcome(st.session_state["trial"], st.session_state["trial_policy"])
+
+
+def _fault(name: str) -> str:
+    """A fault as a person reads it: what it is, and no number twice."""
+    words, about = name.replace("_", " ").replace("http", "HTTP"), FAULTS[name].about
+    number, _, rest = about.partition(", ")
+    if number in words:
+        about = rest
+    return f"{words}: {about}" if about else words
 
 
 def trial(policy: Policy, model: str, many: int) -> list[str]:

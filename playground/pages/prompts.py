@@ -7,7 +7,7 @@ import streamlit as st
 
 from lab import Lab, metrics
 from lab.show import charts
-from playground.parts import backend, choices, drawing, escape, places, templates
+from playground.parts import backend, choices, drawing, empty, escape, places, templates
 
 FIGURES = {"score": ("Score", ".0%"), "p95": ("p95, seconds", ".2~f"), "cost": ("US dollars a call", "$~g")}
 
@@ -17,12 +17,13 @@ def page() -> None:
     lab = backend.lab()
     listed = lab.prompts()
     if listed.empty:
-        st.info(
+        empty.nothing(
             "No prompt has a version yet. Write one on the Compare page, under Over a set, or take one of the examples"
             " there: the first run gives it version 1.",
-            icon=":material/description:",
+            ":material/description:",
+            mode="Over a set",
+            narrowed=False,
         )
-        places.link("compare", "To the Compare page", ":material/view_column:", mode="Over a set")
         return
     names = list(dict.fromkeys(listed["name"]))
     left, right = st.columns([2, 3], gap="large")

@@ -13,7 +13,7 @@ from lab import metrics
 from lab.metrics.tails import Measure
 from lab.show import charts, units
 from lab.show.text import one_line
-from playground.parts import backend, downloads, drawing, filters
+from playground.parts import backend, downloads, drawing, empty, filters
 
 MEASURES: dict[Measure, str] = {
     "elapsed": "Waited in all",
@@ -45,7 +45,7 @@ def page() -> None:
         )
     curves = metrics.curves(book, measure, by, points=80, **narrow)
     if curves.empty:
-        st.info(f"No answer with a time ({filters.words()}). Run some on the Compare page, or clear a filter.")
+        empty.nothing("No answer with a time yet. Run some on the Compare page.", ":material/show_chart:")
         return
     st.caption(counted(metrics.left_out(book, **narrow)))
     colours = lab.colours(*curves["group"].drop_duplicates()) if by == "model" else None
@@ -139,7 +139,7 @@ def rescues(rescued: pd.DataFrame) -> None:
         {
             **{
                 "model": rescued["model"],
-                "what": rescued["what"],
+                "what": rescued["what"].str.replace("_", " "),
                 "requests": rescued["requests"],
                 "calls": rescued["calls"],
             },

@@ -1,15 +1,22 @@
-"""What stands behind the pages: the one Lab of this server, and its worker, which runs experiments and webhooks."""
+"""What stands behind the pages: the one Lab of this server, and its worker, which runs experiments and webhooks; or,
+for who looks around, a Lab with a made-up month on a ledger of its own."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 
 import streamlit as st
 
-from lab import Lab, errors
+from lab import Lab, errors, rehearsal
 from lab.jobs.worker import Worker
 from playground.parts import escape
+
+CALLS, SCORED = 20_000, 0.12
+"""Of the made-up month: its calls, and the share of them that are cells of experiments."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -17,13 +24,51 @@ def _open() -> Lab:
     return Lab()
 
 
+@st.cache_resource(show_spinner="Making up a month …")
+def _made_up() -> Lab:
+    folder = Path(tempfile.mkdtemp(prefix="lab-made-up-"))
+    path = folder / "made-up.db"
+    rehearsal.write(path, CALLS, incident=rehearsal.Incident(), hits=rehearsal.Hits(), scored=SCORED)
+    return Lab(path)
+
+
 def lab() -> Lab:
-    """The one Lab of this server, or a page that says in one sentence why there is none."""
+    """The one Lab of this server, or the made-up one of who looks around; or a page that says in one sentence why there
+    is none."""
     try:
-        return _open()
+        return _made_up() if looking_around() else _open()
     except errors.LedgerError as failure:
         st.error(escape.markdown(failure), icon=":material/database_off:")
         st.stop()
+
+
+def looking_around() -> bool:
+    """Whether this reader sees a made-up month."""
+    return bool(st.session_state.get("made_up"))
+
+
+def look_around() -> None:
+    """From here on, until `leave`."""
+    _forget_views()
+    st.session_state["made_up"] = True
+
+
+def leave() -> None:
+    """Back to what was called; the made-up ledger is gone."""
+    if looking_around():
+        _forget_views()
+        st.session_state["made_up"] = False
+        made = _made_up()
+        _made_up.clear()
+        made.close()
+        shutil.rmtree(made.path.parent, ignore_errors=True)
+
+
+def _forget_views() -> None:
+    """What was chosen on one ledger means nothing on the other."""
+    for key in ("lanes", "ask_id", "plan", "grid_shown", "listed", "name", "rated", "scored_set", "before", "after"):
+        st.session_state.pop(key, None)
+    st.query_params.clear()
 
 
 @st.cache_resource(show_spinner=False)
@@ -42,6 +87,8 @@ def _working(_lab: Lab) -> Future[Worker]:
 
 def begin() -> None:
     """Let this server run jobs, in a moment; anew where its worker has lost its lock, or could not begin."""
+    if looking_around():
+        return
     made = _working(lab())
     if made.done() and (made.exception() is not None or not made.result().alive):
         _working.clear()
@@ -50,6 +97,8 @@ def begin() -> None:
 
 def work() -> str | None:
     """Let this server run jobs, if it doesn't yet; why it can't."""
+    if looking_around():
+        return "Nothing runs in the background on a made-up month: leave it first."
     begin()
     failure = _working(lab()).exception()
     return None if failure is None else str(failure)

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import streamlit as st
 
-from lab.show import difference, units
+from lab.show import difference, palette, units
 from playground.parts import downloads
 
 if TYPE_CHECKING:
     import altair as alt
     from pandas.io.formats.style import Styler
 
+KINDS = {name: colour for name, (_sign, colour) in palette.OUTCOMES.items()}
+"""The colour of each kind of failure, and of each other outcome."""
 SHORT = 5
 """Tokens of an answer that has no speed worth speaking of."""
 LONG = 20_000

@@ -11,14 +11,15 @@ from lab import metrics
 from playground.parts import choices, escape
 
 KEYS = ("span", "model", "prompt", "experiment", "user", "tag")
+_WIDTHS = {"model": 240, "prompt": 180, "experiment": 190, "user": 140, "tag": 140}
 _LABELS = {"model": "Model", "prompt": "Prompt", "experiment": "Experiment", "user": "User", "tag": "Tag"}
 
 
 def bar(*, shown: bool) -> None:
     """The choices, in a row above the page; `shown=False` keeps them for the other pages."""
-    if not shown:
+    names = choices.names() if shown else {}
+    if not any(names.values()):  # nothing to narrow: no call yet
         return
-    names = choices.names()
     with st.container(horizontal=True, vertical_alignment="bottom", key="filters"):
         st.selectbox(
             "Time",
@@ -27,7 +28,7 @@ def bar(*, shown: bool) -> None:
             placeholder="all",
             key="span",
             bind="query-params",
-            width=104,
+            width=128,
             format_func=lambda span: f"last {span}",
         )
         for key, label in _LABELS.items():
@@ -38,7 +39,7 @@ def bar(*, shown: bool) -> None:
                 placeholder="all",
                 key=key,
                 bind="query-params",
-                width=170,
+                width=_WIDTHS[key],
                 accept_new_options=True,
             )
 

@@ -30,8 +30,9 @@ def calls(**query: str) -> NoReturn:
 
 
 def link(page: str, label: str, icon: str | None = None, **query: str) -> None:
-    """A link to a page of the playground."""
-    st.page_link(PAGES / f"{page}.py", label=label, icon=icon, query_params=query or None)
+    """A way to a page of the playground."""
+    if st.button(label, icon=icon, key=f"to-{page}", type="primary"):
+        st.switch_page(PAGES / f"{page}.py", query_params=query or None)
 
 
 def picture(part: Mapping[str, Any]) -> str | None:

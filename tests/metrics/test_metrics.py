@@ -179,7 +179,7 @@ def test_the_views_say_the_same(month: Lab) -> None:
         {"prompt": "triage@2"},
         {"user": "user001"},
         {"tag": "de"},
-        {"experiment": "nightly-3"},
+        {"experiment": "nightly-1"},
         {"tag": "nobody's"},
     ],
     ids=str,
