@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import Lab
+from lab import Lab, stats
 from lab.metrics import alerts
 from tests.rows import many, put
 
@@ -180,3 +180,24 @@ def test_jobs_that_nobody_works_off_and_webhooks_that_were_given_up(lab: Lab) ->
     assert alerts.firing(lab.ledger, rules, now=1e9, jobs=jobs) == []
     assert alerts.firing(lab.ledger, rules, now=1e9, jobs=lambda since: None) == []
     assert alerts.firing(lab.ledger, rules, now=1e9) == []
+
+
+def test_each_rule_says_how_far_it_is_from_firing(lab: Lab, tmp_path: Path) -> None:
+    failing = '[[alert]]\nname = "f"\nfigure = "failed"\nabove = 0.2\n'
+    refused = '[[alert]]\nname = "k"\nfigure = "auth"\nabove = 0\nleast = 1\n'
+    file = rules(tmp_path, failing + refused)
+    before, keys = lab.standing(file)
+    assert (before.share, before.value, before.fires) == (0.0, None, False)
+    assert before.say() == "nothing to go by yet"
+    assert keys.share == 0.0
+    many(lab, "ok", 90)
+    many(lab, "bad", 20, status="failed", kind="provider")
+    near, _keys = lab.standing(file)
+    low = stats.wilson(20, 110).low
+    assert (near.group, near.limit, near.fires) == ("m", 0.2, False)
+    assert near.value == pytest.approx(low)
+    assert near.share == pytest.approx(low / 0.2)
+    assert near.say() == f"{low:.1%}, fires above 20.0%"
+    many(lab, "worse", 40, status="failed", kind="auth")
+    fires, keys = lab.standing(file)
+    assert (fires.share, fires.fires, keys.fires) == (1.0, True, True)

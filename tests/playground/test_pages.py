@@ -125,7 +125,7 @@ def test_every_page_is_quiet_fits_and_is_only_text(watched: Watched) -> None:
         visit(page, name)
         assert page.get_by_test_id("stException").count() == 0, name
         assert page.get_by_text("This page met an error").count() == 0, name
-        for width in (1280, 800):
+        for width in (1440, 1024, 800):
             page.set_viewport_size({"width": width, "height": 1000})
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
         page.set_viewport_size({"width": 1280, "height": 1000})
