@@ -383,7 +383,7 @@ class Lab(JobVerbs):
         """Put a case (`id`, `input`, `expected` ... as a line of a set has them) into a set on the ledger, which its
         first one makes; `call_id` says what it was made of. Raises `ValueError` for what is no case."""
         (checked,) = evals.sets.EvalSet.of([case], evalset)
-        notes.add_case(self._ledger, evalset, checked.content(), call_id)
+        notes.add_case(self._ledger, evalset, self._engine.payload.plain().deep(checked.content()), call_id)
 
     def evalset(self, name: str) -> EvalSet:
         """A set whose cases are on the ledger. Raises `ValueError` where there is none of this name."""
@@ -395,7 +395,8 @@ class Lab(JobVerbs):
 
     def note(self, call_id: str, text: str | None = None, *, starred: bool | None = None) -> None:
         """Write a note on a call, or give it a star. Raises `ValueError` where there is no such call."""
-        notes.note(self._ledger, call_id, starred=starred, text=text)
+        cleaned = None if text is None else self._engine.payload.plain().text(text)
+        notes.note(self._ledger, call_id, starred=starred, text=cleaned)
 
     def rate(self, one: str, other: str, choice: Choice, *, user: str | None = None) -> None:
         """Say which of two calls has the better answer: `a` is the one, `b` the other, or `both`, or `neither`."""

@@ -10,15 +10,16 @@ import json
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab import errors
+from lab import errors, redact
 from lab.call.prompts import Filled, Prompt
 from lab.evals.spec import SECRET
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Payload
 from lab.policies import Policy
+from lab.show.text import one_line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ class Ask:
             raise errors.InvalidRequestError(str(odd)) from odd
 
     def written(self) -> dict[str, Any]:
-        """As JSON values, for `read`; parameters that are keys are left out."""
-        params = {name: value for name, value in self.params.items() if name not in SECRET}
+        """As JSON values, for `read`; parameters that are keys, or hold some, are left out."""
+        params = {name: value for name, value in self.params.items() if not secret(name, value)}
         whole = {
             "prompts": [_written(label, asked) for label, asked in self.prompts],
             "models": list(self.models),
@@ -68,6 +69,11 @@ class Ask:
             raise ValueError(f"not what was asked once: {odd!r}") from odd
 
 
+def secret(name: str, value: Any) -> bool:
+    """Whether a parameter is a key, or holds one: it is never written down."""
+    return name in SECRET or redact.params({name: value}) != {name: value}
+
+
 def _written(label: str, asked: Any) -> dict[str, Any]:
     if isinstance(asked, Filled):
         prompt = asked.prompt
@@ -88,28 +94,47 @@ def _read(content: Mapping[str, Any]) -> tuple[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One of the history: what was asked (None where its words were not kept), when (Unix seconds), of which calls, and
-    what a person says of it."""
+    """One of the history: what was asked (None where its words were not kept, or in a listing), when (Unix seconds),
+    of which calls with the prompt's label of each, the beginning of its words, and what a person says of it."""
 
     ask: str
     asked_at: float
     request: Ask | None
-    calls: tuple[str, ...]
+    calls: tuple[tuple[str, str], ...]
+    title: str = ""
     name: str = ""
     note: str = ""
     pinned: bool = False
 
 
-def put(book: Ledger, payload: Payload, request: Ask, calls: Sequence[str]) -> str:
-    """Keep what was asked, cleaned like the words of calls, and the identifiers of its calls; its own identifier."""
+def put(book: Ledger, payload: Payload, request: Ask, calls: Sequence[tuple[str, str]]) -> str:
+    """Keep what was asked, cleaned like the words of calls, and its calls, each with the label of its prompt; its own
+    identifier."""
     ask = secrets.token_hex(6)
+    clean = payload.plain(request.params)
     written: dict[str, Any] = {"models": list(request.models)}
+    title = ""
     if payload.keep == "all":
-        written = payload.plain().deep(request.written())
+        written = clean.deep(request.written())
+        title = clean.text(_title(request))
     content = json.dumps(written, ensure_ascii=False, default=str)
-    sql = "INSERT INTO asks (ask, asked_at, request, calls) VALUES (?, ?, ?, ?)"
-    book.submit((sql, (ask, time.time(), content, json.dumps(list(calls))))).result()
+    sql = "INSERT INTO asks (ask, asked_at, title, request, calls) VALUES (?, ?, ?, ?, ?)"
+    listed = json.dumps([list(call) for call in calls])
+    book.submit((sql, (ask, time.time(), title, content, listed))).result()
     return ask
+
+
+def _title(request: Ask) -> str:
+    """The beginning of what was asked."""
+    if not request.prompts:
+        return ""
+    label, asked = request.prompts[0]
+    if label:
+        more = len(request.prompts) - 1
+        return label + (f" and {more} more" if more else "")
+    last = asked[-1].get("content") if isinstance(asked, tuple) and asked else ""
+    text = last if isinstance(last, str) else " ".join(str(part.get("text", "")) for part in last or ())
+    return one_line(text, 60)
 
 
 def get(book: Ledger, ask: str) -> Kept:
@@ -121,15 +146,22 @@ def get(book: Ledger, ask: str) -> Kept:
 
 
 def listing(book: Ledger, limit: int = 30) -> list[Kept]:
-    """The history: what is pinned first, then the newest."""
-    return [_kept(row) for row in book.query("SELECT * FROM asks ORDER BY pinned DESC, asked_at DESC LIMIT ?", [limit])]
+    """The history, without the requests themselves: what is pinned first, then the newest."""
+    rows = book.query(
+        "SELECT ask, asked_at, title, name, note, pinned, calls, '{}' AS request FROM asks"
+        " ORDER BY pinned DESC, asked_at DESC LIMIT ?",
+        [limit],
+    )
+    return [_kept(row) for row in rows]
 
 
-def change(book: Ledger, ask: str, **what: Any) -> None:
-    """Pin it, name it, or write a note on it: `name`, `note`, `pinned`."""
+def change(book: Ledger, payload: Payload, ask: str, **what: Any) -> None:
+    """Pin it, name it, or write a note on it: `name`, `note` (cleaned like the words of calls), `pinned`."""
+    clean = payload.plain()
     for name, value in what.items():
         if name not in ("name", "note", "pinned"):
             raise ValueError(f"{name}: one of name, note, pinned")
+        value = clean.text(value) if isinstance(value, str) else value
         book.submit((f"UPDATE asks SET {name} = ? WHERE ask = ?", (value, ask))).result()
 
 
@@ -148,7 +180,8 @@ def _kept(row: Mapping[str, Any]) -> Kept:
         ask=row["ask"],
         asked_at=row["asked_at"],
         request=request,
-        calls=tuple(json.loads(row["calls"])),
+        calls=tuple((call, label) for call, label in json.loads(row["calls"])),
+        title=row["title"] or "",
         name=row["name"] or "",
         note=row["note"] or "",
         pinned=bool(row["pinned"]),
@@ -157,13 +190,28 @@ def _kept(row: Mapping[str, Any]) -> Kept:
 
 def of_call(row: Mapping[str, Any], texts: Mapping[str, Any]) -> Ask | None:
     """What one call has asked, to be asked again within the bounds of whoever does: `row` and `texts` are as the ledger
-    has them; None where its words were not kept."""
+    has them; None where its words were not kept. What was masked when it was written is left out."""
     if not texts.get("messages") or not texts.get("kept"):
         return None
     config = texts.get("config") or {}
     return Ask(
         prompts=(("", tuple(texts["messages"])),),
         models=(row["model"],),
-        params=config.get("params") or {},
+        params={name: value for name, value in (config.get("params") or {}).items() if not _masked(value)},
         schema=config.get("schema"),
     )
+
+
+def _masked(value: Any) -> bool:
+    """Whether something of a parameter was taken out when it was written down."""
+    return redact.MASK in json.dumps(value, ensure_ascii=False, default=str)
+
+
+ENDPOINT = ("api_base", "base_url", "api_version", "custom_llm_provider", "organization", "deployment_id")
+"""Parameters that say where one model is asked, and mean nothing for another."""
+
+
+def elsewhere(ask: Ask, model: str) -> Ask:
+    """The same asked of another model, at its own address."""
+    params = {name: value for name, value in ask.params.items() if name not in ENDPOINT}
+    return replace(ask, models=(model,), params=params)

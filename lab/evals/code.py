@@ -90,15 +90,23 @@ def _asked(prompt: Any) -> str:
     if not isinstance(prompt, Filled):
         return _value(prompt)
     template = prompt.prompt
-    written = _arguments(template.name, [dict(message) for message in template.messages], template.blank)
+    messages = [dict(message) for message in template.messages]
+    written = _arguments(template.name, messages, template.blank, template.passages, template.question)
     variables = ", ".join(f"{name}={_value(text)}" for name, text in prompt.variables.items())
     return f"Prompt({written}).fill({variables})"
 
 
-def _arguments(name: str, template: Any, blank: Sequence[str] = ()) -> str:
+def _arguments(
+    name: str,
+    template: Any,
+    blank: Sequence[str] = (),
+    passages: Sequence[str] = (),
+    question: str | None = None,
+) -> str:
     if len(template) == 1 and template[0] == {"role": "user", "content": template[0].get("content")}:
         template = template[0]["content"]
-    return f"{name!r}, {_value(template)}" + (f", blank={blank!r}" if blank else "")
+    more = {"blank": list(blank), "passages": list(passages), "question": question}
+    return f"{name!r}, {_value(template)}" + "".join(f", {key}={value!r}" for key, value in more.items() if value)
 
 
 def _scorer(written: str | Mapping[str, Any]) -> str:

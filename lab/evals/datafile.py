@@ -28,17 +28,19 @@ class Table:
     rows: tuple[tuple[int, Mapping[str, Any]], ...]
 
     def guessed(self, variables: Sequence[str]) -> dict[str, str | None]:
-        """Which column each variable, and `expected`, `id` and `cluster`, is likely to be: the one of its name, or
-        what `input` holds; of a single variable the longest text; None where nothing is."""
+        """Which column each variable (`input <name>`), and `expected`, `id` and `cluster`, is likely to be: the one of
+        its name, or what `input` holds; of a single variable the longest text; None where nothing is."""
+        wanted = {name.casefold() for name in variables}
         names = {name.casefold(): name for name in self.columns}
-        taken = {key: names.get(key) for key in ("expected", "id", "cluster")}
+        free = {low: name for low, name in names.items() if low not in wanted}
+        taken = {key: free.get(key) for key in ("expected", "id", "cluster")}
         for key, others in _ALSO.items():
-            taken[key] = taken[key] or next((names[other] for other in others if other in names), None)
+            taken[key] = taken[key] or next((free[other] for other in others if other in free), None)
         left = [name for name in self.columns if name not in taken.values()]
         found: dict[str, str | None] = {name: names.get(name.casefold()) for name in variables}
         if len(variables) == 1 and found[variables[0]] is None:
             found[variables[0]] = names.get("input") or max(left, key=self._length, default=None)
-        return found | taken
+        return {f"input {name}": column for name, column in found.items()} | taken
 
     def _length(self, column: str) -> int:
         return sum(len(str(row.get(column, ""))) for _line, row in self.rows[:50])
@@ -128,11 +130,9 @@ Rows = list[tuple[int, Mapping[str, Any]]]
 
 def _csv(text: str, name: str) -> Rows:
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:8192], ",;\t|")
-    except csv.Error:
-        dialect = "excel"
-    reader = csv.reader(io.StringIO(text, newline=""), dialect, strict=True)
+    first = text.lstrip("\r\n").partition("\n")[0]
+    delimiter = max(",;\t|", key=first.count)  # the header has no text of people's in it
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: Rows = []
     header: list[str] = []
     try:

@@ -40,8 +40,11 @@ class Row:
     asked: str
     expected: Any = None
     tags: tuple[str, ...] = ()
+    cluster: str = ""
     answers: tuple[Answer | None, ...] = ()
     place: int = 0
+    given: Any = None
+    """The case's input as its set has it, where that is known."""
 
     @property
     def spread(self) -> float:
@@ -129,6 +132,8 @@ def of(book: Ledger, name: str) -> Grid:
                 asked=told,
                 expected=case.get("expected"),
                 tags=tuple(first["tags"]),
+                cluster=str(first["cluster"]),
+                given=given,
                 answers=answers,
                 place=place,
             )
@@ -148,7 +153,7 @@ def _answer(several: Sequence[Mapping[Any, Any]]) -> Answer | None:
     """What a column said to a case, repeats and all."""
     if not several:
         return None
-    record = several[0]
+    record = next((row for row in several if row["status"] != "unanswered"), several[0])
     scores = [row["score"] for row in several if row["score"] == row["score"] and row["score"] is not None]
     known = {name: _known(record[name]) for name in "call_id text kind error latency cost output_tokens".split()}
     return Answer(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_LABELS = 20
 """Different expectations that a set of labels has at most."""
+ALL = "(all cases)"
 NEITHER = "(none of them)"
 """What an answer is called that has no label in it."""
 
@@ -90,26 +91,28 @@ def pair(book: Ledger, before: Evaluation, after: Evaluation) -> Grid:
 
 
 def by_tag(shown: Grid) -> pd.DataFrame:
-    """The scores of both by tag of the cases (`all` is all of them): columns `tag`, `cases`, `before`, `after` (mean
-    scores), `difference` with `low` and `high` (95 %), the largest losses first."""
+    """The scores of both by tag of the cases (`ALL` is all of them): columns `tag`, `cases`, `before`, `after` (mean
+    scores), `difference` with `low` and `high` (95 %, as the gate's: it knows which cases go together), the largest
+    losses first."""
     import pandas as pd  # slow to import, and only readers need it
 
-    groups: dict[str, list[tuple[float, float]]] = {"all": []}
+    groups: dict[str | None, list[tuple[float, float, str]]] = {None: []}
     for row in shown.rows:
         first, second = row.answers
         if first is None or second is None or first.score is None or second.score is None:
             continue
-        for tag in ("all", *row.tags):
-            groups.setdefault(tag, []).append((first.score, second.score))
+        for tag in (None, *dict.fromkeys(row.tags)):
+            groups.setdefault(tag, []).append((first.score, second.score, row.cluster))
     rows = []
     for tag, scores in groups.items():
         if not scores:
             continue
-        change = stats.mean([after - before for before, after in scores])
-        means = [sum(side) / len(scores) for side in zip(*scores, strict=True)]
+        before, after, clusters = zip(*scores, strict=True)
+        change = stats.paired([late - early for early, late in zip(before, after, strict=True)], clusters)
         rows.append(
             {
-                **{"tag": tag, "cases": len(scores), "before": means[0], "after": means[1]},
+                **{"tag": ALL if tag is None else tag, "cases": len(scores)},
+                **{"before": sum(before) / len(scores), "after": sum(after) / len(scores)},
                 **{"difference": change.estimate, "low": change.low, "high": change.high},
             }
         )
@@ -168,7 +171,8 @@ def over_time(book: Ledger, eval_set: str) -> pd.DataFrame:
         " cells.model, cells.cluster, cells.cell, max(calls.id) AS id, calls.status, (SELECT avg(score) FROM scores"
         " WHERE scores.call_id = calls.call_id) AS score FROM experiments JOIN cells USING (experiment) JOIN calls ON"
         f" calls.experiment = cells.experiment AND calls.cell = cells.cell AND {ANSWERED}"
-        " WHERE current AND eval_set = ? GROUP BY cells.experiment, cells.cell",
+        " WHERE current AND eval_set = ? AND json_extract(content, '$.scorers') NOT IN ('{}', '[]')"
+        " GROUP BY cells.experiment, cells.cell",
         [eval_set],
     )
     frame.loc[frame["status"] == "failed", "score"] = 0.0

@@ -117,24 +117,32 @@ def agreement(book: Ledger, experiment: str) -> tuple[stats.Interval, int]:
 
 
 def judged(book: Ledger, experiment: str) -> pd.DataFrame:
-    """What the ratings say of each scorer, a judge among them: columns `scorer`, `pairs` (decided by a person, and
-    scored differently), `agree` (of these the scorer's better one was the person's), `share` with `low` and `high`
-    (Wilson, 95 %)."""
+    """What the ratings say of each scorer, a judge among them: columns `scorer`, `pairs` (decided by most
+    of their raters, and scored differently), `agree` (of these the scorer's better one was theirs), `share` with `low`
+    and `high` (Wilson, 95 %)."""
     import pandas as pd  # slow to import, and only readers need it
 
     rows = book.rows(
-        "SELECT first.scorer, count(*), sum((first.score > second.score) = (ratings.choice = 'a')) FROM ratings"
-        " JOIN calls ON calls.call_id = call_a JOIN scores first ON first.call_id = call_a JOIN scores second ON"
-        " second.call_id = call_b AND second.scorer = first.scorer WHERE calls.experiment = ? AND ratings.choice IN"
-        " ('a', 'b') AND first.score <> second.score GROUP BY 1 ORDER BY 1",
+        "SELECT first.scorer, call_a, call_b, first.score > second.score, ratings.choice, coalesce(ratings.user, '')"
+        " FROM ratings JOIN calls ON calls.call_id = call_a JOIN scores first ON first.call_id = call_a JOIN scores"
+        " second ON second.call_id = call_b AND second.scorer = first.scorer WHERE calls.experiment = ? AND"
+        " first.score <> second.score ORDER BY ratings.id",
         [experiment],
     )
+    said: dict[str, dict[frozenset[str], dict[str, bool | None]]] = {}
+    for scorer, a, b, higher, choice, user in rows:
+        same = None if choice not in ("a", "b") else bool(higher) == (choice == "a")
+        said.setdefault(scorer, {}).setdefault(frozenset((a, b)), {})[user] = same
     records = []
-    for scorer, pairs, agree in rows:
+    for scorer, by_pair in sorted(said.items()):
+        votes = [[same for same in raters.values() if same is not None] for raters in by_pair.values()]
+        majorities = [sum(vote) * 2 - len(vote) for vote in votes if vote]
+        agree, pairs = sum(lead > 0 for lead in majorities), sum(lead != 0 for lead in majorities)
         share = stats.wilson(agree, pairs)
         interval = {"share": share.estimate, "low": share.low, "high": share.high}
         records.append({"scorer": scorer, "pairs": pairs, "agree": agree, **interval})
-    return pd.DataFrame(records, columns="scorer pairs agree share low high".split())
+    columns = "scorer pairs agree share low high".split()
+    return pd.DataFrame([record for record in records if record["pairs"]], columns=columns)
 
 
 def _pair(book: Ledger, first: str, second: str) -> Pair:
@@ -150,19 +158,24 @@ def _pair(book: Ledger, first: str, second: str) -> Pair:
 
 def tally(book: Ledger, experiment: str | None = None) -> pd.DataFrame:
     """Who won, a row a pair of prompts and models: columns `one`, `other`, `n` ratings, `one_won`, `other_won`, `both`,
-    `neither`, `share` of the decided ones that the one won, with Wilson's interval `low` and `high`, and
+    `neither`, `share` of the decided ones that the one won, with its interval `low` and `high` (95 %; several raters of
+    a pair go together, and of a rater the last word on a pair counts), and
     `first_won`, the share of the decided ones in which the answer shown first won: far from a half, order decides."""
     import pandas as pd  # slow to import, and only readers need it
 
     where, values = ("WHERE a.experiment = ? AND b.experiment = ?", [experiment] * 2) if experiment else ("", [])
     rows = book.query(
-        "SELECT ratings.choice, ratings.shown_first, a.prompt_name AS prompt_a, a.prompt_version AS version_a,"
+        "SELECT ratings.choice, ratings.shown_first, call_a, call_b, coalesce(ratings.user, '') AS user,"
+        " a.prompt_name AS prompt_a, a.prompt_version AS version_a,"
         " a.model AS model_a, b.prompt_name AS prompt_b, b.prompt_version AS version_b, b.model AS model_b FROM ratings"
-        f" JOIN calls a ON a.call_id = ratings.call_a JOIN calls b ON b.call_id = ratings.call_b {where}",
+        f" JOIN calls a ON a.call_id = ratings.call_a JOIN calls b ON b.call_id = ratings.call_b {where}"
+        " ORDER BY ratings.id",
         values,
     )
+    last = {(frozenset((row["call_a"], row["call_b"])), row["user"]): row for row in rows}  # of a rater, of a pair
+    decided: dict[tuple[str, str], list[tuple[float, frozenset[str]]]] = {}
     counts: dict[tuple[str, str], dict[str, int]] = {}
-    for row in rows:
+    for (pair, _user), row in last.items():
         left, right = (_who(row, side) for side in "ab")
         choice, swapped = row["choice"], left > right
         if swapped:
@@ -170,16 +183,18 @@ def tally(book: Ledger, experiment: str | None = None) -> pd.DataFrame:
         kept = counts.setdefault((left, right), dict.fromkeys(("a", "b", "both", "neither", "first"), 0))
         kept[choice] += 1
         kept["first"] += row["choice"] == row["shown_first"]
+        if choice in ("a", "b"):
+            decided.setdefault((left, right), []).append((float(choice == "a"), pair))
     records = []
     for (left, right), kept in sorted(counts.items()):
-        decided = kept["a"] + kept["b"]
-        share = stats.wilson(kept["a"], decided)
+        wins = decided.get((left, right), [])
+        share = stats.share([won for won, _pair in wins], [pair for _won, pair in wins])
         records.append(
             {
-                **{"one": left, "other": right, "n": decided + kept["both"] + kept["neither"]},
+                **{"one": left, "other": right, "n": len(wins) + kept["both"] + kept["neither"]},
                 **{"one_won": kept["a"], "other_won": kept["b"], "both": kept["both"], "neither": kept["neither"]},
                 **{"share": share.estimate, "low": share.low, "high": share.high},
-                "first_won": kept["first"] / decided if decided else float("nan"),
+                "first_won": kept["first"] / len(wins) if wins else float("nan"),
             }
         )
     columns = "one other n one_won other_won both neither share low high first_won".split()

@@ -145,7 +145,7 @@ class Spec:
         key, or a check or scorer that is a function."""
         no_secret(self.params)
         content: dict[str, Any] = {
-            "prompts": [_written_prompt(prompt) for prompt in self.prompts],
+            "prompts": [written_prompt(prompt) for prompt in self.prompts],
             "models": list(self.models),
         }
         if self.source is not None:
@@ -196,7 +196,7 @@ def _prompt(
     return Prompt(name, template, blank=tuple(blank), passages=tuple(passages), question=question)
 
 
-def _written_prompt(prompt: Prompt) -> list[Any]:
+def written_prompt(prompt: Prompt) -> list[Any]:
     """As `_prompt` takes it, what is as by default left out."""
     messages = [dict(message) for message in prompt.messages]
     if prompt.passages:

@@ -532,7 +532,7 @@ CREATE TABLE notes (                   -- what a person says of a call
 CREATE TABLE asks (                    -- what was asked once of several models and prompts, side by side
     ask TEXT PRIMARY KEY,
     asked_at REAL NOT NULL,            -- Unix time
-    name TEXT, note TEXT,
+    title TEXT, name TEXT, note TEXT,
     pinned INTEGER NOT NULL DEFAULT 0,
     request TEXT NOT NULL,             -- JSON: see lab/evals/asks.py
     calls TEXT NOT NULL                -- JSON: identifiers, a list

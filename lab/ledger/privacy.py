@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,9 +40,9 @@ class Payload:
             return self.keep == "all"
         return int(call.call_id[-8:], 16) / 16**8 < self.keep
 
-    def plain(self) -> Clean:
-        """What texts go through that belong to no call."""
-        return Clean(frozenset(redact.secrets({})), self.redact)
+    def plain(self, params: Mapping[str, Any] | None = None) -> Clean:
+        """What texts go through that belong to no call; `params` may hold keys that are to be found in them."""
+        return Clean(frozenset(redact.secrets(params or {})), self.redact)
 
     def clean(self, call: Call) -> Clean:
         """What every text of this call goes through."""

@@ -10,7 +10,7 @@ import os
 import time
 import tomllib
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -173,7 +173,7 @@ class _Look:
             usd, budget = self._usd(rule)
             return Standing(rule=rule, group=rule.per, value=usd / budget if budget else 0.0, limit=rule.above or 0.0)
         if rule.figure not in SHARE_OF and rule.figure not in PERCENTILES:
-            return Standing(rule=rule, value=0.0, limit=rule.above or 0.0)
+            return self._counted(rule)
         begin = self._now - rule.over
         recent = self._figures(rule.figure, rule.by, begin, self._now)
         before = self._figures(rule.figure, rule.by, begin - rule.past, begin) if rule.times is not None else {}
@@ -184,6 +184,17 @@ class _Look:
                 here = Standing(rule=rule, group=group, value=held[1], limit=held[3])
                 nearest = max(nearest, here, key=lambda standing: (standing.value is not None, standing.share))
         return nearest
+
+    def _counted(self, rule: Rule) -> Standing:
+        """How far a rule is that counts, or measures a wait: what it would say of any group at all."""
+        limit = rule.above or 0.0
+        if rule.figure in ("cache", "router"):  # something is stopped, or nothing is
+            return Standing(rule=rule, value=0.0, limit=limit)
+        anything = self._of(replace(rule, above=-1.0, least=1))
+        most = max(anything, key=lambda alert: alert.value, default=None)
+        if most is None:
+            return Standing(rule=rule, value=0.0, limit=limit)
+        return Standing(rule=rule, group=most.group, value=most.value, limit=limit)
 
     def _waiting(self, rule: Rule) -> list[Alert]:
         """Of calls that wait, however long already: those that a dead process left are too old for `over` some time."""

@@ -50,7 +50,8 @@ def month(book: Ledger, now: float | None = None, **filters: Any) -> Month:
     place = ((started - back.timestamp()) // 86_400).astype(np.int64)
     many = (today - back).days + 1
     cost = np.bincount(place, weights=np.nan_to_num(frame["cost"].to_numpy()), minlength=many)[:many]
-    begun = int(place.min()) if len(place) else many - 1
+    ((oldest,),) = book.rows("SELECT min(started_at) FROM calls")
+    begun = many - 1 if oldest is None else max(0, int((oldest - back.timestamp()) // 86_400))
     whole = cost[max(begun, many - 1 - LOOKED_BACK) : many - 1]
     gone = max((at - today).total_seconds() / 86_400, 1 / 24)
     daily = float(whole.mean()) if len(whole) else float(cost[-1]) / gone

@@ -10,9 +10,11 @@ from typing import Literal
 
 Sign = Literal["=", "-", "+"]
 Piece = tuple[Sign, str]
-MOST = 2_000
-"""Words of each text that are compared; what comes after them is not."""
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+LONGEST = 200_000
+"""Characters of each text that are compared; what comes after them is not."""
+_CLOSE = 1_200
+"""Words, of both together, up to which a passage is compared word by word; a longer one first line by line."""
+_WORDS = re.compile(r"\s+|\{\{[^{}]*\}\}|\w+|[^\w\s]")
 
 
 def words(text: str) -> list[str]:
@@ -21,46 +23,85 @@ def words(text: str) -> list[str]:
 
 
 def pieces(before: str, after: str) -> list[Piece]:
-    """What became of `before`: pieces that stayed (`=`), were taken out (`-`) or put in (`+`), in their order. Of very
-    long texts the first `MOST` words."""
-    return list(_joined(_compared(words(before)[:MOST], words(after)[:MOST])))
+    """What became of `before`: pieces that stayed (`=`), were taken out (`-`) or put in (`+`), in their order. Of each
+    text the first `LONGEST` characters."""
+    one, other = words(before[:LONGEST]), words(after[:LONGEST])
+    start = _alike(one, other)
+    end = _alike(one[start:][::-1], other[start:][::-1])
+    middle = one[start : len(one) - end], other[start : len(other) - end]
+    whole = [("=", "".join(one[:start])), *_compared(*middle), ("=", "".join(one[len(one) - end :]))]
+    return list(_joined([(sign, text) for sign, text in whole if text]))
+
+
+def _alike(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many of the first words both have."""
+    count = 0
+    for left, right in zip(one, other, strict=False):
+        if left != right:
+            break
+        count += 1
+    return count
 
 
 def _compared(before: Sequence[str], after: Sequence[str]) -> Iterator[Piece]:
-    matcher = SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 800)
-    for what, start, end, begin, stop in matcher.get_opcodes():
+    """Word by word; of a long passage line by line, and within changed lines word by word."""
+    if len(before) + len(after) <= _CLOSE:
+        yield from _matched(before, after)
+        return
+    lines, others = "".join(before).splitlines(keepends=True), "".join(after).splitlines(keepends=True)
+    if len(lines) < 3 or len(others) < 3:  # one long line: sentences are its lines
+        lines, others = _sentences("".join(before)), _sentences("".join(after))
+    for what, start, end, begin, stop in _opcodes(lines, others):
+        gone, come = "".join(lines[start:end]), "".join(others[begin:stop])
+        if what == "replace" and len(gone) + len(come) < 6 * _CLOSE:
+            yield from _matched(words(gone), words(come))
+        elif what == "equal":
+            yield "=", gone
+        else:
+            yield "-", gone
+            yield "+", come
+
+
+def _sentences(text: str) -> list[str]:
+    return re.findall(r"[^.!?]+(?:[.!?]+\s*|\Z)|[.!?]+\s*", text)
+
+
+def _matched(before: Sequence[str], after: Sequence[str]) -> Iterator[Piece]:
+    for what, start, end, begin, stop in _opcodes(before, after):
         if what == "equal":
             yield "=", "".join(before[start:end])
-            continue
-        if start < end:
+        else:
             yield "-", "".join(before[start:end])
-        if begin < stop:
             yield "+", "".join(after[begin:stop])
 
 
-def _joined(found: Iterator[Piece]) -> Iterator[Piece]:
-    """Without the single spaces that two changes have between them: a change is read as one."""
-    gone, come = "", ""
-    pending = list(found)
-    for place, (sign, text) in enumerate(pending):
-        last = place + 1 == len(pending)
-        if sign == "=" and not (text.isspace() and (gone or come) and not last):
-            yield from _flushed(gone, come)
+def _opcodes(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    return SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 2 * _CLOSE).get_opcodes()
+
+
+def _joined(found: Sequence[Piece]) -> Iterator[Piece]:
+    """Changes with nothing but a space between them are one; so are two pieces of one kind."""
+    gone, come, same = "", "", ""
+    for place, (sign, text) in enumerate(found):
+        between = (
+            text.isspace() and bool(gone or come) and any(after[0] != "=" for after in found[place + 1 : place + 2])
+        )
+        if sign == "=" and not between:
+            yield from _changed(gone, come)
             gone = come = ""
-            yield sign, text
-        elif sign == "=":
-            gone, come = gone + text, come + text
-        elif sign == "-":
-            gone += text
-        else:
-            come += text
-    yield from _flushed(gone, come)
+            same += text
+            continue
+        if same:
+            yield "=", same
+            same = ""
+        gone += text if sign in "=-" else ""
+        come += text if sign in "=+" else ""
+    yield from _changed(gone, come)
+    if same:
+        yield "=", same
 
 
-def _flushed(gone: str, come: str) -> Iterator[Piece]:
-    if gone and gone == come:
-        yield "=", gone
-        return
+def _changed(gone: str, come: str) -> Iterator[Piece]:
     if gone:
         yield "-", gone
     if come:

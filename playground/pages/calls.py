@@ -31,12 +31,12 @@ def page() -> None:
     narrow, order, columns = asked()
     total = lab.count(**narrow)
     call_id = st.query_params.get("call")
+    brush(lab, narrow)
     if not total:
         nothing(narrow)
         if call_id:
             opened.detail(lab, call_id)
         return
-    brush(lab, narrow)
     if call_id is None:
         listing(lab, narrow, total, order, columns)
         return
@@ -108,6 +108,9 @@ def brush(lab: Lab, narrow: dict[str, Any]) -> None:
     outside = {name: value for name, value in narrow.items() if name not in (("since", "until") if span else ())}
     outside |= {"since": filters.chosen()["since"]} if span else {}
     counts = metrics.calls_over_time(lab.ledger, **outside)
+    if counts.empty:
+        over(span)
+        return
     chart = charts.counts(counts, span)
     event = st.altair_chart(
         chart,
@@ -118,10 +121,17 @@ def brush(lab: Lab, narrow: dict[str, Any]) -> None:
     )
     chosen = event.selection.get("brush", {}).get("start") if event else None
     if chosen:
-        st.query_params["between"] = f"{chosen[0] / 1000:.0f}-{chosen[1] / 1000:.0f}"
+        # the browser is told of UTC as if it were its own time, and so it tells of it
+        offset = 60 * (st.context.timezone_offset or 0)
+        st.query_params["between"] = "-".join(f"{moment / 1000 - offset:.0f}" for moment in chosen)
         st.session_state["brushed"] = st.session_state.get("brushed", 0) + 1
         st.session_state["page"] = 1
         st.rerun()
+    over(span)
+
+
+def over(span: tuple[float, float] | None) -> None:
+    """Which time was brushed, and the way back to all of it."""
     if span is not None:
         with st.container(horizontal=True, vertical_alignment="center"):
             first, last = (pd.Timestamp(moment, unit="s") for moment in span)

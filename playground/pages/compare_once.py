@@ -68,9 +68,7 @@ def arrive(lab: Lab) -> tuple[Ask, list[Lane]] | None:
         query.pop("ask", None)
         return None
     state["ask_id"] = wanted
-    labels = [label for label, _ in kept.request.prompts] if kept.request else [""]
-    each = max(1, -(-len(kept.calls) // max(1, len(labels))))
-    lanes = [Lane.kept(lab, call, labels[min(place // each, len(labels) - 1)]) for place, call in enumerate(kept.calls)]
+    lanes = [Lane.kept(lab, call, label) for call, label in kept.calls]
     state["lanes"] = [lane for lane in lanes if lane is not None]
     if kept.request is not None:
         request.load(kept.request)
@@ -92,7 +90,7 @@ def from_call(lab: Lab, call_id: str, again: str | None) -> tuple[Ask, list[Lane
     if again is None:
         request.load(asked)
         return None
-    both = Ask(prompts=asked.prompts, models=(again,), params=asked.params, schema=asked.schema)
+    both = asks.elsewhere(asked, again)
     request.load(both)
     return both, [lane]
 
@@ -113,6 +111,10 @@ def start(lab: Lab, ask: Ask, beside: Sequence[Lane] = ()) -> None:
     stop()
     st.session_state["lanes"] = lanes = list(beside)
     st.session_state["ask_id"] = None
+    st.query_params.pop("ask", None)  # what is in the form now is another one
+    if backend.looking_around():
+        st.warning("Leave the made-up month to ask something.", icon=":material/travel_explore:")
+        return
     if not ask.models:
         st.warning("Pick a model first.", icon=":material/view_column:")
         return
@@ -134,9 +136,12 @@ def start(lab: Lab, ask: Ask, beside: Sequence[Lane] = ()) -> None:
             except (errors.LabError, TypeError) as failure:
                 st.warning(escape.markdown(failure), icon=":material/edit:")
             else:
-                lanes.append(Lane(model, stream.call_id, label, stream))
+                said = asked if isinstance(asked, tuple) else asked.messages
+                lanes.append(Lane(model, stream.call_id, label, stream, asked=said))
     if lanes[len(beside) :]:
-        st.session_state["ask_id"] = asks.put(lab.ledger, lab.payload, ask, [lane.call_id for lane in lanes])
+        st.session_state["ask_id"] = asks.put(
+            lab.ledger, lab.payload, ask, [(lane.call_id, lane.prompt) for lane in lanes]
+        )
         st.query_params["ask"] = st.session_state["ask_id"]
 
 
@@ -148,12 +153,15 @@ def stop() -> None:
 
 def go_on(lane: Lane) -> None:
     """The next question of this conversation: what was said becomes the turns before it."""
-    said = (backend.lab().texts(lane.call_id) or {}).get("messages") or []
-    rest = said[1:] if said and said[0].get("role") == "system" else said
-    state = st.session_state
+    said, state = list(lane.asked), st.session_state
+    if not said:
+        st.toast("What was asked was not kept: this conversation can't go on.")
+        return
+    rest = said[1:] if said[0].get("role") == "system" else said
     state["system"] = str(said[0].get("content") or "") if rest is not said else ""
     state["turns"] = [*rest, {"role": "assistant", "content": lane.text}]
-    state["saved"], state["images"], state["question_text"] = [], [], ""
+    state["saved"], state["question_text"] = [], ""
+    request.show_pictures([])
 
 
 def times(lanes: Sequence[Lane]) -> None:

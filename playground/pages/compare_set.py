@@ -10,7 +10,7 @@ import streamlit as st
 
 from lab import EvalSet, Lab, Prompt, errors
 from lab.evals import code
-from lab.evals.spec import Spec
+from lab.evals.spec import Spec, written_prompt
 from lab.ledger import batches, notes
 from lab.show import tables, units
 from lab.show.text import one_line
@@ -115,7 +115,7 @@ def form(lab: Lab) -> None:
     if why:
         st.warning(escape.markdown(why), icon=":material/edit:")
         return
-    prompts = [[prompt.name, [dict(message) for message in prompt.messages]] for prompt in given]
+    prompts = [written_prompt(prompt) for prompt in given]
     if chosen in mine:
         cases = lab.evalset(chosen)
     content: dict[str, Any] = {"prompts": prompts, "models": models, "scorers": scorers, "repeats": repeats}

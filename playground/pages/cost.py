@@ -63,7 +63,7 @@ def month(lab: Lab, narrow: dict[str, Any]) -> None:
     found = metrics.month(lab.ledger, **{key: value for key, value in narrow.items() if key != "since"})
     if not found.spent:
         return
-    budget = budgets(lab)
+    budget = {} if filters.words() != "all calls" else budgets(lab)  # a part is not held against the whole
     per_day = budget.get("day") or (budget["month"] / len(found.days) if "month" in budget else None)
     drawing.section(
         "This month",

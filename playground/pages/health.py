@@ -206,8 +206,8 @@ def multiples(lab: Lab, narrow: dict[str, Any], now: float, by_model: pd.DataFra
     over = metrics.figures_over_time(lab.ledger, "model", until=now, bins=BINS, **narrow)
     colours = lab.colours(*models)
     for value, title, format in (("p95", "p95 by model, seconds", ".2~f"), ("success", "Success by model", ".0%")):
-        drawn = {model: over[(over["group"] == model) & over[value].notna()] for model in models}
-        drawn = {model: frame for model, frame in drawn.items() if len(frame) > 1}
+        drawn = {model: over[over["group"] == model] for model in models}
+        drawn = {model: frame for model, frame in drawn.items() if frame[value].notna().sum() > 1}
         if not drawn:
             continue
         drawing.section(title)

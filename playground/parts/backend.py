@@ -3,10 +3,13 @@ for who looks around, a Lab with a made-up month on a ledger of its own."""
 
 from __future__ import annotations
 
+import atexit
+import secrets
 import shutil
 import tempfile
 import threading
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import streamlit as st
@@ -24,19 +27,28 @@ def _open() -> Lab:
     return Lab()
 
 
+@dataclass
+class MadeUp:
+    """The Lab of the made-up month, and who looks around in it."""
+
+    lab: Lab
+    readers: set[str] = field(default_factory=set)
+
+
 @st.cache_resource(show_spinner="Making up a month …")
-def _made_up() -> Lab:
+def _made_up() -> MadeUp:
     folder = Path(tempfile.mkdtemp(prefix="lab-made-up-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     path = folder / "made-up.db"
     rehearsal.write(path, CALLS, incident=rehearsal.Incident(), hits=rehearsal.Hits(), scored=SCORED)
-    return Lab(path)
+    return MadeUp(Lab(path))
 
 
 def lab() -> Lab:
     """The one Lab of this server, or the made-up one of who looks around; or a page that says in one sentence why there
     is none."""
     try:
-        return _made_up() if looking_around() else _open()
+        return _looked_at() if looking_around() else _open()
     except errors.LedgerError as failure:
         st.error(escape.markdown(failure), icon=":material/database_off:")
         st.stop()
@@ -47,21 +59,29 @@ def looking_around() -> bool:
     return bool(st.session_state.get("made_up"))
 
 
+def _looked_at() -> Lab:
+    made = _made_up()
+    made.readers.add(st.session_state["made_up"])
+    return made.lab
+
+
 def look_around() -> None:
     """From here on, until `leave`."""
     _forget_views()
-    st.session_state["made_up"] = True
+    st.session_state["made_up"] = secrets.token_hex(8)
 
 
 def leave() -> None:
-    """Back to what was called; the made-up ledger is gone."""
+    """Back to what was called; with its last reader the made-up ledger is gone."""
     if looking_around():
         _forget_views()
-        st.session_state["made_up"] = False
+        reader = st.session_state.pop("made_up")
         made = _made_up()
-        _made_up.clear()
-        made.close()
-        shutil.rmtree(made.path.parent, ignore_errors=True)
+        made.readers.discard(reader)
+        if not made.readers:
+            _made_up.clear()
+            made.lab.close()
+            shutil.rmtree(made.lab.path.parent, ignore_errors=True)
 
 
 def _forget_views() -> None:

@@ -107,7 +107,7 @@ def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[s
             st.html(markdown.raw_html(text) if raw else markdown.to_html(text))
             drawing.rest(text, f"card-{lane.call_id}")
         elif failure is None:
-            st.caption("stopped before anything came" if lane.stopped else "no answer")
+            st.caption(nothing(lane))
         if schema is not None and lane.row:
             found = lane.checked(lab)
             if not found.empty:
@@ -115,6 +115,15 @@ def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[s
     marked = tuple(label for label, calls in best.items() if lane.call_id in calls)
     rows = figures_of(lane)
     card.figures.html(drawing.facts(rows, bad=("Outcome",) if failure else (), best=marked, why=queued(lane)))
+
+
+def nothing(lane: Lane) -> str:
+    """Why there is no text."""
+    if lane.stopped:
+        return "stopped before anything came"
+    if not lane.words:
+        return "its words were not kept"
+    return "lost with its process" if lane.outcome == "running" else "no answer"
 
 
 def queued(lane: Lane) -> str:

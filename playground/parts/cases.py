@@ -31,9 +31,10 @@ def whole(path: str, name: str, stamp: str, _lab: Lab) -> grid.Grid:
 def version(lab: Lab, name: str) -> str:
     """What changes when an experiment does: its calls, and its scores."""
     (row,) = lab.ledger.rows(
-        "SELECT count(*), max(id), sum(status = 'running'), (SELECT count(*) FROM scores JOIN calls mine ON"
-        " mine.call_id = scores.call_id WHERE mine.experiment = ?1), (SELECT created_at FROM experiments WHERE"
-        " experiment = ?1) FROM calls WHERE experiment = ?1",
+        "SELECT count(*), max(calls.id), sum(status = 'running'), sum(texts.kept), (SELECT count(*) || ' ' ||"
+        " total(score) FROM scores JOIN calls mine ON mine.call_id = scores.call_id WHERE mine.experiment = ?1),"
+        " (SELECT created_at || eval_hash || content FROM experiments WHERE experiment = ?1)"
+        " FROM calls LEFT JOIN texts ON texts.id = calls.id WHERE experiment = ?1",
         [name],
     )
     return " ".join(map(str, row))
@@ -59,11 +60,12 @@ def show(lab: Lab, shown: grid.Grid, key: str, *, order: str = "disagreement") -
 def add(shown: grid.Grid, row: grid.Row) -> None:
     """The case of a row into a set."""
     answers = [answer for answer in row.answers if answer is not None and answer.text]
-    expected = grid.written(row.expected) if row.expected is not None else answers[0].text if answers else ""
+    expected = row.expected if row.expected is not None else answers[0].text if answers else ""
+    asked = row.given if row.given is not None else row.asked
 
     @st.dialog("Add to a set", icon=":material/playlist_add:")
     def drawn_() -> None:
-        opened.add(backend.lab(), row.case_id, row.asked, "", expected)
+        opened.add(backend.lab(), row.case_id, asked, expected, answers[0].call_id if answers else None)
 
     drawn_()
 

@@ -8,7 +8,6 @@ import streamlit as st
 
 from lab import Lab
 from lab.evals import asks
-from lab.show.text import one_line
 from playground.parts import copying, escape
 
 SHOWN = 30
@@ -40,19 +39,7 @@ def label(kept: asks.Kept) -> str:
     """One of the history in a line."""
     when = datetime.fromtimestamp(kept.asked_at, UTC).strftime("%m-%d %H:%M")
     many = len(kept.calls)
-    return f"{when}  {kept.name or words(kept)}  ({many} answer{'' if many == 1 else 's'})"
-
-
-def words(kept: asks.Kept) -> str:
-    """The beginning of what was asked."""
-    if kept.request is None or not kept.request.prompts:
-        return "words not kept"
-    name, asked = kept.request.prompts[0]
-    if name:
-        return name + (f" and {len(kept.request.prompts) - 1} more" if len(kept.request.prompts) > 1 else "")
-    last = asked[-1].get("content") if isinstance(asked, tuple) and asked else ""
-    text = last if isinstance(last, str) else " ".join(str(part.get("text", "")) for part in last or ())
-    return one_line(text, 60)
+    return f"{when}  {kept.name or kept.title or 'words not kept'}  ({many} answer{'' if many == 1 else 's'})"
 
 
 def bar(lab: Lab, kept: asks.Kept) -> bool:
@@ -60,19 +47,27 @@ def bar(lab: Lab, kept: asks.Kept) -> bool:
     with st.container(horizontal=True, vertical_alignment="center", key="ask-bar"):
         when = datetime.fromtimestamp(kept.asked_at, UTC)
         st.caption(f"Asked {when:%Y-%m-%d %H:%M} UTC", width="content")
-        name = st.text_input(
-            "Name", kept.name, key=f"ask-name-{kept.ask}", placeholder="a name", label_visibility="collapsed", width=220
+        key = f"ask-name-{kept.ask}"
+        st.text_input(
+            "Name",
+            kept.name,
+            key=key,
+            placeholder="a name",
+            label_visibility="collapsed",
+            width=220,
+            max_chars=200,
+            on_change=_changed,
+            args=(lab, kept.ask, "name", key),
         )
-        if name.strip() != kept.name:
-            asks.change(lab.ledger, kept.ask, name=name.strip()[:200])
         pinned = st.button("Pinned" if kept.pinned else "Pin", icon=":material/keep:", key="ask-pin", type="tertiary")
         if pinned:
-            asks.change(lab.ledger, kept.ask, pinned=int(not kept.pinned))
+            asks.change(lab.ledger, lab.payload, kept.ask, pinned=int(not kept.pinned))
             st.rerun()
         with st.popover("Note" if not kept.note else "Note ●", type="tertiary"):
-            note = st.text_area("Note", kept.note, key=f"ask-note-{kept.ask}", max_chars=5000)
-            if note != kept.note:
-                asks.change(lab.ledger, kept.ask, note=note)
+            box = f"ask-note-{kept.ask}"
+            st.text_area(
+                "Note", kept.note, key=box, max_chars=5000, on_change=_changed, args=(lab, kept.ask, "note", box)
+            )
         copying.button(
             address(kept.ask), f"link-{kept.ask}", "Copy link", "The address of these answers, to be sent on"
         )
@@ -87,6 +82,11 @@ def bar(lab: Lab, kept: asks.Kept) -> bool:
     if kept.note:
         st.caption(escape.markdown(kept.note))
     return again
+
+
+def _changed(lab: Lab, ask: str, what: str, key: str) -> None:
+    """Somebody has written something: it is kept. What is only looked at stays as it is."""
+    asks.change(lab.ledger, lab.payload, ask, **{what: str(st.session_state[key]).strip()})
 
 
 def address(ask: str) -> str:

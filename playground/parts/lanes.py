@@ -11,6 +11,7 @@ import pandas as pd
 from lab import Lab, checks, errors
 from lab.call.stream import Stream
 from lab.ledger import queries
+from lab.ledger.outcomes import ABANDONED
 
 LOOKS = 50
 """Looks at the ledger, at most, for the end of a call that was stopped."""
@@ -19,7 +20,8 @@ LOOKS = 50
 @dataclass
 class Lane:
     """A model's answer to a prompt (`prompt` is its label, if it has one): of a stream that runs or did in this
-    session, or of a call that is on the ledger."""
+    session, or of a call that is on the ledger. `asked` are the messages of the request, as far as they are known,
+    `words` whether those of the answer were kept."""
 
     model: str
     call_id: str
@@ -28,6 +30,8 @@ class Lane:
     since: float = field(default_factory=time.monotonic)
     row: dict[str, Any] | None = None
     said: str | None = None
+    asked: tuple[Any, ...] = ()
+    words: bool = True
     looks: int = 0
 
     @classmethod
@@ -37,8 +41,15 @@ class Lane:
             row = queries.call(lab.ledger, call_id)
         except ValueError:
             return None
-        texts = queries.texts(lab.ledger, call_id) or {}
-        return cls(row["model"], call_id, prompt, row=row, said=texts.get("answer") or "")
+        lane = cls(row["model"], call_id, prompt, row=row)
+        lane.read(lab)
+        return lane
+
+    def read(self, lab: Lab) -> None:
+        """What the ledger has of its words."""
+        texts = queries.texts(lab.ledger, self.call_id) or {}
+        self.said, self.asked = texts.get("answer") or "", tuple(texts.get("messages") or ())
+        self.words = bool(texts.get("kept", True))
 
     @property
     def text(self) -> str:
@@ -48,7 +59,7 @@ class Lane:
     def runs(self, lab: Lab) -> bool:
         """Whether more is to come. Once nothing is, `row` is the call as the ledger has it, if it has."""
         if self.stream is None:
-            return False
+            return self._runs_elsewhere(lab)
         if not self.stream.done:
             return True
         if self.row is None:
@@ -60,6 +71,18 @@ class Lane:
         if self.row.get("status") == "running" and self.looks < LOOKS:  # stopped this moment: its end is being written
             self.row = None
         return self.row is None
+
+    def _runs_elsewhere(self, lab: Lab) -> bool:
+        """Whether a call of another tab, or process, still runs; looked up every second, and read when it has ended."""
+        row = self.row or {}
+        if row.get("status") != "running" or time.time() - row["started_at"] > ABANDONED:
+            return False
+        if time.monotonic() - self.since > 1.0:
+            self.since = time.monotonic()
+            self.row = queries.call(lab.ledger, self.call_id)
+            if self.row["status"] != "running":
+                self.read(lab)
+        return self.row is not None and self.row["status"] == "running"
 
     @property
     def failure(self) -> tuple[str, str] | None:
@@ -93,7 +116,7 @@ class Lane:
     def good(self) -> bool:
         """Whether it ended with a whole answer."""
         ended = self.stream is None or self.stream.done
-        return ended and self.failure is None and not self.stopped and bool(self.row)
+        return ended and self.failure is None and not self.stopped and (self.row or {}).get("status") == "ok"
 
     def close(self) -> None:
         """Stop it; what had arrived stays."""

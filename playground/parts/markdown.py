@@ -19,7 +19,7 @@ _OFF = ("image", "link", "autolink", "html_inline", "html_block", "reference", "
 @cache
 def _reader() -> MarkdownIt:
     """CommonMark with tables and strikethrough, and without what could load, lead away, or be a tag."""
-    reader = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 20})
+    reader = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 100})
     return reader.enable(["table", "strikethrough"]).disable(list(_OFF), ignoreInvalid=True)
 
 

@@ -14,6 +14,7 @@ from playground.parts import escape
 
 SEEN = 6
 """Rows that are shown."""
+NONE = "(none)"
 _OTHERS = {
     "expected": "What is expected",
     "id": "Identifier of a case",
@@ -66,13 +67,14 @@ def mapped(
     guess = table.guessed(variables)
     columns = list(table.columns)
 
-    def pick(name: str, label: str) -> str | None:
-        place = columns.index(str(guess[name])) if guess.get(name) in columns else None
-        return st.selectbox(label, columns, index=place, key=f"{key}-{table.name}-{name}", placeholder="none")
+    def pick(name: str, label: str, offered: list[str]) -> str | None:
+        place = offered.index(str(guess[name])) if guess.get(name) in offered else 0 if NONE in offered else None
+        picked = st.selectbox(label, offered, index=place, key=f"{key}-{table.name}-{name}", placeholder="pick one")
+        return None if picked == NONE else picked
 
     left, right = st.columns(2)
     with left:
-        inputs = {name: pick(name, f"Variable {{{{{name}}}}}") for name in variables}
+        inputs = {name: pick(f"input {name}", f"Variable {{{{{name}}}}}", columns) for name in variables}
     with right:
-        others = {name: pick(name, label) for name, label in _OTHERS.items()}
+        others = {name: pick(name, label, [NONE, *columns]) for name, label in _OTHERS.items()}
     return inputs, others

@@ -15,7 +15,7 @@ PICTURES = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/web
 def compare(call_id: str, *, model: str | None = None) -> NoReturn:
     """To the Compare page, with what this call has asked; `model`: asked again of this one, at once, beside it."""
     more = {} if model is None else {"again": model}
-    st.switch_page(PAGES / "compare.py", query_params={"call": call_id, **more})
+    st.switch_page(PAGES / "compare.py", query_params={"mode": "Ask once", "call": call_id, **more})
 
 
 def try_prompt(label: str, key: str, mode: str) -> NoReturn:

@@ -14,11 +14,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from lab import Cache, Fallback, Hedge, Lab, Policy, Prompt, Retry, Timeout, errors
+from lab.call.prompts import Filled
 from lab.evals.asks import Ask
 from lab.show import units
 from lab.show.text import one_line
 from playground.parts import backend, choices, drawing, escape, opened, places, templates
 
+EDITED = ", edited"
+"""After the name of a prompt whose template was changed in the form, and not saved."""
 EFFORTS = ("none", "minimal", "low", "medium", "high")
 TYPES = {"text": "string", "number": "number", "whole number": "integer", "yes or no": "boolean", "texts": "array"}
 PLAIN = {
@@ -32,6 +35,12 @@ PLAIN = {
 PICTURE = 5
 """Megabytes of a picture."""
 _PARTS: dict[str, Any] = {"timeout": Timeout, "retry": Retry, "hedge": Hedge, "fallback": Fallback, "cache": Cache}
+_RANGES = {  # of the parameters that are numbers, and whether they are whole ones
+    "max_tokens": (1, 100_000, True),
+    "seed": (0, 2**31 - 1, True),
+    "temperature": (0.0, 2.0, False),
+    "top_p": (0.0, 1.0, False),
+}
 _LIMITS = {"limit_first": "first_token", "limit_attempt": "attempt", "limit_total": "total"}
 _EMPTY = {"field": [""], "type": ["text"], "required": [True], "about": [""]}
 
@@ -141,7 +150,9 @@ def turns(before: Sequence[Mapping[str, Any]]) -> None:
 def filled(lab: Lab, labels: Sequence[str], prompts: Sequence[Prompt]) -> tuple[list[tuple[str, Any]], str | None]:
     """Saved prompts: their variables to fill in, and of a single one its template to edit."""
     if len(prompts) == 1:
-        prompts = [edited(lab, prompts[0])]
+        new = edited(lab, prompts[0])
+        labels = [labels[0] if new.hash == prompts[0].hash else f"{labels[0]}{EDITED}"]
+        prompts = [new]
     names = list(dict.fromkeys(variable for prompt in prompts for variable in prompt.variables))
     values = {
         name: st.text_area(name, height="content", key=f"variable-{name}", persist_state="session") for name in names
@@ -185,8 +196,7 @@ def pictures() -> list[str]:
             for url in kept:
                 st.image(url, width=56)
             if st.button("Remove", icon=":material/close:", type="tertiary", key="forget-pictures"):
-                st.session_state["images"] = []
-                st.session_state["pictures_round"] = st.session_state.get("pictures_round", 0) + 1
+                show_pictures([])
                 st.rerun()
     return list(kept)
 
@@ -276,7 +286,7 @@ def schemas() -> tuple[dict[str, Any] | None, str | None]:
 
 def of_fields(rows: Sequence[Mapping[Any, Any]]) -> tuple[dict[str, Any] | None, str | None]:
     """The JSON schema of a table of fields; and what is wrong with it."""
-    named = [(str(row.get("field") or "").strip(), row) for row in rows]
+    named = [(_said(row.get("field")), row) for row in rows]
     named = [(name, row) for name, row in named if name]
     if not named:
         return None, None
@@ -286,10 +296,15 @@ def of_fields(rows: Sequence[Mapping[Any, Any]]) -> tuple[dict[str, Any] | None,
     for name, row in named:
         kind = TYPES.get(str(row.get("type")), "string")
         properties[name] = {"type": kind, **({"items": {"type": "string"}} if kind == "array" else {})}
-        if about := str(row.get("about") or "").strip():
+        if about := _said(row.get("about")):
             properties[name]["description"] = about
     required = [name for name, row in named if row.get("required") is not False]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}, None
+
+
+def _said(cell: Any) -> str:
+    """What a cell of a table says; an empty one may be None, or not a number."""
+    return cell.strip() if isinstance(cell, str) else ""
 
 
 def policies(lab: Lab, models: Sequence[str]) -> dict[str, Any] | None:
@@ -432,11 +447,12 @@ def load(ask: Ask) -> None:
     """Put what was asked into the form, to be changed and asked again. To be called before it is drawn."""
     state = st.session_state
     state["models"] = list(ask.models)
+    held = {name for name, value in ask.params.items() if _holds(name, value)}
     for key, name in PLAIN.items():
-        state[key] = ask.params.get(name)
-    stop = ask.params.get("stop") or []
-    state["stop_at"] = stop if isinstance(stop, str) else ", ".join(map(str, stop))
-    others = {name: value for name, value in ask.params.items() if name not in (*PLAIN.values(), "stop")}
+        state[key] = ask.params[name] if name in held else None
+    stop = ask.params["stop"] if "stop" in held else []
+    state["stop_at"] = stop if isinstance(stop, str) else ", ".join(stop)
+    others = {name: value for name, value in ask.params.items() if name not in held}
     state["extra"] = json.dumps(others, ensure_ascii=False) if others else ""
     state["shape"] = "text" if ask.schema is None else "JSON schema"
     state["schema_text"] = "" if ask.schema is None else json.dumps(ask.schema, ensure_ascii=False, indent=2)
@@ -444,10 +460,13 @@ def load(ask: Ask) -> None:
     asked = ask.prompts[0][1] if ask.prompts else ()
     if not isinstance(asked, tuple):
         saved = choices.prompts()
-        state["saved"] = [label for label, _ in ask.prompts if label in saved]
-        for _label, filled in ask.prompts:
+        names = [label.removesuffix(EDITED) for label, _ in ask.prompts]
+        state["saved"] = [name for name in names if name in saved]
+        for name, (_label, filled) in zip(names, ask.prompts, strict=True):
             for variable, value in getattr(filled, "variables", {}).items():
                 state[f"variable-{variable}"] = value if isinstance(value, str) else json.dumps(value)
+            if name in saved and isinstance(filled, Filled):
+                templates.load(saved[name], filled.prompt, "template")
         if state["saved"]:
             return
         asked = tuple(asked.messages)
@@ -460,7 +479,32 @@ def load(ask: Ask) -> None:
     content = last.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": str(content or "")}]
     state["question_text"] = "\n".join(str(part["text"]) for part in parts if isinstance(part.get("text"), str))
-    state["images"] = [url for part in parts if (url := places.picture(part)) is not None]
+    show_pictures([url for part in parts if (url := places.picture(part)) is not None])
+
+
+def show_pictures(urls: Sequence[str]) -> None:
+    """These pictures go with the question, and none that was uploaded before."""
+    st.session_state["images"] = list(urls)
+    st.session_state["pictures_round"] = st.session_state.get("pictures_round", 0) + 1
+
+
+def _holds(name: str, value: Any) -> bool:
+    """Whether a widget of the form can show this value of a parameter as it is; else it is among the others."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if name == "stop":
+        texts = [value] if isinstance(value, str) else value if isinstance(value, list) else [None]
+        return all(isinstance(text, str) and text == text.strip() != "" and "," not in text for text in texts)
+    if name in ("max_tokens", "seed"):
+        most = 100_000 if name == "max_tokens" else 2**31 - 1
+        return (
+            isinstance(value, int)
+            and number
+            and (name == "seed") <= 1
+            and (0 if name == "seed" else 1) <= value <= most
+        )
+    if name in ("temperature", "top_p"):
+        return number and 0 <= value <= (2 if name == "temperature" else 1)
+    return name == "reasoning_effort" and value in EFFORTS
 
 
 def _load_policy(policy: Mapping[str, Any]) -> None:

@@ -15,7 +15,8 @@ def edited(prompt: Prompt, key: str) -> Prompt:
         content = message.get("content")
         if isinstance(content, str):
             box = f"{key}-{prompt.name}-{prompt.hash}-{number}"
-            content = st.text_area(str(message["role"]), content, height="content", key=box)
+            st.session_state.setdefault(box, content)
+            content = st.text_area(str(message["role"]), height="content", key=box)
         contents.append(content)
     written = [{**message, "content": content} for message, content in zip(prompt.messages, contents, strict=True)]
     try:
@@ -30,6 +31,14 @@ def edited(prompt: Prompt, key: str) -> Prompt:
     named = ", ".join(f"{{{{{name}}}}}" for name in new.variables) or "none"
     st.caption(f"Variables: {escape.markdown(named)}")
     return new
+
+
+def load(saved: Prompt, written: Prompt, key: str) -> None:
+    """Put what was written into the boxes of a saved prompt. To be called before they are drawn."""
+    if len(saved.messages) == len(written.messages):
+        for number, message in enumerate(written.messages):
+            if isinstance(message.get("content"), str):
+                st.session_state[f"{key}-{saved.name}-{saved.hash}-{number}"] = message["content"]
 
 
 def save(lab: Lab, old: Prompt, new: Prompt, key: str) -> int | None:

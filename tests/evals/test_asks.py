@@ -36,24 +36,37 @@ def test_it_is_written_and_read_back() -> None:
 
 
 def test_keys_are_not_written(lab: Lab) -> None:
-    ask = _ask(params={"api_key": "planted-secret-77", "extra_headers": {"X": "planted-secret-77"}, "seed": 1})
-    name = asks.put(lab.ledger, lab.payload, ask, ["c1"])
-    (row,) = lab.ledger.rows("SELECT request FROM asks")
-    assert "planted-secret" not in row[0]
+    keys = {"aws_secret_access_key": "planted-secret-88", "vertex_credentials": '{"private_key": "planted-secret-99"}'}
+    params = {"api_key": "planted-secret-77", "extra_headers": {"X": "planted-secret-66"}, "seed": 1, **keys}
+    said = ({"role": "user", "content": "my key is planted-secret-77, and planted-secret-88"},)
+    ask = Ask(prompts=(("", said),), models=("m",), params=params)
+    name = asks.put(lab.ledger, lab.payload, ask, [("c1", "")])
+    asks.change(lab.ledger, lab.payload, name, note="sk-abcdefghijklmnopqrstuvwxyz123456")
+    assert "planted-secret" not in str(lab.ledger.rows("SELECT * FROM asks"))
+    assert "sk-abc" not in str(lab.ledger.rows("SELECT * FROM asks"))
     assert asks.get(lab.ledger, name).request.params == {"seed": 1}
 
 
 def test_where_words_are_not_kept_neither_are_these(tmp_path: Path) -> None:
     with Lab(tmp_path / "lab.db", provider=lambda call: "yes", keep="hashes") as lab:
-        kept = asks.get(lab.ledger, asks.put(lab.ledger, lab.payload, _ask(), ["c1", "c2"]))
+        kept = asks.get(lab.ledger, asks.put(lab.ledger, lab.payload, _ask(), [("c1", "a"), ("c2", "b")]))
         assert kept.request is None
-        assert kept.calls == ("c1", "c2")
+        assert kept.calls == (("c1", "a"), ("c2", "b"))
+        assert kept.title == ""
         assert "look" not in str(lab.ledger.rows("SELECT * FROM asks"))
 
 
+def test_what_was_masked_is_not_asked_again_nor_one_models_address_of_another(lab: Lab) -> None:
+    lab.ask("a", model="m", api_key="planted-secret-77", api_base="http://127.0.0.1:1", temperature=0.3)
+    row = lab.calls().iloc[0].to_dict()
+    again = asks.of_call(row, lab.texts(row["call_id"]))
+    assert again.params == {"api_base": "http://127.0.0.1:1", "temperature": 0.3}
+    assert asks.elsewhere(again, "other").params == {"temperature": 0.3}
+
+
 def test_the_history_has_what_is_pinned_first(lab: Lab) -> None:
-    first, second, third = (asks.put(lab.ledger, lab.payload, _ask(), [name]) for name in ("1", "2", "3"))
-    asks.change(lab.ledger, first, pinned=1, name="the good one", note="see 2")
+    first, second, third = (asks.put(lab.ledger, lab.payload, _ask(), [(name, "")]) for name in ("1", "2", "3"))
+    asks.change(lab.ledger, lab.payload, first, pinned=1, name="the good one", note="see 2")
     listed = asks.listing(lab.ledger)
     assert [kept.ask for kept in listed] == [first, third, second]
     assert (listed[0].name, listed[0].note, listed[0].pinned) == ("the good one", "see 2", True)

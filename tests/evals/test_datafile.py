@@ -12,7 +12,10 @@ CSV = b'\xef\xbb\xbfnr;text;label;who\n1;first ticket;billing;ann\n2;"second; ti
 def test_a_csv_is_read_and_its_columns_guessed_and_picked() -> None:
     table = datafile.read(CSV, "mine.csv")
     assert table.columns == ("nr", "text", "label", "who")
-    assert table.guessed(["ticket"]) == {"ticket": "text", "expected": "label", "id": None, "cluster": None}
+    assert table.guessed(["ticket"]) == {
+        **{"input ticket": "text", "expected": "label"},
+        **{"id": None, "cluster": None},
+    }
     cases = table.cases({"ticket": "text"}, expected="label", id="nr", cluster="who")
     assert cases.name == "mine"
     assert [(case.id, case.input, case.expected, case.cluster) for case in cases] == [
@@ -49,7 +52,10 @@ def test_json_has_its_list_wherever_it_is_and_a_set_of_the_labs_own_its_variable
     lines = b'{"set": "x"}\n{"id": "t1", "input": {"ticket": "one"}, "expected": "bug"}\n'
     table = datafile.read(lines, "a.jsonl")
     assert table.columns == ("ticket", "id", "expected")
-    assert table.guessed(["ticket"]) == {"ticket": "ticket", "expected": "expected", "id": "id", "cluster": None}
+    assert table.guessed(["ticket"]) == {
+        **{"input ticket": "ticket", "expected": "expected"},
+        **{"id": "id", "cluster": None},
+    }
 
 
 def test_what_is_missing_or_twice_is_said_where_it_is() -> None:
@@ -59,3 +65,16 @@ def test_what_is_missing_or_twice_is_said_where_it_is() -> None:
     assert "line 3, column 'text': nothing in it" in str(told.value)
     assert "line 3, column 'id': '1' stands in line 2, too" in str(told.value)
     assert "line 4, column 'id': nothing in it" in str(told.value)
+
+
+def test_a_variable_is_no_expectation_whatever_it_is_called() -> None:
+    table = datafile.read(b"document,answer,label\nlong text,short,x\n", "a.csv")
+    guess = table.guessed(["document", "answer"])
+    assert (guess["input document"], guess["input answer"]) == ("document", "answer")
+    assert (guess["expected"], guess["cluster"]) == ("label", None)
+
+
+def test_quotes_are_those_of_csv_whatever_the_first_rows_look_like() -> None:
+    data = b"text,label\n" + b"plain,x\n" * 2000 + b'"He said, \'hello\', and ""left""",y\n'
+    rows = datafile.read(data, "a.csv").rows
+    assert rows[-1][1] == {"text": "He said, 'hello', and \"left\"", "label": "y"}

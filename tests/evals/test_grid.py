@@ -107,7 +107,7 @@ def test_two_evaluations_beside_each_other(lab: Lab) -> None:
     tags = pairs.by_tag(shown).set_index("tag")
     assert tags.loc["odd", "difference"] == -1.0
     assert tags.loc["even", "difference"] == 0.0
-    assert tags.loc["all", "cases"] == 6
+    assert tags.loc[pairs.ALL, "cases"] == 6
     other = pairs.pair(lab.ledger, before, found["again/p@1/good"])
     assert [row.differs for row in other.rows] == [False] * 6
 
@@ -143,3 +143,29 @@ def test_scores_over_time_say_what_is_new(lab: Lab) -> None:
     assert list(frame["change"]) == ["v1", "v2", ""]
     assert frame["score"].tolist() == [1.0, 1.0, 1.0]
     assert (frame["low"] < 1).all()
+
+
+def test_an_experiment_without_scores_is_in_no_line_of_them(lab: Lab) -> None:
+    lab.compare([Prompt("p", "{{x}}")], ["fails"], EvalSet.of(CASES, "set"), name="plain", progress=None)
+    assert pairs.over_time(lab.ledger, "set").empty
+
+
+def test_cases_that_go_together_widen_what_is_said_of_a_tag(tmp_path: Path) -> None:
+    """Eight clusters of ten alike cases say no more than eight cases."""
+
+    def says(call: object) -> str:
+        cluster = int(call.messages[-1]["content"])
+        return "yes" if call.model == "good" or cluster % 2 else "no"
+
+    cases = [
+        {"id": f"{c}-{n}", "input": {"x": f"{c}"}, "expected": "yes", "cluster": f"c{c}", "tags": ["t", "t"]}
+        for c in range(8)
+        for n in range(10)
+    ]
+    with Lab(tmp_path / "lab.db", provider=says) as lab:
+        lab.compare([Prompt("p", "{{x}}")], ["half", "good"], cases, scorers=["exact"], name="e", progress=None)
+        found = {evaluation.model: evaluation for evaluation in pairs.evaluations(lab.ledger)}
+        tags = pairs.by_tag(pairs.pair(lab.ledger, found["half"], found["good"])).set_index("tag")
+        assert tags.loc["t", "cases"] == 80, "a tag that is there twice counts once"
+        assert tags.loc["t", "difference"] == pytest.approx(0.5)
+        assert tags.loc["t", "high"] - tags.loc["t", "low"] > 0.4

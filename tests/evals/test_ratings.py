@@ -52,6 +52,20 @@ def test_both_neither_and_what_can_not_be_rated(lab: Lab) -> None:
             lab.rate(*bad)
 
 
+def test_of_a_rater_the_last_word_counts_and_raters_of_a_pair_go_together(lab: Lab) -> None:
+    frame = lab.experiment("e").df().set_index(["case_id", "model"])["call_id"]
+    for _ in range(5):
+        lab.rate(frame["0", "good"], frame["0", "bad"], "a", user="ann")
+    (row,) = lab.ratings("e").to_dict("records")
+    assert row["n"] == 1
+    narrow = row["high"] - row["low"]
+    for user in ("bob", "eve", "dan"):
+        lab.rate(frame["0", "good"], frame["0", "bad"], "a", user=user)
+    (row,) = lab.ratings("e").to_dict("records")
+    assert row["n"] == 4
+    assert row["high"] - row["low"] >= narrow - 1e-9, "four raters of one pair are one pair"
+
+
 def test_each_rater_has_every_pair_and_may_take_the_last_one_back(lab: Lab) -> None:
     for user in ("ann", "bob"):
         for _ in range(20):

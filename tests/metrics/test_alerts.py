@@ -182,6 +182,15 @@ def test_jobs_that_nobody_works_off_and_webhooks_that_were_given_up(lab: Lab) ->
     assert alerts.firing(lab.ledger, rules, now=1e9) == []
 
 
+def test_a_queue_that_nearly_fires_says_so(lab: Lab, tmp_path: Path) -> None:
+    put(lab, "w", status="running", ago=25)
+    waiting = next(standing for standing in lab.standing() if standing.rule.figure == "waiting")
+    assert waiting.group == "m"
+    assert 0.8 < waiting.share < 0.95
+    assert not waiting.fires
+    assert "fires above 30.00 s" in waiting.say()
+
+
 def test_each_rule_says_how_far_it_is_from_firing(lab: Lab, tmp_path: Path) -> None:
     failing = '[[alert]]\nname = "f"\nfigure = "failed"\nabove = 0.2\n'
     refused = '[[alert]]\nname = "k"\nfigure = "auth"\nabove = 0\nleast = 1\n'

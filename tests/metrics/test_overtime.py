@@ -41,6 +41,7 @@ def test_figures_over_time_are_those_of_their_bins(month: Lab) -> None:
     since = until - 30 * 86_400
     over = metrics.figures_over_time(month.ledger, "model", since=since, until=until, bins=10)
     assert over["calls"].sum() == month.count(since=since, until=until)
+    assert len(over) == 10 * over["group"].nunique(), "a bin without calls is there, too"
     row = over[(over["group"] == "openai/gpt-4o-mini")].iloc[3]
     begin = row["start"].timestamp()
     calls = month.calls(limit=None, model="openai/gpt-4o-mini", since=begin, until=begin + row["seconds"])
@@ -97,6 +98,13 @@ def test_a_ledger_that_began_today_goes_on_at_todays_rate(tmp_path: Path) -> Non
         assert found.daily == pytest.approx(8.0)
         assert found.projected == pytest.approx(8.0)
         assert metrics.month(lab.ledger, now.timestamp(), model="nobody").projected == 0.0
+
+
+def test_a_quiet_week_of_an_old_ledger_counts_its_quiet_days(tmp_path: Path) -> None:
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    _spend(tmp_path / "lab.db", {datetime(2026, 9, 1, tzinfo=UTC): 5.0, datetime(2026, 11, 18, tzinfo=UTC): 7.0})
+    with Lab(tmp_path / "lab.db") as lab:
+        assert metrics.month(lab.ledger, now.timestamp()).daily == pytest.approx(1.0)
 
 
 def test_budgets_are_those_of_the_rules() -> None:

@@ -63,7 +63,9 @@ def settled(page: Page) -> None:
 
 
 def pick(page: Page, box: str, option: str) -> None:
-    page.get_by_role("combobox", name=box).fill(option)
+    combobox = page.get_by_role("combobox", name=box)
+    place = still(combobox)  # a menu closes when its page scrolls
+    page.mouse.click(place["x"] + 10, place["y"] + 10)
     page.get_by_role("option", name=option).first.click()
     settled(page)
 

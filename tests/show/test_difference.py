@@ -41,4 +41,16 @@ def test_it_is_escaped() -> None:
 
 def test_very_long_texts_are_compared_as_far_as_they_go() -> None:
     found = difference.pieces("word " * 100_000, "other " * 100_000)
-    assert sum(len(text) for _sign, text in found) < 20_000
+    assert sum(len(text) for _sign, text in found) <= 2 * difference.LONGEST
+
+
+def test_one_changed_word_of_many_is_found_wherever_it_is() -> None:
+    """In a long line, and in the midst of many lines."""
+    for join in (" ", ". ", "\n"):
+        before = [f"word{n % 7}{join}" for n in range(3000)]
+        after = [*before[:2900], f"other{join}", *before[2901:]]
+        changed = [
+            (sign, text.strip()) for sign, text in difference.pieces("".join(before), "".join(after)) if sign != "="
+        ]
+        assert sum(len(text) for _sign, text in changed) < 60, join
+        assert any("other" in text for sign, text in changed if sign == "+")
