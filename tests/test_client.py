@@ -371,6 +371,6 @@ def test_total_is_what_the_caller_waited(tmp_path: Path) -> None:
     assert starts.iloc[2] + reply.latency <= reply.elapsed + 0.001, "each begins where it began"
     drawn = charts.timeline(row.to_frame().T).to_dict()
     (bars,) = drawn["datasets"].values()
-    assert [bar["part"] for bar in bars] == [*charts.tails.COLOURS]
+    assert [bar["part"] for bar in bars] == [charts.tails.BEFORE, charts.tails.WHOLE]
     assert bars[-1]["end"] == pytest.approx(reply.elapsed, abs=0.001)
     assert bars[0]["end"] == pytest.approx(reply.elapsed - reply.latency, abs=0.001)

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lab import errors, redact
+from lab import errors
 from lab.call.prompts import Filled, Prompt
 from lab.evals.spec import SECRET
 from lab.ledger.file import Ledger
-from lab.ledger.privacy import Payload
+from lab.ledger.privacy import Clean, Payload, masked
 from lab.policies import Policy
 from lab.show.text import one_line
 
@@ -44,7 +44,7 @@ class Ask:
 
     def written(self) -> dict[str, Any]:
         """As JSON values, for `read`; parameters that are keys, or hold some, are left out."""
-        params = {name: value for name, value in self.params.items() if not secret(name, value)}
+        params = {name: value for name, value in Clean.params(self.params).items() if name not in SECRET}
         whole = {
             "prompts": [_written(label, asked) for label, asked in self.prompts],
             "models": list(self.models),
@@ -67,11 +67,6 @@ class Ask:
             )
         except (TypeError, KeyError, AttributeError) as odd:
             raise ValueError(f"not what was asked once: {odd!r}") from odd
-
-
-def secret(name: str, value: Any) -> bool:
-    """Whether a parameter is a key, or holds one: it is never written down."""
-    return name in SECRET or redact.params({name: value}) != {name: value}
 
 
 def _written(label: str, asked: Any) -> dict[str, Any]:
@@ -197,14 +192,9 @@ def of_call(row: Mapping[str, Any], texts: Mapping[str, Any]) -> Ask | None:
     return Ask(
         prompts=(("", tuple(texts["messages"])),),
         models=(row["model"],),
-        params={name: value for name, value in (config.get("params") or {}).items() if not _masked(value)},
+        params={name: value for name, value in (config.get("params") or {}).items() if not masked(value)},
         schema=config.get("schema"),
     )
-
-
-def _masked(value: Any) -> bool:
-    """Whether something of a parameter was taken out when it was written down."""
-    return redact.MASK in json.dumps(value, ensure_ascii=False, default=str)
 
 
 ENDPOINT = ("api_base", "base_url", "api_version", "custom_llm_provider", "organization", "deployment_id")

@@ -135,11 +135,12 @@ def _csv(text: str, name: str) -> Rows:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows: Rows = []
     header: list[str] = []
+    begun = 1
     try:
         for cells in reader:
             if not any(cell.strip() for cell in cells):
-                continue
-            if not header:
+                pass
+            elif not header:
                 header = [cell.strip() for cell in cells]
                 _headed(header, name)
             elif len(cells) != len(header):
@@ -149,8 +150,10 @@ def _csv(text: str, name: str) -> Rows:
                 )
             else:
                 rows.append((reader.line_num, dict(zip(header, cells, strict=True))))
+            begun = reader.line_num + 1
     except csv.Error as odd:
-        raise ValueError(f"{name}: line {reader.line_num}: {odd}") from odd
+        where = f"{begun}" if begun == reader.line_num else f"{begun} to {reader.line_num}"
+        raise ValueError(f"{name}: line {where}: {odd}: is a quote left open?") from odd
     return rows
 
 

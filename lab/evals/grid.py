@@ -72,6 +72,8 @@ class Grid:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     scored: bool = False
+    titles: tuple[str, ...] = ()
+    """What each column is besides, where that needs to be said."""
 
     def ordered(self, by: str = "case", *, differing: bool = False, words: str = "") -> list[Row]:
         """The rows, `by` `case`, `disagreement` (the widest spread of scores first, then the most different answers) or

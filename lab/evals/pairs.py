@@ -77,7 +77,8 @@ def evaluations(book: Ledger, most: int = 400) -> list[Evaluation]:
 
 
 def pair(book: Ledger, before: Evaluation, after: Evaluation) -> Grid:
-    """Both as a grid of two columns, baseline and candidate, of the cases that both have answered."""
+    """Both as a grid of two columns, baseline and candidate, of the cases that both have answered
+    and that have a score in both, as the gate has it."""
     first = grid.of(book, before.experiment)
     second = first if after.experiment == before.experiment else grid.of(book, after.experiment)
     one, other = first.columns.index(before.column), second.columns.index(after.column)
@@ -85,9 +86,10 @@ def pair(book: Ledger, before: Evaluation, after: Evaluation) -> Grid:
     rows: list[Row] = []
     for row in first.rows:
         answers = (row.answers[one], later.get(row.case_id))
-        if all(answer is not None and answer.status != "unanswered" for answer in answers):
+        if all(answer is not None and answer.status != "unanswered" and answer.score is not None for answer in answers):
             rows.append(replace(row, answers=answers))
-    return Grid(f"{before.name} and {after.name}", (before.column, after.column), tuple(rows), True)
+    titles = (f"baseline, {before.experiment}", f"candidate, {after.experiment}")
+    return Grid(f"{before.name} and {after.name}", (before.column, after.column), tuple(rows), True, titles)
 
 
 def by_tag(shown: Grid) -> pd.DataFrame:

@@ -49,6 +49,11 @@ class Payload:
         return Clean(frozenset(redact.secrets(call.params)), self.redact)
 
 
+def masked(value: Any) -> bool:
+    """Whether something of a value was taken out when it was written."""
+    return redact.MASK in json.dumps(value, ensure_ascii=False, default=str)
+
+
 _NO_WORDS = ("role", "type")
 """Fields of a message that say what it is."""
 
@@ -64,6 +69,11 @@ class Clean:
     def without_secrets(self, text: str) -> str:
         """A text as it may leave the lab."""
         return redact.text(text, self.secrets)
+
+    @staticmethod
+    def params(values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that are no keys and hold none, to be asked with again."""
+        return {name: value for name, value in values.items() if redact.params({name: value}) == {name: value}}
 
     def text(self, text: str) -> str:
         """One text, as it may be written."""

@@ -123,13 +123,17 @@ def _comparisons(db: sqlite3.Connection, hits: Hits, first: float) -> None:
         (first, *lane),
     )
     calls = db.execute(
-        "SELECT call_id, started_at FROM calls WHERE prompt_name = 'triage' AND cached_as IS NULL AND status = 'ok'"
-        " ORDER BY id"
+        "SELECT call_id, started_at, answer FROM calls JOIN texts ON texts.id = calls.id WHERE prompt_name = 'triage'"
+        " AND cached_as IS NULL AND status = 'ok' ORDER BY calls.id"
     ).fetchall()
     lot = random.Random(7)
     for number in range(10, len(calls), 10):
-        (fresh, at), (kept, _) = calls[number], calls[number - lot.randint(1, 9)]
+        fresh, at, said = calls[number]
+        kept = calls[number - lot.randint(1, 9)][0]
         wrong = None if number > len(calls) - 30 else int(lot.random() < hits.wrong)
+        if wrong is not None:  # told by what they say
+            alike = [call for call, _at, other in calls[max(0, number - 60) : number] if (other != said) == bool(wrong)]
+            kept = alike[-1] if alike else kept
         how = "person" if wrong is None else "value"
         db.execute(
             "INSERT INTO cache_labels (at, lane, embedder, rule, share, closeness, wrong, how, call_id, kept_from)"

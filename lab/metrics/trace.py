@@ -52,7 +52,8 @@ class Trace:
         if call["cached_as"] not in ("exact", "near"):
             return "out of the store"
         saved = "" if call["saved"] is None else f", saved {units.dollars(call['saved'])}"
-        return f"out of the cache ({call['cached_as']}), the answer of call {call['cached_from']}{saved}"
+        of = f", the answer of call {call['cached_from']}" if call["cached_from"] else ""
+        return f"out of the cache ({call['cached_as']}){of}{saved}"
 
     def df(self) -> pd.DataFrame:
         """The timeline as a table: columns `attempt`, `part`, `start`, `end` (seconds from the call's beginning)."""

@@ -6,15 +6,15 @@ MODELS = (
     "#079e92",
     "#c77618",
     "#8e57d8",
-    "#dd4c62",
     "#427fd8",
-    "#659e41",
     "#c05296",
+    "#9d8d26",
     "#2c94b0",
     "#b1582b",
-    "#9d8d26",
     "#6365c1",
-    "#179765",
+    "#a2805a",
+    "#94607f",
+    "#6f7fa6",
 )
 """Of models, by their places (`lab.ledger.colours`): the thirteenth has the first one again."""
 OTHERS = "all others"
@@ -30,7 +30,7 @@ OUTCOMES = {
     "transport": ("≠", "#2c94b0"),
     "malformed": ("◆", "#c05296"),
     "content": ("■", "#8e57d8"),
-    "validation": ("◇", "#6365c1"),
+    "validation": ("◇", "#47708f"),
     "invalid_request": ("△", "#b1582b"),
     "unsupported": ("▽", "#7a6a58"),
     "auth": ("●", "#a8434f"),
@@ -39,6 +39,19 @@ OUTCOMES = {
     "busy": ("▷", "#5f8a3d"),
 }
 """How a call ended, or is: a sign and a colour each, so that no colour has to be told apart."""
+PHASES = {
+    "waiting": "#8f9aa1",
+    "connect": "#a786b8",
+    "first token": "#6f93ad",
+    "generation": "#44708c",
+    "until its end": "#57828f",
+    "in a batch": "#a08a7a",
+    "step": "#7b8a5e",
+    "lost": "#dd4c62",
+}
+"""Parts of a call's time: in greys and blues, for they are no models."""
+SPENT = ("#44708c", "#a786b8", "#b08d57", "#a2627f", "#dd4c62")
+"""What money bought: answers, hedges that lost, retries, repairs, failed calls."""
 SCORES = {"right": ("✓", "#179765"), "partly": ("◐", "#c77618"), "wrong": ("✗", "#dd4c62"), "none": ("–", GREY)}
 """What an answer was worth: at least 1, between, nothing, or not known."""
 

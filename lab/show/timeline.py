@@ -6,6 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.show import palette
 from lab.show.text import one_line
 from lab.show.units import seconds
 
@@ -22,16 +23,7 @@ class Bar:
     notes: tuple[str, ...] = ()
 
 
-PARTS = {
-    "waiting": "#7d8597",
-    "connect": "#9b5de5",
-    "first token": "#e09f3e",
-    "generation": "#2a9d8f",
-    "until its end": "#4a7fd6",
-    "in a batch": "#b5838d",
-    "step": "#6a994e",
-    "lost": "#e5566d",
-}
+PARTS = palette.PHASES
 """The parts of an attempt and their colours, told apart on light and on dark. `until its end` is all of it where no
 first token was seen: an answer that was not streamed, or a failure."""
 

@@ -20,6 +20,14 @@ def duration(value: float) -> str:
     return seconds(value)
 
 
+def span(value: float) -> str:
+    """A length of time that somebody has chosen: `15 min`, `7 d`."""
+    for size, name in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if value >= size and value % size == 0:
+            return f"{value / size:.0f} {name}"
+    return f"{value:g} s"
+
+
 def dollars(value: float | None) -> str:
     """An amount in US dollars, with as many digits as it takes to be told from nothing."""
     if value is None:

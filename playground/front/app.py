@@ -30,7 +30,8 @@ pages = {
 }
 page = st.navigation(list(pages.values()), position="top")
 empty.banner()
-filters.bar(shown=page.title not in ("Compare", "Prompts", "Jobs"))
+narrowed = page.title not in ("Compare", "Prompts", "Jobs")
+filters.bar(shown=narrowed, span="last 1 h" if page.title == "Health" else "all")
 shell.run(page)
 shell.warm()
 backend.begin()

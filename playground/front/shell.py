@@ -26,6 +26,7 @@ def run(page: StreamlitPage) -> None:
 
 
 def warm() -> None:
-    """A chart of nothing that nobody sees: the browser loads what draws charts before it is waited for."""
+    """A chart of next to nothing that nobody sees: the browser loads what draws charts before it is waited for."""
     with st.container(key="warm"):
-        st.altair_chart(charts.over_time(pd.DataFrame(columns=["seconds", "what", "value"]), width=1), key="chart-warm")
+        frame = pd.DataFrame({"seconds": [0.0, 1.0], "what": "", "value": [0.0, 1.0]})
+        st.altair_chart(charts.over_time(frame, width=1), key="chart-warm")

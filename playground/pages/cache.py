@@ -6,7 +6,7 @@ import streamlit as st
 
 from lab import Lab
 from lab.ledger import cached
-from playground.parts import backend, drawing, filters, saved
+from playground.parts import backend, drawing, empty, filters, saved
 
 
 def page() -> None:
@@ -14,11 +14,11 @@ def page() -> None:
     lab, narrow = backend.lab(), filters.chosen()
     found = lab.cache(**narrow)
     if not (found.exact + found.near or len(found.lanes)):
-        st.info(
-            "Nothing came out of the cache yet. `Policy(cache=Cache())` keeps answers and gives them again to the same"
-            " request; `Cache(near=Near(false_hits=0.02))` to the same in other words, too, once labels certify that at"
-            " most so many are wrong.",
-            icon=":material/inventory_2:",
+        empty.nothing(
+            "Nothing came out of the cache yet. Turn on Cache on the Compare page, under bounds, and the same request"
+            " is answered again at once, for nothing; in code it is Policy(cache=Cache()), and with near= requests in"
+            " other words are, too, once labels certify how many of those may be wrong.",
+            ":material/inventory_2:",
         )
         return
     saved.tiles(found)

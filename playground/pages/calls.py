@@ -20,7 +20,7 @@ KINDS = get_args(errors.Kind)
 _ALWAYS = ("when", "model", "outcome", "total")
 _USUAL = ("first token", "cost", "tokens", "prompt", "answer")
 _MORE = ("attempts", "user", "tags", "prompt version", "experiment", "job", "note")
-_WIDTHS = {"when": 118, "model": 150, "outcome": 118, "total": 120, "first token": 85, "cost": 85, "tokens": 75}
+_WIDTHS = {"when": 128, "model": 150, "outcome": 118, "total": 120, "first token": 85, "cost": 85, "tokens": 75}
 _WIDTHS |= {"attempts": 75, "user": 100, "tags": 120, "prompt version": 110, "experiment": 130, "prompt": 300}
 _WIDTHS |= {"answer": 420, "note": 180, "job": 110}
 
@@ -40,7 +40,7 @@ def page() -> None:
     if call_id is None:
         listing(lab, narrow, total, order, columns)
         return
-    left, right = st.columns([2, 3], gap="medium")
+    left, right = st.columns([9, 11], gap="medium")
     with left:
         listing(lab, narrow, total, order, _ALWAYS)
     with right.container(border=True):
@@ -148,11 +148,15 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str, columns: t
     listed = lab.calls(**narrow, limit=PAGE, offset=(number - 1) * PAGE, order=order)
     st.session_state["listed"] = list(listed["call_id"])
     shown, numbers = texts(lab, listed)
+    now = st.query_params.get("call")
     config: dict[str, Any] = {
         name: st.column_config.Column(name.capitalize(), width=_WIDTHS[name]) for name in shown.columns
     }
+    if now:  # beside the call there is no room for bars
+        shown["total"] = [drawing.seconds(value) for value in listed["elapsed"]]
+        numbers["total"] = listed["elapsed"]
     longest = float(listed["elapsed"].max()) if listed["elapsed"].notna().any() else 1.0
-    config["total"] = st.column_config.ProgressColumn(
+    bars = st.column_config.ProgressColumn(
         "Total",
         width=_WIDTHS["total"],
         format="%.2f s",
@@ -160,6 +164,7 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str, columns: t
         max_value=max(longest, 0.001),
         help="What its caller waited, retries and waits included; bars are as long as on this page",
     )
+    config |= {} if now else {"total": bars}
     view = [order, *(value for name, value in narrow.items() if name != "since"), st.query_params.get("between")]
     key = f"list-{st.session_state.get('closed', 0)}-{number}-{view}"
     st.dataframe(
@@ -193,16 +198,20 @@ def chosen(key: str) -> None:
 
 def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """What is shown of each call, and the numbers that texts are sorted by."""
-    noted = notes.of(lab.ledger, list(listed["call_id"]))
+    now, ids, times = st.query_params.get("call"), list(listed["call_id"]), list(listed["started_at"])
+    noted = notes.of(lab.ledger, ids)
     tokens = listed["input_tokens"] + listed["output_tokens"]
     outcome = listed["kind"].where(listed["kind"].notna(), listed["status"])
     stars = ["★ " if noted.get(call, (False, ""))[0] else "" for call in listed["call_id"]]
     version = listed["prompt_version"].map(lambda value: "" if value != value or value is None else f" v{value:.0f}")
     shown = pd.DataFrame(
         {
-            "when": listed["started_at"].dt.strftime("%m-%d %H:%M:%S"),
+            "when": [f"{'▸ ' if call == now else ''}{at:%m-%d %H:%M:%S}" for call, at in zip(ids, times, strict=True)],
             "model": [star + model for star, model in zip(stars, listed["model"], strict=True)],
-            "outcome": [palette.outcome(name) for name in outcome],
+            "outcome": [
+                palette.outcome(name) + (", cached" if kept else "")
+                for name, kept in zip(outcome, listed["cached"], strict=True)
+            ],
             "total": listed["elapsed"],
             "first token": [drawing.seconds(value) for value in listed["ttft"]],
             "cost": [drawing.dollars(value) for value in listed["cost"]],
@@ -225,7 +234,10 @@ def dyed(shown: pd.DataFrame, numbers: pd.DataFrame) -> Any:
     """The table, each outcome on its colour."""
     colours = {palette.outcome(name): colour for name, (_sign, colour) in palette.OUTCOMES.items()}
     styled = drawing.sortable(shown, numbers)
-    return styled.map(lambda text: f"background-color: {colours.get(text, palette.GREY)}40", subset=["outcome"])
+    return styled.map(
+        lambda text: f"background-color: {colours.get(text.removesuffix(', cached'), palette.GREY)}40",
+        subset=["outcome"],
+    )
 
 
 def beside(lab: Lab, call_id: str) -> None:

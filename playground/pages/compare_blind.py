@@ -26,6 +26,7 @@ def page() -> None:
             ":material/thumbs_up_down:",
             mode="Over a set",
             narrowed=False,
+            label="Run one over a set",
         )
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):

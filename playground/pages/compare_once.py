@@ -160,6 +160,7 @@ def go_on(lane: Lane) -> None:
     rest = said[1:] if said[0].get("role") == "system" else said
     state["system"] = str(said[0].get("content") or "") if rest is not said else ""
     state["turns"] = [*rest, {"role": "assistant", "content": lane.text}]
+    state["turns_of"] = lane.model
     state["saved"], state["question_text"] = [], ""
     request.show_pictures([])
 

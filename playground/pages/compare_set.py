@@ -18,6 +18,7 @@ from playground.parts import backend, cases, choices, downloads, drawing, escape
 
 SCORERS = ("label", "exact", "contains", "number", "fields")
 UPLOAD = "a file of yours"
+DEFAULT_SET = "triage"
 ACTIVE = ("waiting", "running")
 OVER = ("cancelled", "failed")
 
@@ -37,6 +38,10 @@ def form(lab: Lab) -> None:
     if "grid_picking" in st.session_state:  # what was just saved
         st.session_state["grid_prompts"] = st.session_state.pop("grid_picking")
     saved = choices.prompts()
+    if "grid_prompts" in st.session_state:  # a file that was asked is a version now
+        picked_before = st.session_state["grid_prompts"]
+        st.session_state["grid_prompts"] = choices.still(picked_before, saved)
+    st.session_state.setdefault("grid_set", DEFAULT_SET)
     left, right = st.columns(2)
     with left:
         picked = st.multiselect("Prompts", list(saved), key="grid_prompts", persist_state="session")
@@ -94,7 +99,7 @@ def form(lab: Lab) -> None:
             1,
             100_000,
             None,
-            placeholder="the model's own",
+            placeholder="no limit",
             key="grid_limit",
             persist_state="session",
             width=160,
@@ -174,7 +179,7 @@ _PLAN = {"seconds": "time", "input_tokens": "tokens in", "output_tokens": "token
 
 def _about(seconds: float) -> str:
     """How long something is likely to take."""
-    return "a moment" if seconds < 2 else units.duration(seconds)
+    return "a moment" if seconds < 2 else f"{seconds:.0f} s" if seconds < 120 else units.duration(seconds)
 
 
 def planned(lab: Lab) -> None:
@@ -257,7 +262,7 @@ def listed(lab: Lab, active: bool) -> None:
     for row in listing.head(8).to_dict("records"):
         with st.container(horizontal=True, vertical_alignment="center"):
             left = (
-                f", {units.duration(row['seconds_left'])} left"
+                f", {_about(row['seconds_left'])} left"
                 if row["state"] == "running"
                 and row["seconds_left"] == row["seconds_left"]
                 and row["seconds_left"] is not None
@@ -316,7 +321,8 @@ def results(lab: Lab) -> None:
     if name is None:
         return
     if name not in set(lab.experiments()["experiment"]):
-        return  # planned, and not begun
+        st.fragment(awaited, run_every=1.0)(lab, name)  # planned, and not begun
+        return
     drawing.section(name, "95 % intervals in brackets. The gate, and the cases that changed, are on the Evals page.")
     listing = experiments(lab)
     runs = bool(listing["state"][listing["experiment"] == name].isin(ACTIVE).any())
@@ -326,6 +332,13 @@ def results(lab: Lab) -> None:
     spec = spec_of(lab, name)
     if spec is not None and "plan" not in st.session_state:
         downloads.as_code(code.comparing(spec, backend.ledger_path()), "experiment")
+
+
+def awaited(lab: Lab, name: str) -> None:
+    """Look whether it has begun."""
+    st.caption("Not begun yet.")
+    if name in set(lab.experiments()["experiment"]):
+        st.rerun()
 
 
 def figures(lab: Lab, name: str) -> None:

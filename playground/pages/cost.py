@@ -9,7 +9,7 @@ import streamlit as st
 
 from lab import Lab, metrics
 from lab.metrics import alerts
-from lab.show import charts
+from lab.show import charts, palette
 from playground.parts import backend, drawing, empty, filters, saved
 
 BY = {
@@ -102,7 +102,7 @@ def tiles(spend: pd.DataFrame, waste: pd.DataFrame) -> None:
     lost = waste["cost"][waste["part"] != metrics.ANSWERS].sum()
     cells = st.columns(4)
     cells[0].metric("Spent", metrics.money(spent), help="As far as prices are known")
-    cells[1].metric("Of it on requests that did not answer", f"{lost / spent:.1%}" if spent else "–")
+    cells[1].metric("Spent on no answer", f"{lost / spent:.1%}" if spent else "–")
     cells[2].metric("A good answer", metrics.money(spent / row["good"]) if row["good"] else "–")
     cells[3].metric("Requests of unknown cost", f"{row['cost_unknown']:,.0f}")
 
@@ -131,7 +131,9 @@ def wasted(waste: pd.DataFrame) -> None:
         return
     shown = shown.assign(share=shown["cost"] / shown["group"].map(sums))
     order = [group for group in sums.index[:TOP] if sums[group] > 0]
-    drawn = charts.shares(shown, order, PARTS, title="share of the money")
+    drawn = charts.shares(
+        shown, order, PARTS, title="share of the money", colours=dict(zip(PARTS, palette.SPENT, strict=True))
+    )
     drawing.chart(drawn, waste, "waste", "Shares of the money by what it bought")
 
 

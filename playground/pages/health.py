@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,7 @@ import streamlit as st
 from lab import Lab, errors, metrics
 from lab.metrics import alerts
 from lab.show import charts, units
-from playground.parts import backend, drawing, escape, filters, state
+from playground.parts import backend, drawing, empty, escape, filters, state
 
 EVERY = 5
 """Seconds between two looks."""
@@ -48,6 +49,7 @@ def figures() -> None:
     clock = f"{datetime.now(UTC):%H:%M:%S} UTC"
     if by_model.empty:
         st.caption(f"{escape.markdown(clock)}: no call in the last {span} ({filters.words()}).")
+        empty.offer()
         rules(lab)
         return
     st.caption(
@@ -105,10 +107,12 @@ def rules(lab: Lab) -> None:
         rows = pd.DataFrame(
             {
                 "rule": [one.rule.name for one in found],
-                "way to firing": [100 * one.share for one in found],
+                "way to firing": [None if one.value is None else 100 * one.share for one in found],
                 "now": ["fires" if one.fires else one.say() for one in found],
                 "nearest": [one.group or "" for one in found],
-                "looked at": [f"{one.rule.figure.replace('_', ' ')}, {units.duration(one.rule.over)}" for one in found],
+                "looked at": [
+                    f"{one.rule.figure.replace('_', ' ')} of the last {units.span(one.rule.over)}" for one in found
+                ],
             }
         )
         bar = st.column_config.ProgressColumn("Way to firing", format="%.0f %%", min_value=0, max_value=100)
@@ -168,6 +172,7 @@ def line(
         delta_color=colour,
         help=help,
         border=True,
+        height="stretch",
         chart_data=known if len(known) > 1 else None,
         chart_type="line",
     )
@@ -204,17 +209,31 @@ def multiples(lab: Lab, narrow: dict[str, Any], now: float, by_model: pd.DataFra
     """p95 and success of each model over time, small, the busiest models first."""
     models = list(by_model.sort_values("calls", ascending=False)["model"].head(MOST))
     over = metrics.figures_over_time(lab.ledger, "model", until=now, bins=BINS, **narrow)
+    span = (float(narrow["since"]), now)
     colours = lab.colours(*models)
     for value, title, format in (("p95", "p95 by model, seconds", ".2~f"), ("success", "Success by model", ".0%")):
         drawn = {model: over[over["group"] == model] for model in models}
         drawn = {model: frame for model, frame in drawn.items() if frame[value].notna().sum() > 1}
         if not drawn:
             continue
-        drawing.section(title)
-        small(drawn, lambda frame, model: charts.multiple(frame, value, model, colours[model], format), value)  # noqa: B023
-    left = len(by_model) - len(models)
-    if left > 0:
-        st.caption(f"{left:,} more models are in the table.")
+        left = len(by_model) - len(drawn)
+        few = f"{left:,} more are in the table: too few calls for a picture." if left else ""
+        drawing.section(title, few)
+        draw = partial(one, value=value, format=format, colours=colours, span=span)
+        small(drawn, draw, value)
+
+
+def one(
+    frame: pd.DataFrame,
+    model: str,
+    *,
+    value: str,
+    format: str,
+    colours: Mapping[str, str],
+    span: tuple[float, float],
+) -> Any:
+    """A model's picture."""
+    return charts.multiple(frame, value, model, colours[model], format, span=span)
 
 
 def small(frames: dict[str, pd.DataFrame], draw: Callable[[pd.DataFrame, str], Any], name: str) -> None:

@@ -38,6 +38,13 @@ _COLUMNS = {
 def page() -> None:
     """The list, looked at again while something runs; the job that was opened; webhooks that were given up."""
     lab = backend.lab()
+    if backend.looking_around():
+        st.info(
+            "What runs in the background is listed here: experiments, flows, batches. A made-up month has none; leave"
+            " it to see yours.",
+            icon=":material/deployed_code_history:",
+        )
+        return
     if why := backend.work():
         st.warning(escape.markdown(why), icon=":material/engineering:")
     try:
@@ -63,7 +70,8 @@ def overview(lab: Lab, active: bool) -> None:
         return
     tiles(lab, everything)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        states = st.pills("State", STATES, selection_mode="multi", default=SHOWN, key="states")
+        there = [state for state in SHOWN if state in set(everything["state"])]
+        states = st.pills("State", STATES, selection_mode="multi", default=there or STATES, key="states")
         users = sorted(everything["user"].dropna().unique())
         user = st.selectbox("User", users, index=None, placeholder="all", key="job_user", width=180)
         lane = st.selectbox("Lane", ("interactive", "batch"), index=None, placeholder="both", key="job_lane", width=160)

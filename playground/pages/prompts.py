@@ -55,14 +55,17 @@ def versions(mine: pd.DataFrame) -> None:
 def template(lab: Lab, name: str, numbers: list[int]) -> None:
     """The template of one version, to be read, edited, saved and tried."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = st.selectbox("Version", numbers, key="edited", width=120)
+        key = f"edited-{name}"
+        if "saved_version" in st.session_state:
+            st.session_state[key] = st.session_state.pop("saved_version")
+        number = st.selectbox("Version", numbers, key=key, width=120)
         tried = st.button("Try in Compare", icon=":material/view_column:")
         set_tried = st.button("Try over a set", icon=":material/fact_check:")
     old = lab.prompt(name, version=number)
     new = templates.edited(old, "page")
     saved = templates.save(lab, old, new, "page")
     if saved is not None:
-        st.session_state.pop("edited", None)
+        st.session_state["saved_version"] = saved
         st.toast(f"Saved as version {saved:d}")
         st.rerun()
     if tried:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +12,7 @@ from lab import metrics
 from lab.metrics.tails import Measure
 from lab.show import charts, units
 from lab.show.text import one_line
-from playground.parts import backend, downloads, drawing, empty, filters
+from playground.parts import backend, downloads, drawing, empty, filters, opened
 
 MEASURES: dict[Measure, str] = {
     "elapsed": "Waited in all",
@@ -22,7 +21,7 @@ MEASURES: dict[Measure, str] = {
 }
 TOGETHER = 4
 """Groups that are told apart in one picture."""
-READ = "A line that is further left is quicker: at the height of 95%, it stands where 95 of 100 answers were there."
+READ = "A line that is further left is quicker: at the height of 90%, it stands where 90 of 100 answers were there."
 BY = ("model", "prompt_name", "user", "tag", "experiment", "day")
 
 
@@ -32,7 +31,7 @@ def page() -> None:
     book = lab.ledger
     with st.container(horizontal=True, vertical_alignment="bottom"):
         measure = st.segmented_control(
-            "Time",
+            "Which time",
             list(MEASURES),
             default="elapsed",
             required=True,
@@ -97,7 +96,12 @@ def apart(curves: pd.DataFrame, ladder: pd.DataFrame, colours: Mapping[str, str]
 
 def times(row: Mapping[Any, Any]) -> str:
     """A percentile with its interval."""
-    return f"{units.seconds(row['seconds'])} [{units.seconds(row['low'])} to {units.seconds(row['high'])}]"
+    return f"{units.seconds(row['seconds'])} [{_short(row['low'])}–{_short(row['high'])}]"
+
+
+def _short(seconds: float) -> str:
+    """An end of an interval, in two digits or three."""
+    return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
 def counted(left: dict[str, int]) -> str:
@@ -122,9 +126,17 @@ def stragglers(slowest: pd.DataFrame) -> None:
             "prompt": [one_line(text, 120) if isinstance(text, str) else "" for text in slowest["prompt"]],
         }
     )
-    event = drawing.table(shown, "stragglers", slowest, on_select="rerun", selection_mode="single-row", height=300)
-    if rows := event.selection.rows:
-        st.switch_page(Path(__file__).with_name("calls.py"), query_params={"call": slowest["call_id"].iloc[rows[0]]})
+    st.session_state["slowest"] = list(slowest["call_id"])
+    drawing.table(shown, "stragglers", slowest, on_select=picked, selection_mode="single-row", height=300)
+    if call := st.session_state.pop("opening", None):
+        opened.drawer(call)
+
+
+def picked() -> None:
+    """A row was clicked: its call is opened at the side, once."""
+    rows = st.session_state["table-stragglers"].selection.rows
+    if rows and rows[0] < len(st.session_state["slowest"]):
+        st.session_state["opening"] = st.session_state["slowest"][rows[0]]
 
 
 def rescues(rescued: pd.DataFrame) -> None:

@@ -18,6 +18,8 @@ from lab import Lab, errors, rehearsal
 from lab.jobs.worker import Worker
 from playground.parts import escape
 
+MADE_UP = "made_up"
+"""Of the switch that is on while one looks around; it is in the address of every page."""
 CALLS, SCORED = 20_000, 0.12
 """Of the made-up month: its calls, and the share of them that are cells of experiments."""
 
@@ -56,32 +58,32 @@ def lab() -> Lab:
 
 def looking_around() -> bool:
     """Whether this reader sees a made-up month."""
-    return bool(st.session_state.get("made_up"))
+    return bool(st.session_state.get(MADE_UP))
 
 
 def _looked_at() -> Lab:
     made = _made_up()
-    made.readers.add(st.session_state["made_up"])
+    made.readers.add(st.session_state.setdefault("made_up_reader", secrets.token_hex(8)))
     return made.lab
 
 
 def look_around() -> None:
     """From here on, until `leave`."""
     _forget_views()
-    st.session_state["made_up"] = secrets.token_hex(8)
+    st.session_state[MADE_UP] = True
 
 
 def leave() -> None:
     """Back to what was called; with its last reader the made-up ledger is gone."""
-    if looking_around():
-        _forget_views()
-        reader = st.session_state.pop("made_up")
-        made = _made_up()
-        made.readers.discard(reader)
-        if not made.readers:
-            _made_up.clear()
-            made.lab.close()
-            shutil.rmtree(made.lab.path.parent, ignore_errors=True)
+    _forget_views()
+    st.session_state[MADE_UP] = False
+    reader = st.session_state.pop("made_up_reader", None)
+    made = _made_up()
+    made.readers.discard(reader)
+    if not made.readers:
+        _made_up.clear()
+        made.lab.close()
+        shutil.rmtree(made.lab.path.parent, ignore_errors=True)
 
 
 def _forget_views() -> None:

@@ -31,6 +31,8 @@ class Card:
     figures: DeltaGenerator
     tools: DeltaGenerator
     drawn: str | None = None
+    first: float | None = None
+    """Seconds after which the first words were seen here: about when they came."""
 
 
 def draw(lab: Lab, lanes: Sequence[Lane], ask: Ask | None, go_on: Callable[[Lane], None]) -> None:
@@ -86,7 +88,10 @@ def arriving(card: Card) -> None:
         else:
             card.answer.text(text[-LIVE:])
     figures = dict.fromkeys(_FIGURES, "–")
+    if text and card.first is None:
+        card.first = time.monotonic() - card.lane.since
     figures |= {"Total": f"{time.monotonic() - card.lane.since:.1f} s", "Outcome": "running"}
+    figures |= {} if card.first is None else {"First token": f"about {card.first:.1f} s"}
     card.figures.html(drawing.facts(figures))
 
 

@@ -45,6 +45,8 @@ def show(lab: Lab, shown: grid.Grid, key: str, *, order: str = "disagreement") -
     if not shown.rows:
         st.caption("No case has an answer yet.")
         return
+    if st.session_state.pop("kept_rating", False):
+        st.toast("The rating is kept.")
     colours = lab.colours(*dict.fromkeys(model for _prompt, _version, model in shown.columns))
     event = drawn.draw(shown, key, colours, order=order)
     if event is None:
@@ -96,6 +98,7 @@ def rate(shown: grid.Grid, row: grid.Row) -> None:
             except (ValueError, errors.LabError) as odd:
                 st.warning(escape.markdown(odd))
             else:
+                st.session_state["kept_rating"] = True
                 st.rerun()
 
     drawn_()

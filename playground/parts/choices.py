@@ -60,6 +60,16 @@ def names() -> dict[str, list[str]]:
     return _names(str(lab.path), lab)
 
 
+def still(picked: list[str], saved: dict[str, Prompt]) -> list[str]:
+    """What was picked and is still offered; a file that has a version by now under that."""
+    names = []
+    for name in picked:
+        stem = name.removesuffix(" (file)")
+        versions = [one for one in saved if one.startswith(f"{stem} v")] if stem != name else []
+        names += [name] if name in saved else versions[:1]
+    return names
+
+
 def forget() -> None:
     """Look all of it up anew: something was just saved."""
     _prompts.clear()

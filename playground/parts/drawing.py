@@ -95,7 +95,7 @@ def reason(kind: str, words: str) -> str:
     """Why there is no answer, where the answer would be. Everything is escaped."""
     return (
         f'<div class="lab-reason"><div class="lab-kind">✗ {html.escape(kind)}</div>'
-        f"<div>{html.escape(words[:2000])}</div></div>"
+        f"<div>{html.escape(words[:2000].replace('`', ''))}</div></div>"
     )
 
 

@@ -7,7 +7,14 @@ import streamlit as st
 from playground.parts import backend, escape, filters, places
 
 
-def nothing(what: str, icon: str = ":material/inbox:", *, mode: str = "Ask once", narrowed: bool = True) -> None:
+def nothing(
+    what: str,
+    icon: str = ":material/inbox:",
+    *,
+    mode: str = "Ask once",
+    narrowed: bool = True,
+    label: str = "To the Compare page",
+) -> None:
     """`what` is missing: where it comes from, and, where nothing was called at all, a look around. `narrowed`: it may
     be missing because of the filters."""
     if narrowed and filters.words() != "all calls":
@@ -15,7 +22,7 @@ def nothing(what: str, icon: str = ":material/inbox:", *, mode: str = "Ask once"
         return
     st.info(escape.markdown(what), icon=icon)
     with st.container(horizontal=True, vertical_alignment="center"):
-        places.link("compare", "To the Compare page", ":material/view_column:", mode=mode)
+        places.link("compare", label, ":material/view_column:", mode=mode)
         offer()
 
 
@@ -32,8 +39,15 @@ def offer() -> None:
 
 def banner() -> None:
     """On every page of a made-up month: that it is one, and the way out."""
-    if not backend.looking_around():
+    if not (backend.looking_around() or backend.MADE_UP in st.query_params):
         return
-    with st.container(horizontal=True, vertical_alignment="center", key="made-up"):
+    with st.container(horizontal=True, vertical_alignment="center", key="made-up-month"):
+        st.toggle("Look around", key=backend.MADE_UP, bind="query-params", on_change=_switched)
         st.markdown("**A made-up month.** None of these calls was made; nothing of yours is in it.")
         st.button("Leave it", icon=":material/logout:", on_click=backend.leave)
+
+
+def _switched() -> None:
+    """Turned off, it is left."""
+    if not backend.looking_around():
+        backend.leave()

@@ -15,8 +15,9 @@ _WIDTHS = {"model": 240, "prompt": 180, "experiment": 190, "user": 140, "tag": 1
 _LABELS = {"model": "Model", "prompt": "Prompt", "experiment": "Experiment", "user": "User", "tag": "Tag"}
 
 
-def bar(*, shown: bool) -> None:
-    """The choices, in a row above the page; `shown=False` keeps them for the other pages."""
+def bar(*, shown: bool, span: str = "all") -> None:
+    """The choices, in a row above the page; `shown=False` keeps them for the other pages. `span` is what a page shows
+    where no time is chosen."""
     names = choices.names() if shown else {}
     if not any(names.values()):  # nothing to narrow: no call yet
         return
@@ -25,7 +26,7 @@ def bar(*, shown: bool) -> None:
             "Time",
             metrics.SPANS,
             index=None,
-            placeholder="all",
+            placeholder=span,
             key="span",
             bind="query-params",
             width=128,

@@ -79,7 +79,18 @@ export default function (component) {
   if (start) start.tabIndex = 0
   const open = (target) => {
     const chosen = target.closest("td[data-call]")
-    if (chosen) setTriggerValue("open", chosen.dataset.call)
+    if (!chosen) return
+    setTriggerValue("open", chosen.dataset.call)
+    const { row, column } = chosen.dataset
+    let seen = false  // the call is at the side of the page: once it is closed, one goes on where one was
+    const back = setInterval(() => {
+      const there = document.querySelector("[role=dialog]")
+      seen = seen || there
+      if (seen && !there) {
+        clearInterval(back)
+        cells(row, column)?.focus()
+      } else if (!holder.isConnected) clearInterval(back)
+    }, 200)
   }
   holder.onclick = (event) => {
     if (!window.getSelection().toString()) open(event.target)

@@ -74,8 +74,8 @@ def draw(shown: grid.Grid, key: str, colours: Mapping[str, str], *, order: str =
     with st.container(horizontal=True, vertical_alignment="center"):
         first = (number - 1) * PAGE + 1
         st.caption(
-            f"{first:,} to {first + len(page) - 1:,} of {len(rows):,} cases ({len(shown.rows):,} in all). Click an"
-            " answer, or press Enter on it, to open its call."
+            f"{first:,} to {first + len(page) - 1:,} of {len(rows):,} cases ({len(shown.rows):,} in all). ✓ right,"
+            " ◐ partly, ✗ wrong; times are the answering request's. Click an answer, or press Enter, to open its call."
         )
         if pages > 1:
             st.number_input(f"Page, of {pages:,}", 1, pages, key=f"{key}-page", width=150)
@@ -119,7 +119,7 @@ def _column(shown: grid.Grid, place: int, colours: Mapping[str, str]) -> dict[st
     prompt, version, model = shown.columns[place]
     answers = [answer for row in shown.rows if (answer := row.answers[place]) is not None]
     scores = [answer.score for answer in answers if answer.score is not None]
-    about = f"{prompt} v{version}"
+    about = f"{shown.titles[place]} · {prompt} v{version}" if shown.titles else f"{prompt} v{version}"
     if scores:
         about += f" · {sum(scores) / len(scores):.1%}"
     return {
@@ -136,8 +136,8 @@ def _row(row: grid.Row, to_expected: bool, to_column: int | None) -> dict[str, A
         base = other.text
     return {
         "id": row.case_id,
-        "asked": one_line(row.asked, 400) if len(row.asked) > 400 else row.asked,
-        "expected": grid.written(row.expected)[:LONG],
+        "asked": row.asked if len(row.asked) <= 400 else f"{row.asked[:400]} …",
+        "expected": _cut(grid.written(row.expected)),
         "differs": row.differs,
         "answers": [_answer(answer, None if place == to_column else base) for place, answer in enumerate(row.answers)],
     }

@@ -22,6 +22,7 @@ from playground.parts import backend, choices, drawing, escape, markdown, places
 _ATTEMPTS = """
     number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
 """.split()
+_SENT = ("input_tokens", "cache_read_tokens", "cache_write_tokens")
 _SECONDS = ("wait", "connect", "ttft", "latency", "loop_lag")
 _NAMES = {
     "http_status": "HTTP status",
@@ -40,13 +41,13 @@ def drawer(call_id: str) -> None:
 
     @st.dialog("Call", width="large", position="right", icon=":material/receipt_long:")
     def drawn() -> None:
-        detail(backend.lab(), call_id)
+        detail(backend.lab(), call_id, aside=True)
 
     drawn()
 
 
-def detail(lab: Lab, call_id: str) -> bool:
-    """One call; whether there is one."""
+def detail(lab: Lab, call_id: str, *, aside: bool = False) -> bool:
+    """One call; whether there is one. `aside`: it is shown at the side of another page."""
     try:
         trace = lab.trace(call_id)
     except ValueError:
@@ -55,10 +56,10 @@ def detail(lab: Lab, call_id: str) -> bool:
     call, texts = trace.call, trace.said
     figures(call)
     st.html(timeline_html("", trace.head, trace.bars))
-    tools(lab, call, texts)
+    tools(lab, call, texts, aside=aside)
     words(texts)
     found(trace.checks)
-    attempts(trace.attempts)
+    attempts(trace.attempts, cached=bool(call["cached"]))
     belongs(call)
     layers(texts["config"] or {})
     return True
@@ -92,12 +93,14 @@ def _speed(call: Mapping[str, Any]) -> str:
     return "–" if speed is None else f"{speed:,.0f}"
 
 
-def tools(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
-    """Ask it again, keep it, say something of it."""
+def tools(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any], *, aside: bool) -> None:
+    """Ask it again, keep it, say something of it; `aside`: it is shown beside another page."""
     call_id = call["call_id"]
     starred, note = notes.of(lab.ledger, [call_id]).get(call_id, (False, ""))
     request = asks.of_call(call, texts)
     with st.container(horizontal=True, vertical_alignment="center"):
+        if aside and st.button("On the Calls page", icon=":material/link:", key="to-calls", help="With its address"):
+            places.calls(call=call_id)
         if request is not None and st.button("Open in Compare", icon=":material/view_column:", key="to-compare"):
             places.compare(call_id)
         if request is not None:
@@ -132,6 +135,7 @@ def tools(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> None:
 def _noted(lab: Lab, call_id: str) -> None:
     """Somebody has written a note: it is kept. One that is only looked at stays as it is."""
     lab.note(call_id, str(st.session_state[f"note-{call_id}"]))
+    st.toast("The note is kept.")
 
 
 def variables(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> Any:
@@ -267,11 +271,15 @@ def found(checks: pd.DataFrame) -> None:
     drawing.table(shown, "checks", checks)
 
 
-def attempts(frame: pd.DataFrame) -> None:
+def attempts(frame: pd.DataFrame, *, cached: bool) -> None:
     """Each request, and what it said."""
+    if frame.empty and cached:
+        st.caption("No request was sent: the answer was kept, and given again.")
+        return
     if frame.empty:
         st.caption("No request was sent: the call was refused before that.")
         return
+    frame = frame.assign(input_tokens=frame[list(_SENT)].sum(axis="columns", min_count=1))
     shown = frame[_ATTEMPTS].dropna(axis="columns", how="all")
     shown = shown.drop(columns=[name for name in ("wait", "saturated", "loop_lag") if _nothing(shown, name)])
     texts = shown.assign(

@@ -139,7 +139,8 @@ def turns(before: Sequence[Mapping[str, Any]]) -> None:
         return
     with st.container(border=True):
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-            st.caption(f"The conversation so far: {len(before)} messages")
+            whose = st.session_state.get("turns_of") or "an earlier model"
+            st.caption(f"The conversation so far: {len(before)} messages, answered by {escape.markdown(whose)}.")
             if st.button("Begin anew", icon=":material/close:", type="tertiary", key="forget-turns"):
                 st.session_state["turns"] = []
                 st.rerun()
@@ -157,6 +158,10 @@ def filled(lab: Lab, labels: Sequence[str], prompts: Sequence[Prompt]) -> tuple[
     values = {
         name: st.text_area(name, height="content", key=f"variable-{name}", persist_state="session") for name in names
     }
+    blank = {name for prompt in prompts for name in prompt.blank}
+    missing = [name for name in names if not values[name].strip() and name not in blank]
+    if missing:
+        return [], f"fill in {' and '.join(missing)}"
     asked: list[tuple[str, Any]] = []
     for label, prompt in zip(labels, prompts, strict=True):
         try:
@@ -259,7 +264,7 @@ def schemas() -> tuple[dict[str, Any] | None, str | None]:
             key=f"fields-{st.session_state.get('fields_round', 0)}",
             column_config={
                 "field": st.column_config.TextColumn("Field", required=True),
-                "type": st.column_config.SelectboxColumn("Type", options=list(TYPES), required=True),
+                "type": st.column_config.SelectboxColumn("Type", options=list(TYPES), required=True, default="text"),
                 "required": st.column_config.CheckboxColumn("Required", default=True),
                 "about": st.column_config.TextColumn("What it is", width="large"),
             },
@@ -289,7 +294,7 @@ def of_fields(rows: Sequence[Mapping[Any, Any]]) -> tuple[dict[str, Any] | None,
     named = [(_said(row.get("field")), row) for row in rows]
     named = [(name, row) for name, row in named if name]
     if not named:
-        return None, None
+        return None, "the schema: give each field a name, or let the answer be text"
     if len({name for name, _ in named}) < len(named):
         return None, "the schema: two fields have one name"
     properties: dict[str, Any] = {}
@@ -384,14 +389,15 @@ def worst(lab: Lab, ask: Ask) -> None:
     try:
         policy = ask.bounded(lab.policy)
         lines = [
-            lab.explain(_asked(asked), model=model, policy=policy, schema=ask.schema, **dict(ask.params))
+            (model, lab.explain(_asked(asked), model=model, policy=policy, schema=ask.schema, **dict(ask.params)))
             for _label, asked in ask.prompts[:4]
             for model in ask.models[:8]
         ]
     except (errors.LabError, ValueError, TypeError) as odd:
         st.caption(escape.markdown(one_line(str(odd), 300)))
         return
-    st.caption("At worst, model by model: " + "; ".join(dict.fromkeys(escape.markdown(_head(line)) for line in lines)))
+    said = dict.fromkeys(f"{model} {_head(line)}" for model, line in lines)
+    st.caption("At worst: " + "; ".join(escape.markdown(line) for line in said))
 
 
 def _head(explanation: str) -> str:
@@ -475,7 +481,7 @@ def load(ask: Ask) -> None:
     rest = list(asked[len(system) :])
     last = rest.pop() if rest and rest[-1].get("role") == "user" else {"content": ""}
     state["system"] = str(system[0].get("content") or "") if system else ""
-    state["turns"] = rest
+    state["turns"], state["turns_of"] = rest, ", ".join(ask.models)
     content = last.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": str(content or "")}]
     state["question_text"] = "\n".join(str(part["text"]) for part in parts if isinstance(part.get("text"), str))

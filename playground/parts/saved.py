@@ -25,7 +25,7 @@ def tiles(saved: Saved) -> None:
     )
     unknown = f"; of {saved.unknown:,} hits it isn't known" if saved.unknown else ""
     cells[1].metric("Saved", metrics.money(saved.usd), help=f"What their answers had cost{unknown}")
-    cells[2].metric("Not waited for", units.duration(saved.seconds), help="What their answers had taken")
+    cells[2].metric("Waiting saved", units.duration(saved.seconds), help="What their answers had taken")
     if not saved.compared:
         cells[3].metric("Near hits that were wrong", "–", help="None was compared yet")
         return

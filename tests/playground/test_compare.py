@@ -39,7 +39,7 @@ def test_what_is_set_is_sent_and_stands_beside_run(lab: Lab) -> None:
     chips = shown(at)
     for said in ("max_tokens 9", "seed 4", "no retries", "cache 24.0 h", "system message", "presence_penalty 0.5"):
         assert said in chips, said
-    assert "At worst, model by model" in chips
+    assert "At worst: sim/steady 1 requests" in chips
     run(at)
     config = lab.texts(lab.calls()["call_id"][0])["config"]
     assert config["params"] == {
@@ -94,7 +94,10 @@ def test_fields_are_a_schema() -> None:
         "additionalProperties": False,
     }
     assert request.of_fields([rows[0], rows[0]])[1] == "the schema: two fields have one name"
-    assert request.of_fields([{"field": None}]) == (None, None)
+    assert request.of_fields([{"field": float("nan"), "about": float("nan")}]) == (
+        None,
+        "the schema: give each field a name, or let the answer be text",
+    )
 
 
 def test_every_run_is_kept_and_opens_again_by_its_address(lab: Lab) -> None:
@@ -138,7 +141,7 @@ def test_a_conversation_goes_on(lab: Lab) -> None:
     at.text_area(key="question_text").set_value("first")
     run(at)
     at.button(key="go-on-0").click().run()
-    assert "The conversation so far: 2 messages" in shown(at)
+    assert "The conversation so far: 2 messages, answered by one." in shown(at)
     assert at.text_area(key="question_text").value == ""
     at.text_area(key="question_text").set_value("second")
     run(at)

@@ -99,7 +99,7 @@ def frontier(frame: pd.DataFrame, width: int | str = "container", colours: Colou
         y="score:Q", tooltip=["name:N", alt.Tooltip("cost:Q", format="$.5f"), alt.Tooltip("score:Q", format=".1%")]
     )
     first: Any = alt.FieldEqualPredicate(field="group", equal=groups[0]) if groups else True
-    if len(frame) > 12:  # so many names would cover each other: those on the frontier, the others when pointed at
+    if len(frame) > 6:  # so many names would cover each other: those on the frontier, the others when pointed at
         base = alt.Chart(best).encode(x=x, color=shared.colours("group", groups, colours))
     others: Any = {"not": first} if groups else False
     above, below = base.transform_filter(first), base.transform_filter(others)
@@ -120,9 +120,10 @@ def shares(
     parts: list[str],
     width: int | str = "container",
     title: str = "share of calls",
+    colours: Colours | None = None,
 ) -> alt.Chart:
     """What became of several groups of calls, a bar each: columns `group`, `part`, `share`; groups from top to bottom
-    as in `order`, parts from left to right as in `parts`."""
+    as in `order`, parts from left to right as in `parts`; `colours` are those of parts."""
     data = frame.assign(rank=frame["part"].map(parts.index))
     return (
         alt.Chart(data)
@@ -130,7 +131,7 @@ def shares(
         .encode(
             x=alt.X("share:Q", title=title, axis=alt.Axis(format="%"), scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("group:N", title=None, sort=order, axis=alt.Axis(labelLimit=320, ticks=False, domain=False)),
-            color=shared.colours("part", parts),
+            color=shared.colours("part", parts, colours),
             order="rank:Q",
             tooltip=["group:N", "part:N", alt.Tooltip("share:Q", format=".1%")],
         )

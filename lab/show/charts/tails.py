@@ -17,7 +17,12 @@ from lab.show.timeline import PARTS as COLOURS_OF
 
 BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
 WHOLE = "not streamed"
-COLOURS = {BEFORE: "#8f979d", WAITING: "#c77618", ANSWERING: "#079e92", WHOLE: COLOURS_OF["until its end"]}
+COLOURS = {
+    BEFORE: COLOURS_OF["waiting"],
+    WAITING: COLOURS_OF["first token"],
+    ANSWERING: COLOURS_OF["generation"],
+    WHOLE: COLOURS_OF["until its end"],
+}
 
 
 def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
@@ -147,6 +152,7 @@ def _shares(
         values=[_height(share) for share in marks],
         labelExpr=f"{json.dumps(said)}[format(datum.value, '.6f')]",
         grid=True,
+        labelOverlap=False,
     )
     return alt.Y("height:Q", title=title, scale=alt.Scale(domain=domain), axis=labels)
 
@@ -210,9 +216,9 @@ def curve(frame: pd.DataFrame, name: str, colours: Colours | None = None, width:
         "seconds:Q",
         title=None,
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(format="~g", values=[0.01, 0.1, 1, 10, 100]),
+        axis=alt.Axis(labelExpr="format(datum.value, '~g') + ' s'", values=[0.01, 0.1, 1, 10, 100]),
     )
-    y = _shares(frame, (0.01, 0.1, 0.5, 0.9, 0.99, 0.999), title=None)
+    y = _shares(frame, (0.1, 0.5, 0.9, 0.99), title=None)
     pointed = alt.selection_point(fields=["group"], on="pointerover", clear="pointerout", nearest=False, name="pointed")
     shade = alt.condition(pointed, alt.value(palette.GREY), alt.value("#808a9155"), empty=False)
     rest = data[data["group"] != name]

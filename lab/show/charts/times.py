@@ -148,7 +148,7 @@ def counts(frame: pd.DataFrame, span: tuple[float, float] | None = None, width: 
             ],
         )
         .add_params(brush)
-        .properties(width=width, height=140)
+        .properties(width=width, height=180)
     )
 
 
@@ -195,15 +195,27 @@ def month(days: pd.DataFrame, budget: float | None = None, width: int | str = "c
 
 
 def multiple(
-    frame: pd.DataFrame, value: str, name: str, colour: str, format: str, width: int | str = 200
+    frame: pd.DataFrame,
+    value: str,
+    name: str,
+    colour: str,
+    format: str,
+    width: int | str = 200,
+    span: tuple[float, float] | None = None,
 ) -> alt.LayerChart:
     """One of many small ones: a figure over time, of one group: columns `start` (UTC) and `value` by its name. Bins
-    without one are gaps."""
+    without one are gaps. `span` (Unix seconds) is the time that all of them show."""
+    within = alt.Undefined if span is None else [pd.Timestamp(at, unit="s").isoformat() for at in span]
     data = frame.assign(start=frame["start"].dt.tz_convert(None))[["start", value]]
     share = format.endswith("%")
     scale = alt.Scale(domainMax=1.0, zero=False) if share else alt.Scale(zero=True)
     base = alt.Chart(data).encode(
-        x=alt.X("start:T", title=None, axis=alt.Axis(grid=False, labelOverlap=True, tickCount=3, labelFontSize=10)),
+        x=alt.X(
+            "start:T",
+            title=None,
+            scale=alt.Scale(domain=within),
+            axis=alt.Axis(grid=False, labelOverlap=True, tickCount=3, labelFontSize=10),
+        ),
         y=alt.Y(f"{value}:Q", title=None, scale=scale, axis=alt.Axis(format=format, tickCount=3, labelFontSize=10)),
         tooltip=[
             alt.Tooltip("start:T", format="%Y-%m-%d %H:%M", title="from (UTC)"),
