@@ -81,13 +81,21 @@ class RawServer:
 def _read(connection: socket.socket) -> Received:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _more(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        body += _more(connection)
     return Received(lines[0].split(" ")[1], headers, json.loads(body) if body else None)
+
+
+def _more(connection: socket.socket) -> bytes:
+    """What comes next; a caller that has left sends nothing for ever."""
+    data = connection.recv(65536)
+    if not data:
+        raise ConnectionError("the caller has left")
+    return data
 
 
 def answer(body: object, status: int = 200, **headers: str) -> bytes:

@@ -56,4 +56,8 @@ def playground(ledger: Path, **more: str) -> Iterator[str]:
         yield address
     finally:
         server.terminate()
-        server.wait()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:  # LiteLLM's clients import a module as they go, which may be half imported
+            server.kill()
+            server.wait()

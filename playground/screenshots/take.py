@@ -13,7 +13,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from lab.ledger import rehearsal
+from lab import EvalSet, Lab, Prompt, rehearsal
+from lab.sim.answers import EVALS
 from playground.screenshots.driven import chromium, playground
 
 HERE = Path(__file__).parent
@@ -22,8 +23,9 @@ HERE = Path(__file__).parent
 def compare(page: Page, url: str) -> None:
     """Three models, answered."""
     page.goto(url)
-    page.get_by_role("button", name="Run").click(timeout=60_000)
+    page.get_by_role("button", name="Run").first.click(timeout=60_000)
     page.get_by_text("Where the time went").wait_for(timeout=60_000)
+    page.get_by_text("Copy link").wait_for(timeout=60_000)
     page.mouse.move(0, 0)
     page.get_by_text("Where the time went").click()
 
@@ -43,11 +45,33 @@ def calls(page: Page, url: str) -> None:
     """The list, with one call opened."""
     page.goto(f"{url}/calls?user=importer")
     page.get_by_text("calls in lab.db").wait_for(timeout=60_000)
+    time.sleep(2)
     box = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + 15, box["y"] + 55)
     page.get_by_role("heading", name="Call ").wait_for(timeout=60_000)
     page.mouse.move(0, 0)
+
+
+def grid(page: Page, url: str) -> None:
+    """The answers of an experiment, where they differ most."""
+    page.goto(f"{url}/?mode=Over+a+set&grid_shown=nightly")
+    page.locator("td[data-call]").first.wait_for(timeout=60_000)
+    page.get_by_text("Answer by answer").scroll_into_view_if_needed()
+    time.sleep(1)
+    top = page.get_by_text("Answer by answer").bounding_box()
+    assert top is not None
+    page.mouse.move(640, 400)
+    page.mouse.wheel(0, top["y"] - 80)
+
+
+def asked(path: Path) -> None:
+    """An experiment with two prompts and three models."""
+    with Lab(path) as lab:
+        prompts = [Prompt.load(EVALS.parent / "prompts" / name) for name in ("triage.md", "triage-example.md")]
+        models = ["sim/small", "sim/medium", "sim/large"]
+        cases = EvalSet.load(EVALS / "triage.jsonl")
+        lab.compare(prompts, models, cases, scorers=["label"], concurrency=200, name="nightly", progress=None)
 
 
 def jobs(page: Page, url: str) -> None:
@@ -84,7 +108,7 @@ READING = (
 
 
 def main() -> None:
-    """Compare on a ledger of its own; the others on a made-up day with an incident; in both themes."""
+    """Compare on a ledger of its own; the others on a made-up month with an incident; in both themes."""
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / "new" / "lab.db"
         new.parent.mkdir()
@@ -92,13 +116,16 @@ def main() -> None:
             warm = browser.new_page()
             compare(warm, url)  # the first start of the models is not what the picture is of
             shoot(browser, url, (("compare", compare, 1080),))
+        asked(new)
+        with playground(new) as url, chromium() as browser:
+            shoot(browser, url, (("grid", grid, 900),))
         busy = Path(folder) / "busy" / "lab.db"
         busy.parent.mkdir()
         with chromium() as browser:
             working(busy, browser)
-        path = Path(folder) / "day" / "lab.db"
+        path = Path(folder) / "month" / "lab.db"
         path.parent.mkdir()
-        rehearsal.write(path, 12_000, days=1, incident=rehearsal.Incident())
+        rehearsal.write(path, 20_000, incident=rehearsal.Incident(), hits=rehearsal.Hits(), scored=0.12)
         with playground(path) as url, chromium() as browser:
             shoot(browser, url, READING)
 
