@@ -135,7 +135,7 @@ _EDGES = (1e-4, 1 - 1e-5)
 
 
 def _height(share: float) -> float:
-    return _NORMAL.inv_cdf(min(_EDGES[1], max(_EDGES[0], share)))
+    return 5 + _NORMAL.inv_cdf(min(_EDGES[1], max(_EDGES[0], share)))  # above 0: a minus is a sign of its own there
 
 
 def _shares(
@@ -281,7 +281,7 @@ def phases(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
         alt.Chart(data)
         .mark_bar(height={"band": 0.72})
         .encode(
-            x=alt.X("sum(seconds):Q", title="seconds, on average"),
+            x=alt.X("sum(seconds):Q", title="seconds, on average", axis=alt.Axis(tickCount=8, grid=True)),
             y=alt.Y("bar:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
             color=alt.Color("part:N", title=None, scale=scale, legend=alt.Legend(orient="top", columns=3)),
             order="rank:Q",
