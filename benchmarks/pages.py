@@ -28,7 +28,7 @@ from playground.screenshots.driven import chromium, playground
 
 PAGES = ("Tails", "Cost", "Cache", "Failures", "Calls", "Prompts", "Evals", "Health", "Compare")
 ORDERS = ("newest", "slowest", "costliest", "longest")
-PICTURE = "[data-testid=stVegaLiteChart] svg, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"
+PICTURE = "[data-testid=stVegaLiteChart] svg.marks, [data-testid=stDataFrame] canvas, [data-testid=stMetric], textarea"
 COLD = """
 import sys, time
 import pandas

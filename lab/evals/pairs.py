@@ -3,6 +3,7 @@ and how scores went over time."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -55,25 +56,40 @@ class Evaluation:
         return self.name != other.name and self.shared == other.shared and not self.cases.isdisjoint(other.cases)
 
 
-def evaluations(book: Ledger, most: int = 400) -> list[Evaluation]:
-    """The newest of them, newest first."""
-    rows = book.rows(
-        "SELECT cells.experiment, prompt_name, prompt_version, cells.model, created_at, eval_set, eval_hash,"
-        " json_extract(content, '$.scorers'), case_id, min(place) OVER (PARTITION BY cells.experiment, prompt_name,"
-        " prompt_version, cells.model) AS first FROM experiments JOIN cells USING (experiment) WHERE current AND"
-        " json_extract(content, '$.scorers') NOT IN ('{}', '[]') AND EXISTS (SELECT 1 FROM calls WHERE"
-        f" calls.experiment = cells.experiment AND calls.cell = cells.cell AND {ANSWERED})"
-        " ORDER BY created_at DESC, cells.experiment, first"
+def evaluations(book: Ledger, most: int = 100) -> list[Evaluation]:
+    """Those of the `most` newest experiments that have scores, newest first."""
+    recent = book.rows(
+        "SELECT experiment, created_at, eval_set, eval_hash, json_extract(content, '$.scorers') FROM experiments WHERE"
+        " json_extract(content, '$.scorers') NOT IN ('{}', '[]') ORDER BY created_at DESC LIMIT ?",
+        [most],
     )
-    found: dict[tuple[Any, ...], set[str]] = {}
-    for *key, case, _first in rows:
-        found.setdefault(tuple(key), set()).add(case)
-    listed = []
-    for (experiment, prompt, version, model, at, eval_set, eval_hash, scorers), cases in found.items():
-        name = f"{experiment}/{prompt}@{version}/{model}"
-        shared = (eval_hash, scorers)
-        listed.append(Evaluation(name, experiment, prompt, version, model, at, eval_set, shared, frozenset(cases)))
-    return listed[:most]
+    names = json.dumps([row[0] for row in recent])
+    answered = set(
+        book.rows(
+            "SELECT experiment, cell FROM calls WHERE experiment IN (SELECT value FROM json_each(?)) AND cell IS NOT"
+            f" NULL AND {ANSWERED}",
+            [names],
+        )
+    )
+    cells = book.rows(
+        "SELECT experiment, cell, prompt_name, prompt_version, model, case_id FROM cells WHERE current AND experiment"
+        " IN (SELECT value FROM json_each(?)) ORDER BY place",
+        [names],
+    )
+    found: dict[str, dict[tuple[str, int, str], set[str]]] = {}
+    for experiment, cell, prompt, version, model, case in cells:
+        if (experiment, cell) in answered:
+            found.setdefault(experiment, {}).setdefault((prompt, version, model), set()).add(case)
+    return [
+        Evaluation(
+            f"{experiment}/{prompt}@{version}/{model}",
+            *(experiment, prompt, version, model, at, eval_set),
+            shared=(eval_hash, scorers),
+            cases=frozenset(cases),
+        )
+        for experiment, at, eval_set, eval_hash, scorers in recent
+        for (prompt, version, model), cases in found.get(experiment, {}).items()
+    ]
 
 
 def pair(book: Ledger, before: Evaluation, after: Evaluation) -> Grid:
@@ -162,8 +178,8 @@ def said_label(answer: Answer, known: Sequence[str]) -> str:
     return inside[0] if len(inside) == 1 else NEITHER
 
 
-def over_time(book: Ledger, eval_set: str) -> pd.DataFrame:
-    """The scores of a set's evaluations, oldest first: columns `at` (UTC, when it was planned), `experiment`, `prompt`,
+def over_time(book: Ledger, eval_set: str, most: int = 100) -> pd.DataFrame:
+    """The scores of a set's evaluations of the `most` newest experiments, oldest first: columns `at` (UTC, when it was planned), `experiment`, `prompt`,
     `version`, `model`, `score` with `low` and `high` (95 %), `n` (answers), `change` (what is new since the one before
     it of the same prompt: the version, the model, or nothing)."""
     import pandas as pd  # slow to import, and only readers need it
@@ -173,9 +189,10 @@ def over_time(book: Ledger, eval_set: str) -> pd.DataFrame:
         " cells.model, cells.cluster, cells.cell, max(calls.id) AS id, calls.status, (SELECT avg(score) FROM scores"
         " WHERE scores.call_id = calls.call_id) AS score FROM experiments JOIN cells USING (experiment) JOIN calls ON"
         f" calls.experiment = cells.experiment AND calls.cell = cells.cell AND {ANSWERED}"
-        " WHERE current AND eval_set = ? AND json_extract(content, '$.scorers') NOT IN ('{}', '[]')"
+        " WHERE current AND cells.experiment IN (SELECT experiment FROM experiments WHERE eval_set = ? AND"
+        " json_extract(content, '$.scorers') NOT IN ('{}', '[]') ORDER BY created_at DESC LIMIT ?)"
         " GROUP BY cells.experiment, cells.cell",
-        [eval_set],
+        [eval_set, most],
     )
     frame.loc[frame["status"] == "failed", "score"] = 0.0
     frame = frame[frame["score"].notna()]

@@ -12,7 +12,7 @@ from lab.evals import asks, code
 from lab.evals.asks import Ask
 from lab.ledger import queries
 from lab.show import charts
-from playground.parts import backend, cards, downloads, empty, escape, history, request
+from playground.parts import backend, cards, downloads, empty, escape, history, question, request
 from playground.parts.lanes import Lane
 
 MOST = 24
@@ -162,7 +162,7 @@ def go_on(lane: Lane) -> None:
     state["turns"] = [*rest, {"role": "assistant", "content": lane.text}]
     state["turns_of"] = lane.model
     state["saved"], state["question_text"] = [], ""
-    request.show_pictures([])
+    question.show_pictures([])
 
 
 def times(lanes: Sequence[Lane]) -> None:

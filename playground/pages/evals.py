@@ -35,6 +35,12 @@ def evaluations(path: str, _lab: Lab) -> list[Evaluation]:
     return pairs.evaluations(_lab.ledger)
 
 
+@st.cache_data(show_spinner=False, ttl=15)
+def scored(path: str, name: str, _lab: Lab) -> pd.DataFrame:
+    """The scores of a set over time, as they were at most 15 seconds ago."""
+    return pairs.over_time(_lab.ledger, name)
+
+
 def over_time(lab: Lab, listed: list[Evaluation]) -> None:
     """The scores of one set, with what changed marked."""
     names = list(dict.fromkeys(found.eval_set for found in listed if found.eval_set))
@@ -42,7 +48,7 @@ def over_time(lab: Lab, listed: list[Evaluation]) -> None:
         return
     drawing.section("Scores over time", "A dot an evaluation, with its 95 % interval; each new version is named.")
     name = st.selectbox("Eval set", names, key="scored_set", bind="query-params", width=320)
-    frame = pairs.over_time(lab.ledger, name)
+    frame = scored(str(lab.path), name, lab)
     if frame.empty:
         st.caption("No answer to it has a score yet.")
         return

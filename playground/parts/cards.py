@@ -13,7 +13,7 @@ from streamlit.delta_generator import DeltaGenerator
 from lab import Lab
 from lab.evals.asks import Ask
 from lab.show import palette, units
-from playground.parts import copying, drawing, markdown, opened
+from playground.parts import copying, drawing, markdown, opened, words
 from playground.parts.lanes import Lane
 
 REFRESH = 0.06  # seconds between two looks at the streams
@@ -84,7 +84,7 @@ def arriving(card: Card) -> None:
         if not text:
             card.answer.caption("waiting for the first token …")
         elif len(text) <= LIVE:
-            card.answer.html(markdown.to_html(opened.thought(text)[1] or "thinking …"))
+            card.answer.html(markdown.to_html(words.thought(text)[1] or "thinking …"))
         else:
             card.answer.text(text[-LIVE:])
     figures = dict.fromkeys(_FIGURES, "–")
@@ -98,7 +98,7 @@ def arriving(card: Card) -> None:
 def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[str]]) -> None:
     """The whole answer, or why there is none; its value and checks; its figures."""
     lane, failure = card.lane, card.lane.failure
-    thinking, text = opened.thought(lane.text)
+    thinking, text = words.thought(lane.text)
     value = lane.value(schema)
     with card.answer.container():
         if failure is not None:

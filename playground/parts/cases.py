@@ -11,7 +11,7 @@ import streamlit as st
 from lab import Lab, errors
 from lab.evals import grid, ratings
 from lab.evals.ratings import Choice
-from playground.parts import backend, drawing, escape, markdown, opened
+from playground.parts import backend, collecting, drawing, escape, markdown, opened
 from playground.parts import grid as drawn
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWX"
@@ -67,7 +67,7 @@ def add(shown: grid.Grid, row: grid.Row) -> None:
 
     @st.dialog("Add to a set", icon=":material/playlist_add:")
     def drawn_() -> None:
-        opened.add(backend.lab(), row.case_id, asked, expected, answers[0].call_id if answers else None)
+        collecting.add(backend.lab(), row.case_id, asked, expected, answers[0].call_id if answers else None)
 
     drawn_()
 

@@ -3,27 +3,28 @@ it."""
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from lab import Lab, Policy, errors
+from lab import Lab, Policy
 from lab.evals import asks
 from lab.ledger import batches, notes
 from lab.show import palette, units
 from lab.show.text import one_line
 from lab.show.timeline import timeline_html
-from playground.parts import backend, choices, drawing, escape, markdown, places
+from playground.parts import backend, choices, collecting, drawing, escape, places, words
 
 _ATTEMPTS = """
     number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
 """.split()
+
 _SENT = ("input_tokens", "cache_read_tokens", "cache_write_tokens")
+
 _SECONDS = ("wait", "connect", "ttft", "latency", "loop_lag")
+
 _NAMES = {
     "http_status": "HTTP status",
     "ttft": "first token",
@@ -57,7 +58,7 @@ def detail(lab: Lab, call_id: str, *, aside: bool = False) -> bool:
     figures(call)
     st.html(timeline_html("", trace.head, trace.bars))
     tools(lab, call, texts, aside=aside)
-    words(texts)
+    words.both(texts)
     found(trace.checks)
     attempts(trace.attempts, cached=bool(call["cached"]))
     belongs(call)
@@ -110,7 +111,7 @@ def tools(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any], *, aside:
                 if st.button("Run", type="primary", disabled=model is None, key="again-run"):
                     places.compare(call_id, model=str(model))
         with st.popover("Add to a set", icon=":material/playlist_add:"):
-            add(lab, call_id, variables(lab, call, texts), str(texts["answer"] or ""), call_id)
+            collecting.add(lab, call_id, collecting.variables(lab, call, texts), str(texts["answer"] or ""), call_id)
         if st.button(
             "Starred" if starred else "Star",
             icon=":material/star:" if starred else ":material/star_outline:",
@@ -136,129 +137,6 @@ def _noted(lab: Lab, call_id: str) -> None:
     """Somebody has written a note: it is kept. One that is only looked at stays as it is."""
     lab.note(call_id, str(st.session_state[f"note-{call_id}"]))
     st.toast("The note is kept.")
-
-
-def variables(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> Any:
-    """What was filled into the prompt of a call, found again by its template; the words themselves where it had none,
-    or that can't be told."""
-    plain = str(texts["prompt"] or "")
-    if call["prompt_name"] is None:
-        return plain
-    try:
-        prompt = lab.prompt(call["prompt_name"], version=int(call["prompt_version"]))
-    except ValueError:
-        return plain
-    found: dict[str, str] = {}
-    for template, message in zip(prompt.messages, texts["messages"] or (), strict=False):
-        known, said_ = template.get("content"), message.get("content")
-        if isinstance(known, str) and isinstance(said_, str):
-            parts = re.split(r"\{\{\s*(\w+)\s*\}\}", known)
-            pattern = "".join("(.*?)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
-            match = re.fullmatch(pattern, said_, re.DOTALL)
-            if match is None:
-                return plain
-            found |= dict(zip(parts[1::2], match.groups(), strict=True))
-    return found or plain
-
-
-def add(lab: Lab, case_id: str, asked: Any, expected: Any, call_id: str | None) -> None:
-    """A case of a set on the ledger, made of a call or a row: what was asked (a text, or an object of variables), and
-    what is expected."""
-    known = list(notes.sets(lab.ledger))
-    name = st.selectbox(
-        "Set", known, index=0 if known else None, accept_new_options=True, placeholder="a name for it", key="add-set"
-    )
-    given = st.text_area("Input", _text(asked), key=f"add-input-{case_id}", height=100)
-    wanted = st.text_area("Expected", _text(expected), key=f"add-expected-{case_id}", height=80)
-    if st.button("Add", type="primary", disabled=not name, key="add-case"):
-        try:
-            case = {"id": _free(lab, str(name), case_id), "input": _value(given) or "", "expected": _value(wanted)}
-            lab.add_case(str(name), case, call_id=call_id)
-        except (ValueError, errors.LabError) as odd:
-            st.warning(escape.markdown(odd))
-        else:
-            st.success(f"In {escape.markdown(name)} now: pick it under Cases on the Compare page.")
-
-
-def _free(lab: Lab, name: str, case_id: str) -> str:
-    """An identifier that no other case of the set has: another set's case of the same name is another case."""
-    taken = {str(case["id"]) for case in notes.cases(lab.ledger, name)}
-    return next(one for one in (case_id, *(f"{case_id}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1)
-
-
-def _value(text: str) -> Any:
-    """What is expected: an object or a list where it is one, else the words as they are."""
-    if text.strip()[:1] in ("{", "["):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text or None
-
-
-def words(texts: Mapping[str, Any]) -> None:
-    """What was asked and answered."""
-    if not texts["kept"]:
-        st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
-        st.json(texts["digest"] or {}, expanded=2)
-    with st.container(border=True):
-        st.caption("Input")
-        for number, message in enumerate(texts["messages"] or (), 1):
-            said(message, f"input-{number}")
-        if texts["left_out"]:
-            with st.expander(f"{len(texts['left_out']):,} passages of it were left out when it was sent"):
-                for number, passage in enumerate(texts["left_out"]):
-                    drawing.text(passage, f"left-out-{number}")
-    with st.container(border=True):
-        st.caption("Output")
-        answer(str(texts["answer"] or ""), "output")
-        if texts["tool_calls"]:
-            st.caption("Tool calls")
-            st.json(texts["tool_calls"], expanded=3)
-
-
-def said(message: Mapping[str, Any], name: str) -> None:
-    """One message: who says it, its text, and what else is in it."""
-    st.caption(escape.markdown(message.get("role")))
-    content = message.get("content")
-    if isinstance(content, str) or content is None:
-        drawing.text(content or "", name)
-        return
-    for place, part in enumerate(content if isinstance(content, list) else [content]):
-        if isinstance(part, Mapping) and isinstance(part.get("text"), str):
-            drawing.text(part["text"], f"{name}-{place}")
-        elif isinstance(part, Mapping) and (picture := places.picture(part)) is not None:
-            st.image(picture, width=220)
-        else:
-            st.json(part, expanded=1)
-
-
-def answer(text: str, name: str) -> None:
-    """An answer as it was meant, its thinking folded, or to the letter."""
-    thinking, rest = thought(text)
-    if thinking:
-        with st.expander("Thinking", icon=":material/psychology:"):
-            drawing.text(thinking, f"{name}-thinking")
-    if not rest:
-        st.caption("no text")
-        return
-    raw = st.session_state.get("raw_call", False)
-    st.html(markdown.raw_html(rest) if raw else markdown.to_html(rest))
-    drawing.rest(rest, name)
-    st.toggle("As it came", key="raw_call", persist_state="session", help="To the letter, instead of as Markdown")
-
-
-_THINKING = re.compile(r"\s*<think>(.*?)(?:</think>|\Z)", re.DOTALL)
-
-
-def thought(text: str) -> tuple[str, str]:
-    """What a model has thought aloud before its answer, where it says so with a tag, and the answer."""
-    match = _THINKING.match(text)
-    return (match[1].strip(), text[match.end() :].lstrip("\n")) if match else ("", text)
 
 
 def found(checks: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from lab import Lab, Prompt, errors
 from lab.evals import asks, grid
-from playground.parts import cards, request
+from playground.parts import cards, shape
 from playground.parts import grid as drawn
 from playground.parts.lanes import Lane
 from tests.playground.test_playground import fresh_server as fresh_server
@@ -85,7 +85,7 @@ def test_fields_are_a_schema() -> None:
         {"field": "people", "type": "whole number", "required": False, "about": ""},
         {"field": "", "type": "text", "required": True, "about": ""},
     ]
-    schema, wrong = request.of_fields(rows)
+    schema, wrong = shape.of_fields(rows)
     assert wrong is None
     assert schema == {
         "type": "object",
@@ -93,8 +93,8 @@ def test_fields_are_a_schema() -> None:
         "required": ["city"],
         "additionalProperties": False,
     }
-    assert request.of_fields([rows[0], rows[0]])[1] == "the schema: two fields have one name"
-    assert request.of_fields([{"field": float("nan"), "about": float("nan")}]) == (
+    assert shape.of_fields([rows[0], rows[0]])[1] == "the schema: two fields have one name"
+    assert shape.of_fields([{"field": float("nan"), "about": float("nan")}]) == (
         None,
         "the schema: give each field a name, or let the answer be text",
     )

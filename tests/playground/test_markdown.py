@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from playground.parts import markdown, opened
+from playground.parts import markdown, words
 
 TAGS = {
     *("div", "h1", "h2", "h3", "h4", "h5", "h6", "p", "strong", "em", "s", "code", "pre", "ul", "ol", "li"),
@@ -54,6 +54,6 @@ def test_what_is_meant_to_take_long_does_not(text: str) -> None:
 
 
 def test_thinking_aloud_is_told_from_the_answer() -> None:
-    assert opened.thought("<think>first\nthis</think>\nParis") == ("first\nthis", "Paris")
-    assert opened.thought("<think>still at it") == ("still at it", "")
-    assert opened.thought("no <think>tag</think> at the beginning") == ("", "no <think>tag</think> at the beginning")
+    assert words.thought("<think>first\nthis</think>\nParis") == ("first\nthis", "Paris")
+    assert words.thought("<think>still at it") == ("still at it", "")
+    assert words.thought("no <think>tag</think> at the beginning") == ("", "no <think>tag</think> at the beginning")

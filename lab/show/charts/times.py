@@ -11,6 +11,9 @@ from lab.show import palette
 from lab.show.charts import shared
 from lab.show.charts.shared import Colours
 
+OUTCOMES = {name: colour for name, (_sign, colour) in palette.OUTCOMES.items()}
+"""Colours of outcomes by their names."""
+
 
 def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
     """What became of calls over time, a dot each: columns `seconds` (since the first), `outcome`, `lane` (a row each,
@@ -22,7 +25,7 @@ def outcomes(frame: pd.DataFrame, width: int | str = "container") -> alt.Chart:
         .encode(
             x=alt.X("seconds:Q", title="seconds since the first call"),
             y=alt.Y("wait:Q", title="seconds until it ended"),
-            color=shared.colours("outcome", names),
+            color=shared.colours("outcome", names, OUTCOMES),
             tooltip=[
                 "outcome:N",
                 "lane:N",
@@ -45,7 +48,7 @@ def bursts(frame: pd.DataFrame, order: list[str], width: int | str = "container"
             x=alt.X("wait:Q", title="seconds until it ended"),
             y=alt.Y("policy:N", title=None, sort=order, axis=alt.Axis(labelLimit=260, ticks=False, domain=False)),
             yOffset=alt.YOffset("place:Q"),
-            color=shared.colours("outcome", names),
+            color=shared.colours("outcome", names, OUTCOMES),
             tooltip=["policy:N", "outcome:N", alt.Tooltip("wait:Q", format=".2f")],
         )
         .properties(width=width, height=alt.Step(64))
