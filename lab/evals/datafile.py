@@ -37,10 +37,10 @@ class Table:
         for key, others in _ALSO.items():
             taken[key] = taken[key] or next((free[other] for other in others if other in free), None)
         left = [name for name in self.columns if name not in taken.values()]
-        found: dict[str, str | None] = {name: names.get(name.casefold()) for name in variables}
-        if len(variables) == 1 and found[variables[0]] is None:
-            found[variables[0]] = names.get("input") or max(left, key=self._length, default=None)
-        return {f"input {name}": column for name, column in found.items()} | taken
+        inputs: dict[str, str | None] = {name: names.get(name.casefold()) for name in variables}
+        if len(variables) == 1 and inputs[variables[0]] is None:
+            inputs[variables[0]] = names.get("input") or max(left, key=self._length, default=None)
+        return {f"input {name}": column for name, column in inputs.items()} | taken
 
     def _length(self, column: str) -> int:
         return sum(len(str(row.get(column, ""))) for _line, row in self.rows[:50])

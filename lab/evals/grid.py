@@ -96,8 +96,8 @@ def _worth(row: Row) -> float:
 
 
 def _has(row: Row, words: str) -> bool:
-    said = [answer.text or answer.error or "" for answer in row.answers if answer is not None]
-    whole = "\n".join([row.case_id, row.asked, written(row.expected), *row.tags, *said]).casefold()
+    texts = [answer.text or answer.error or "" for answer in row.answers if answer is not None]
+    whole = "\n".join([row.case_id, row.asked, written(row.expected), *row.tags, *texts]).casefold()
     return all(word in whole for word in words.casefold().split())
 
 

@@ -76,10 +76,10 @@ def evaluations(book: Ledger, most: int = 100) -> list[Evaluation]:
         " IN (SELECT value FROM json_each(?)) ORDER BY place",
         [names],
     )
-    found: dict[str, dict[tuple[str, int, str], set[str]]] = {}
+    columns: dict[str, dict[tuple[str, int, str], set[str]]] = {}
     for experiment, cell, prompt, version, model, case in cells:
         if (experiment, cell) in answered:
-            found.setdefault(experiment, {}).setdefault((prompt, version, model), set()).add(case)
+            columns.setdefault(experiment, {}).setdefault((prompt, version, model), set()).add(case)
     return [
         Evaluation(
             f"{experiment}/{prompt}@{version}/{model}",
@@ -88,7 +88,7 @@ def evaluations(book: Ledger, most: int = 100) -> list[Evaluation]:
             cases=frozenset(cases),
         )
         for experiment, at, eval_set, eval_hash, scorers in recent
-        for (prompt, version, model), cases in found.get(experiment, {}).items()
+        for (prompt, version, model), cases in columns.get(experiment, {}).items()
     ]
 
 
@@ -179,9 +179,9 @@ def said_label(answer: Answer, known: Sequence[str]) -> str:
 
 
 def over_time(book: Ledger, eval_set: str, most: int = 100) -> pd.DataFrame:
-    """The scores of a set's evaluations of the `most` newest experiments, oldest first: columns `at` (UTC, when it was planned), `experiment`, `prompt`,
-    `version`, `model`, `score` with `low` and `high` (95 %), `n` (answers), `change` (what is new since the one before
-    it of the same prompt: the version, the model, or nothing)."""
+    """The scores of a set's evaluations of the `most` newest experiments, oldest first: columns `at` (UTC, when it was
+    planned), `experiment`, `prompt`, `version`, `model`, `score` with `low` and `high` (95 %), `n` (answers), `change`
+    (what is new since the one before it of the same prompt and model: the version, or nothing)."""
     import pandas as pd  # slow to import, and only readers need it
 
     frame = book.frame(

@@ -108,11 +108,11 @@ def agreement(book: Ledger, experiment: str) -> tuple[stats.Interval, int]:
         " WHERE calls.experiment = ? ORDER BY ratings.id",
         [experiment],
     )
-    said: dict[tuple[str, str], dict[str, str]] = {}
+    votes: dict[tuple[str, str], dict[str, str]] = {}
     for a, b, choice, user in rows:  # of somebody who rated a pair twice the last word counts
         flipped = {"a": "b", "b": "a"}.get(choice, choice)
-        said.setdefault((min(a, b), max(a, b)), {})[user] = choice if a < b else flipped
-    alike = [one == other for raters in said.values() for one, other in combinations(raters.values(), 2)]
+        votes.setdefault((min(a, b), max(a, b)), {})[user] = choice if a < b else flipped
+    alike = [left == right for raters in votes.values() for left, right in combinations(raters.values(), 2)]
     return stats.wilson(sum(alike), len(alike)), len(alike)
 
 

@@ -77,8 +77,8 @@ def month(book: Ledger, now: float | None = None, **filters: Any) -> Month:
 
 def budgets(rules: list[Rule]) -> dict[str, float]:
     """The budgets that the rules of alerts watch: US dollars by `day` and `month`, as far as there are any."""
-    found: dict[str, float] = {}
+    smallest: dict[str, float] = {}
     for rule in rules:
         if rule.figure == "spent" and rule.usd:
-            found[rule.per] = min(rule.usd, found.get(rule.per, rule.usd))
-    return found
+            smallest[rule.per] = min(rule.usd, smallest.get(rule.per, rule.usd))
+    return smallest

@@ -79,12 +79,12 @@ def _opcodes(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str,
     return SequenceMatcher(None, before, after, autojunk=len(before) + len(after) > 2 * _CLOSE).get_opcodes()
 
 
-def _joined(found: Sequence[Piece]) -> Iterator[Piece]:
+def _joined(changes: Sequence[Piece]) -> Iterator[Piece]:
     """Changes with nothing but a space between them are one; so are two pieces of one kind."""
     gone, come, same = "", "", ""
-    for place, (sign, text) in enumerate(found):
+    for place, (sign, text) in enumerate(changes):
         between = (
-            text.isspace() and bool(gone or come) and any(after[0] != "=" for after in found[place + 1 : place + 2])
+            text.isspace() and bool(gone or come) and any(after[0] != "=" for after in changes[place + 1 : place + 2])
         )
         if sign == "=" and not between:
             yield from _changed(gone, come)
@@ -108,10 +108,10 @@ def _changed(gone: str, come: str) -> Iterator[Piece]:
         yield "+", come
 
 
-def to_html(found: Sequence[Piece]) -> str:
+def to_html(changes: Sequence[Piece]) -> str:
     """The pieces as HTML, escaped: `del` and `ins` say without colour, too, what they are."""
     tags = {"-": "del", "+": "ins"}
     return "".join(
         html.escape(text) if sign == "=" else f"<{tags[sign]}>{html.escape(text)}</{tags[sign]}>"
-        for sign, text in found
+        for sign, text in changes
     )

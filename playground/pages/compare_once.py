@@ -136,8 +136,8 @@ def start(lab: Lab, ask: Ask, beside: Sequence[Lane] = ()) -> None:
             except (errors.LabError, TypeError) as failure:
                 st.warning(escape.markdown(failure), icon=":material/edit:")
             else:
-                said = asked if isinstance(asked, tuple) else asked.messages
-                lanes.append(Lane(model, stream.call_id, label, stream, asked=said))
+                messages = asked if isinstance(asked, tuple) else asked.messages
+                lanes.append(Lane(model, stream.call_id, label, stream, asked=messages))
     if lanes[len(beside) :]:
         st.session_state["ask_id"] = asks.put(
             lab.ledger, lab.payload, ask, [(lane.call_id, lane.prompt) for lane in lanes]
@@ -153,12 +153,12 @@ def stop() -> None:
 
 def go_on(lane: Lane) -> None:
     """The next question of this conversation: what was said becomes the turns before it."""
-    said, state = list(lane.asked), st.session_state
-    if not said:
+    messages, state = list(lane.asked), st.session_state
+    if not messages:
         st.toast("What was asked was not kept: this conversation can't go on.")
         return
-    rest = said[1:] if said[0].get("role") == "system" else said
-    state["system"] = str(said[0].get("content") or "") if rest is not said else ""
+    rest = messages[1:] if messages[0].get("role") == "system" else messages
+    state["system"] = str(messages[0].get("content") or "") if rest is not messages else ""
     state["turns"] = [*rest, {"role": "assistant", "content": lane.text}]
     state["turns_of"] = lane.model
     state["saved"], state["question_text"] = [], ""

@@ -191,15 +191,15 @@ def planned(lab: Lab) -> None:
         st.text(str(plan))
         rows = pd.DataFrame(plan.rows()).rename(columns={"usd": "cost", "based_on": "based on"})
         rows["seconds"] = rows["seconds"].astype(float) / plan.concurrency
-        said = {"cost": [drawing.dollars(usd) for usd in rows["cost"].astype(float)]}
+        texts = {"cost": [drawing.dollars(usd) for usd in rows["cost"].astype(float)]}
         for name in ("input_tokens", "output_tokens"):
-            said[name] = [drawing.whole(tokens) for tokens in rows[name].astype(float)]
+            texts[name] = [drawing.whole(tokens) for tokens in rows[name].astype(float)]
         if plan.batch:
             rows["seconds"] = float("nan")
         unknown = "within a day" if plan.batch else "unknown"
-        said["seconds"] = [unknown if left != left else _about(left) for left in rows["seconds"]]
+        texts["seconds"] = [unknown if left != left else _about(left) for left in rows["seconds"]]
         numbers = rows[["cost", "seconds", "input_tokens", "output_tokens"]].rename(columns=_PLAN)
-        shown = rows.assign(**said).rename(columns=_PLAN)
+        shown = rows.assign(**texts).rename(columns=_PLAN)
         st.dataframe(drawing.sortable(shown, numbers), hide_index=True, key="plan-table")
         start = st.button(
             "Start", type="primary", icon=":material/play_arrow:", disabled=plan.left == 0 or backend.looking_around()

@@ -37,9 +37,9 @@ def page() -> None:
     waste = metrics.waste(book, BY[name][0], **narrow)
     if name != "tag":  # a call with two tags would count twice
         tiles(spend, waste)
-    found = metrics.saved(book, **narrow)
-    if found.exact + found.near or len(found.lanes):
-        saved.tiles(found)
+    hits = metrics.saved(book, **narrow)
+    if hits.exact + hits.near or len(hits.lanes):
+        saved.tiles(hits)
     month(lab, narrow)
     over = metrics.spend_over_time(book, BY[name][0], **narrow)
     drawing.section("Over time", "US dollars, as far as prices are known.")
@@ -54,34 +54,34 @@ def page() -> None:
     with right:
         wasted(waste)
     quality(lab, metrics.quality(book, **narrow))
-    if len(found.lanes):
-        saved.wrong(found.last_wrong, 3)
+    if len(hits.lanes):
+        saved.wrong(hits.last_wrong, 3)
 
 
 def month(lab: Lab, narrow: dict[str, Any]) -> None:
     """This month so far, and where it is going."""
-    found = metrics.month(lab.ledger, **{key: value for key, value in narrow.items() if key != "since"})
-    if not found.spent:
+    spending = metrics.month(lab.ledger, **{key: value for key, value in narrow.items() if key != "since"})
+    if not spending.spent:
         return
     budget = {} if filters.words() != "all calls" else budgets(lab)  # a part is not held against the whole
-    per_day = budget.get("day") or (budget["month"] / len(found.days) if "month" in budget else None)
+    per_day = budget.get("day") or (budget["month"] / len(spending.days) if "month" in budget else None)
     drawing.section(
         "This month",
         "US dollars a day. Hatched: today, which isn't over. Pale: what comes, if it goes on like the last days.",
     )
     left, right = st.columns([1, 4], vertical_alignment="center")
-    left.metric("So far", metrics.money(found.spent))
-    over = "month" in budget and found.projected > budget["month"]
+    left.metric("So far", metrics.money(spending.spent))
+    over = "month" in budget and spending.projected > budget["month"]
     left.metric(
         "At its end",
-        metrics.money(found.projected),
+        metrics.money(spending.projected),
         delta=f"over the budget of {metrics.money(budget['month'])}" if over else None,
         delta_color="inverse",
-        help=f"If each day to come costs {metrics.money(found.daily)}, as the last ones did on average",
+        help=f"If each day to come costs {metrics.money(spending.daily)}, as the last ones did on average",
     )
     with right:
-        chart = charts.month(found.days, per_day)
-        drawing.chart(chart, found.days, "month", "What each day of this month cost, and is likely to")
+        chart = charts.month(spending.days, per_day)
+        drawing.chart(chart, spending.days, "month", "What each day of this month cost, and is likely to")
 
 
 def budgets(lab: Lab) -> dict[str, float]:

@@ -43,7 +43,7 @@ def scored(path: str, name: str, _lab: Lab) -> pd.DataFrame:
 
 def over_time(lab: Lab, listed: list[Evaluation]) -> None:
     """The scores of one set, with what changed marked."""
-    names = list(dict.fromkeys(found.eval_set for found in listed if found.eval_set))
+    names = list(dict.fromkeys(evaluation.eval_set for evaluation in listed if evaluation.eval_set))
     if not names:
         return
     drawing.section("Scores over time", "A dot an evaluation, with its 95 % interval; each new version is named.")
@@ -83,11 +83,11 @@ def gate(lab: Lab, listed: list[Evaluation]) -> None:
     drawing.section(
         "Candidate against baseline", "Both answered the same cases of the same set, and were scored alike."
     )
-    able = [one for one in listed if any(one.comparable(other) for other in listed)]
+    able = [evaluation for evaluation in listed if any(evaluation.comparable(other) for other in listed)]
     if not able:
         st.caption("Two evaluations of the same cases, with scores, are needed: run a set with two prompts or models.")
         return
-    by_name = {found.name: found for found in able}
+    by_name = {evaluation.name: evaluation for evaluation in able}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         before = st.selectbox(
             "Baseline",
@@ -156,8 +156,8 @@ def changes(lab: Lab, before: Evaluation, after: Evaluation) -> None:
         for row in shown.rows
         if row.answers[0] is not None and row.answers[1] is not None
     ]
-    known = [(one, other) for one, other in scored if one is not None and other is not None]
-    worse, better = sum(other < one for one, other in known), sum(other > one for one, other in known)
+    known = [(early, late) for early, late in scored if early is not None and late is not None]
+    worse, better = sum(late < early for early, late in known), sum(late > early for early, late in known)
     drawing.section(
         "Case by case",
         f"{worse:,} answers are worse, {better:,} are better, of {len(known):,}. Baseline on the left; what changed"
@@ -209,8 +209,8 @@ def sets(lab: Lab) -> None:
     drawing.section("Eval sets")
     rows = []
     mine = notes.sets(lab.ledger)
-    found = [lab.evalset(name) for name in mine] + [EvalSet.load(path) for path in sorted(choices.SETS.glob("*.jsonl"))]
-    for place, eval_set in enumerate(found):
+    every = [lab.evalset(name) for name in mine] + [EvalSet.load(path) for path in sorted(choices.SETS.glob("*.jsonl"))]
+    for place, eval_set in enumerate(every):
         clusters = len({case.cluster for case in eval_set})
         row = {"set": eval_set.name, "cases": len(eval_set), "clusters": clusters, "held out": eval_set.held_out}
         rows.append({**row, "about": "made here" if place < len(mine) else eval_set.about, "hash": eval_set.hash})

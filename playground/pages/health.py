@@ -100,18 +100,18 @@ def watch(lab: Lab, *, nothing: bool) -> None:
 
 def rules(lab: Lab) -> None:
     """Each rule, and how far it is from firing."""
-    _fired, found, _wrong = standing(str(lab.path), lab)
-    if not found:
+    _alerts, standings, _wrong = standing(str(lab.path), lab)
+    if not standings:
         return
     with st.expander("The rules, and how far each is from firing", icon=":material/rule:"):
         rows = pd.DataFrame(
             {
-                "rule": [one.rule.name for one in found],
-                "way to firing": [None if one.value is None else 100 * one.share for one in found],
-                "now": ["fires" if one.fires else one.say() for one in found],
-                "nearest": [one.group or "" for one in found],
+                "rule": [row.rule.name for row in standings],
+                "way to firing": [None if row.value is None else 100 * row.share for row in standings],
+                "now": ["fires" if row.fires else row.say() for row in standings],
+                "nearest": [row.group or "" for row in standings],
                 "looked at": [
-                    f"{one.rule.figure.replace('_', ' ')} of the last {units.span(one.rule.over)}" for one in found
+                    f"{row.rule.figure.replace('_', ' ')} of the last {units.span(row.rule.over)}" for row in standings
                 ],
             }
         )
@@ -121,12 +121,12 @@ def rules(lab: Lab) -> None:
 
 def jobs(lab: Lab) -> None:
     """How deep the queue is, how long the oldest job has waited, and the webhooks that nobody heard."""
-    found = lab.jobs_waiting()
-    if found is None or not (found["running"] or found["waiting"] or found["dead"]):
+    queue = lab.jobs_waiting()
+    if queue is None or not (queue["running"] or queue["waiting"] or queue["dead"]):
         return
     cells = st.columns(4)
-    waiting, oldest = found["waiting"], found["oldest"]
-    cells[0].metric("Jobs running", f"{found['running']:,}")
+    waiting, oldest = queue["waiting"], queue["oldest"]
+    cells[0].metric("Jobs running", f"{queue['running']:,}")
     cells[1].metric(
         "Jobs waiting",
         f"{waiting:,}",
@@ -134,8 +134,8 @@ def jobs(lab: Lab) -> None:
         delta_color="off",
         delta_arrow="off",
     )
-    cells[2].metric("Workers", f"{found['workers']:,}")
-    cells[3].metric("Webhooks given up", f"{len(found['dead']):,}", help="In the last 7 days, and not told since")
+    cells[2].metric("Workers", f"{queue['workers']:,}")
+    cells[3].metric("Webhooks given up", f"{len(queue['dead']):,}", help="In the last 7 days, and not told since")
 
 
 def tiles(whole: pd.DataFrame, by_model: pd.DataFrame, before: pd.DataFrame, over: pd.DataFrame) -> None:

@@ -88,8 +88,8 @@ def apart(curves: pd.DataFrame, ladder: pd.DataFrame, colours: Mapping[str, str]
     downloads.csv(curves, "curves")
     drawing.section("The percentile ladder", "With 95 % intervals. What too few answers stand behind is left out.")
     rungs = list(ladder.sort_values("share")["percentile"].drop_duplicates())
-    said = ladder.assign(text=[times(row) for row in ladder.to_dict("records")])
-    shown = said.pivot(index="group", columns="percentile", values="text").reindex(columns=rungs).fillna("too few")
+    texts = ladder.assign(text=[times(row) for row in ladder.to_dict("records")])
+    shown = texts.pivot(index="group", columns="percentile", values="text").reindex(columns=rungs).fillna("too few")
     numbers = ladder.pivot(index="group", columns="percentile", values="seconds").reindex(columns=rungs)
     drawing.table(shown.reset_index(), "percentiles", ladder, numbers.reset_index(drop=True))
 

@@ -62,9 +62,9 @@ def looking_around() -> bool:
 
 
 def _looked_at() -> Lab:
-    made = _made_up()
-    made.readers.add(st.session_state.setdefault("made_up_reader", secrets.token_hex(8)))
-    return made.lab
+    month = _made_up()
+    month.readers.add(st.session_state.setdefault("made_up_reader", secrets.token_hex(8)))
+    return month.lab
 
 
 def look_around() -> None:
@@ -78,12 +78,12 @@ def leave() -> None:
     _forget_views()
     st.session_state[MADE_UP] = False
     reader = st.session_state.pop("made_up_reader", None)
-    made = _made_up()
-    made.readers.discard(reader)
-    if not made.readers:
+    month = _made_up()
+    month.readers.discard(reader)
+    if not month.readers:
         _made_up.clear()
-        made.lab.close()
-        shutil.rmtree(made.lab.path.parent, ignore_errors=True)
+        month.lab.close()
+        shutil.rmtree(month.lab.path.parent, ignore_errors=True)
 
 
 def _forget_views() -> None:
@@ -95,24 +95,24 @@ def _forget_views() -> None:
 
 @st.cache_resource(show_spinner=False)
 def _working(_lab: Lab) -> Future[Worker]:
-    made: Future[Worker] = Future()
+    future: Future[Worker] = Future()
 
     def make() -> None:
         try:
-            made.set_result(_lab.worker(concurrency=4))
+            future.set_result(_lab.worker(concurrency=4))
         except Exception as failure:  # said on the pages that stand on it
-            made.set_exception(failure)
+            future.set_exception(failure)
 
     threading.Thread(target=make, name="playground-worker", daemon=True).start()
-    return made
+    return future
 
 
 def begin() -> None:
     """Let this server run jobs, in a moment; anew where its worker has lost its lock, or could not begin."""
     if looking_around():
         return
-    made = _working(lab())
-    if made.done() and (made.exception() is not None or not made.result().alive):
+    working = _working(lab())
+    if working.done() and (working.exception() is not None or not working.result().alive):
         _working.clear()
         _working(lab())
 

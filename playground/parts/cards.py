@@ -114,9 +114,9 @@ def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[s
         elif failure is None:
             st.caption(nothing(lane))
         if schema is not None and lane.row:
-            found = lane.checked(lab)
-            if not found.empty:
-                st.html(drawing.checks(found.to_dict("records")))
+            findings = lane.checked(lab)
+            if not findings.empty:
+                st.html(drawing.checks(findings.to_dict("records")))
     marked = tuple(label for label, calls in best.items() if lane.call_id in calls)
     rows = figures_of(lane)
     card.figures.html(drawing.facts(rows, bad=("Outcome",) if failure else (), best=marked, why=queued(lane)))
@@ -162,7 +162,7 @@ def figures_of(lane: Lane) -> dict[str, str]:
 
 def bests(lanes: Sequence[Lane]) -> dict[str, set[str]]:
     """Of each figure the calls that are best in it, where some are better than others."""
-    found: dict[str, set[str]] = {}
+    best: dict[str, set[str]] = {}
     known: dict[str, tuple[Callable[[Mapping[str, Any]], float | None], int]] = {
         "First token": (lambda row: row.get("ttft"), 1),
         "Total": (lambda row: None if row.get("cached") else row.get("elapsed"), 1),
@@ -173,8 +173,8 @@ def bests(lanes: Sequence[Lane]) -> dict[str, set[str]]:
         values = {lane.call_id: sign * value for lane in lanes if (value := figure(lane.row or {})) is not None}
         if len(set(values.values())) > 1:
             least = min(values.values())
-            found[label] = {call for call, value in values.items() if value == least}
-    return found
+            best[label] = {call for call, value in values.items() if value == least}
+    return best
 
 
 def tools(lane: Lane, place: int, go_on: Callable[[Lane], None]) -> None:
@@ -205,8 +205,8 @@ def differing(lanes: Sequence[Lane]) -> None:
             f"{number}  {lane.prompt + ' · ' if lane.prompt else ''}{lane.model}" for number, lane in enumerate(good, 1)
         ]
         with st.container(horizontal=True):
-            one = st.selectbox("From", labels, index=0, key="differ-from", width=320)
-            other = st.selectbox("to", labels, index=1, key="differ-to", width=320)
+            before = st.selectbox("From", labels, index=0, key="differ-from", width=320)
+            after = st.selectbox("to", labels, index=1, key="differ-to", width=320)
         texts = dict(zip(labels, (lane.text for lane in good), strict=True))
-        st.html(drawing.differing(texts.get(one, ""), texts.get(other, "")))
+        st.html(drawing.differing(texts.get(before, ""), texts.get(after, "")))
         st.caption("Struck out: only in the first. Underlined: only in the second.")

@@ -110,12 +110,12 @@ def _kept(answers: list[grid.Answer], best: str, who: str | None) -> None:
     calls = [str(answer.call_id) for answer in answers]
     if best in ("all are good", "none is"):
         choice: Choice = "both" if best == "all are good" else "neither"
-        pairs = [(one, other, choice) for place, one in enumerate(calls) for other in calls[place + 1 :]]
+        pairs = [(left, right, choice) for place, left in enumerate(calls) for right in calls[place + 1 :]]
     else:
         winner = calls[LETTERS.index(best)]
-        pairs = [(winner, other, "a") for other in calls if other != winner]
-    for one, other, which in pairs:
-        first, second = sorted((one, other))
-        flipped: Choice = {"a": "b", "b": "a"}.get(which, which) if first != one else which  # type: ignore[assignment]
+        pairs = [(winner, right, "a") for right in calls if right != winner]
+    for left, right, which in pairs:
+        first, second = sorted((left, right))
+        flipped: Choice = {"a": "b", "b": "a"}.get(which, which) if first != left else which  # type: ignore[assignment]
         shown_first: Literal["a", "b"] = "a" if calls.index(first) < calls.index(second) else "b"
         ratings.put(book, first, second, flipped, shown_first=shown_first, user=who)

@@ -65,7 +65,7 @@ def still(picked: list[str], saved: dict[str, Prompt]) -> list[str]:
     names = []
     for name in picked:
         stem = name.removesuffix(" (file)")
-        versions = [one for one in saved if one.startswith(f"{stem} v")] if stem != name else []
+        versions = [label for label in saved if label.startswith(f"{stem} v")] if stem != name else []
         names += [name] if name in saved else versions[:1]
     return names
 

@@ -43,17 +43,17 @@ def variables(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> An
         prompt = lab.prompt(call["prompt_name"], version=int(call["prompt_version"]))
     except ValueError:
         return plain
-    found: dict[str, str] = {}
+    filled: dict[str, str] = {}
     for template, message in zip(prompt.messages, texts["messages"] or (), strict=False):
-        known, said_ = template.get("content"), message.get("content")
-        if isinstance(known, str) and isinstance(said_, str):
+        known, spoken = template.get("content"), message.get("content")
+        if isinstance(known, str) and isinstance(spoken, str):
             parts = re.split(r"\{\{\s*(\w+)\s*\}\}", known)
             pattern = "".join("(.*?)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
-            match = re.fullmatch(pattern, said_, re.DOTALL)
+            match = re.fullmatch(pattern, spoken, re.DOTALL)
             if match is None:
                 return plain
-            found |= dict(zip(parts[1::2], match.groups(), strict=True))
-    return found or plain
+            filled |= dict(zip(parts[1::2], match.groups(), strict=True))
+    return filled or plain
 
 
 def _free(lab: Lab, name: str, case_id: str) -> str:

@@ -99,10 +99,10 @@ def reason(kind: str, words: str) -> str:
     )
 
 
-def checks(found: Sequence[Mapping[Any, Any]]) -> str:
+def checks(findings: Sequence[Mapping[Any, Any]]) -> str:
     """What checks found, a line each. Everything is escaped."""
     lines = []
-    for check in found:
+    for check in findings:
         message = check.get("message")
         why = f": {message}" if not check["passed"] and isinstance(message, str) else ""
         sign = "✓" if check["passed"] else "✗"

@@ -134,5 +134,5 @@ class Lane:
 
     def checked(self, lab: Lab) -> pd.DataFrame:
         """What the checks found in its last answer."""
-        found = lab.checks(self.call_id)
-        return found[found["attempt"] == found["attempt"].max()] if len(found) else found
+        findings = lab.checks(self.call_id)
+        return findings[findings["attempt"] == findings["attempt"].max()] if len(findings) else findings

@@ -80,8 +80,8 @@ def worst(lab: Lab, ask: Ask) -> None:
     except (errors.LabError, ValueError, TypeError) as odd:
         st.caption(escape.markdown(one_line(str(odd), 300)))
         return
-    said = dict.fromkeys(f"{model} {_head(line)}" for model, line in lines)
-    st.caption("At worst: " + "; ".join(escape.markdown(line) for line in said))
+    bills = dict.fromkeys(f"{model} {_head(line)}" for model, line in lines)
+    st.caption("At worst: " + "; ".join(escape.markdown(line) for line in bills))
 
 
 def _head(explanation: str) -> str:
@@ -94,23 +94,23 @@ def _asked(asked: Any) -> Any:
 
 def chips(ask: Ask) -> list[str]:
     """What is set, each in a few words."""
-    said = [f"{name} {one_line(json.dumps(value, ensure_ascii=False), 40)}" for name, value in ask.params.items()]
+    texts = [f"{name} {one_line(json.dumps(value, ensure_ascii=False), 40)}" for name, value in ask.params.items()]
     for _label, asked in ask.prompts[:1]:
         if isinstance(asked, tuple):
             roles = [message["role"] for message in asked]
-            said += ["system message"] if "system" in roles else []
-            said += (
+            texts += ["system message"] if "system" in roles else []
+            texts += (
                 [f"{len(roles) - 1 - ('system' in roles)} turns before"] if len(roles) > 1 + ("system" in roles) else []
             )
             last = asked[-1].get("content") if asked else None
             if isinstance(last, list) and len(last) > 1:
-                said.append(f"{len(last) - 1} image{'s' if len(last) > 2 else ''}")
+                texts.append(f"{len(last) - 1} image{'s' if len(last) > 2 else ''}")
     if ask.schema is not None:
         fields = ", ".join((ask.schema.get("properties") or {}).keys())
-        said.append(f"schema: {one_line(fields, 40)}" if fields else "schema")
+        texts.append(f"schema: {one_line(fields, 40)}" if fields else "schema")
     for name, part in (ask.policy or {}).items():
-        said.append(bounds.said(name, part))
-    return said
+        texts.append(bounds.said(name, part))
+    return texts
 
 
 def load(ask: Ask) -> None:
