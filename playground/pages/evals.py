@@ -21,7 +21,7 @@ COLOUR: dict[str, Literal["green", "red", "orange"]] = {"pass": "green", "fail":
 def page() -> None:
     """Scores over time, verdict, changes, runs, routers, sets."""
     lab = backend.lab()
-    listed = evaluations(str(lab.path), lab)
+    listed = evaluations(stamp(lab), lab)
     over_time(lab, listed)
     gate(lab, listed)
     runs(lab)
@@ -29,15 +29,23 @@ def page() -> None:
     sets(lab)
 
 
-@st.cache_data(show_spinner=False, ttl=15)
-def evaluations(path: str, _lab: Lab) -> list[Evaluation]:
-    """Those that can be compared, as they were at most 15 seconds ago."""
+def stamp(lab: Lab) -> str:
+    """What changes when an experiment is planned, or an answer scored."""
+    (row,) = lab.ledger.rows(
+        "SELECT (SELECT count(*) || ' ' || max(created_at) FROM experiments), count(*), total(score) FROM scores"
+    )
+    return f"{lab.path} {row}"
+
+
+@st.cache_data(show_spinner=False, max_entries=20)
+def evaluations(stamp: str, _lab: Lab) -> list[Evaluation]:
+    """Those that can be compared, as they were at this stamp."""
     return pairs.evaluations(_lab.ledger)
 
 
-@st.cache_data(show_spinner=False, ttl=15)
-def scored(path: str, name: str, _lab: Lab) -> pd.DataFrame:
-    """The scores of a set over time, as they were at most 15 seconds ago."""
+@st.cache_data(show_spinner=False, max_entries=20)
+def scored(stamp: str, name: str, _lab: Lab) -> pd.DataFrame:
+    """The scores of a set over time, as they were at this stamp."""
     return pairs.over_time(_lab.ledger, name)
 
 
@@ -48,7 +56,7 @@ def over_time(lab: Lab, listed: list[Evaluation]) -> None:
         return
     drawing.section("Scores over time", "A dot an evaluation, with its 95 % interval; each new version is named.")
     name = st.selectbox("Eval set", names, key="scored_set", bind="query-params", width=320)
-    frame = scored(str(lab.path), name, lab)
+    frame = scored(stamp(lab), name, lab)
     if frame.empty:
         st.caption("No answer to it has a score yet.")
         return
