@@ -164,7 +164,7 @@ def listing(lab: Lab, narrow: dict[str, Any], total: int, order: str, columns: t
         max_value=max(longest, 0.001),
         help="What its caller waited, retries and waits included; bars are as long as on this page",
     )
-    config |= {} if now else {"total": bars}
+    config |= _beside() if now else {"total": bars}
     view = [order, *(value for name, value in narrow.items() if name != "since"), st.query_params.get("between")]
     key = f"list-{st.session_state.get('closed', 0)}-{number}-{view}"
     st.dataframe(
@@ -206,7 +206,7 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     version = listed["prompt_version"].map(lambda value: "" if value != value or value is None else f" v{value:.0f}")
     shown = pd.DataFrame(
         {
-            "when": [f"{'▸ ' if call == now else ''}{at:%m-%d %H:%M:%S}" for call, at in zip(ids, times, strict=True)],
+            "when": [_when(at, call, now) for call, at in zip(ids, times, strict=True)],
             "model": [star + model for star, model in zip(stars, listed["model"], strict=True)],
             "outcome": [
                 palette.outcome(name) + (", cached" if kept else "")
@@ -228,6 +228,17 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         }
     )
     return shown, pd.DataFrame({"first token": listed["ttft"], "cost": listed["cost"], "tokens": tokens})
+
+
+def _when(at: pd.Timestamp, call: str, now: str | None) -> str:
+    """A moment (UTC); shorter where a call is open, and marked if it is this one."""
+    return f"{at:%m-%d %H:%M:%S}" if now is None else f"{'▸ ' if call == now else ''}{at:%m-%d %H:%M}"
+
+
+def _beside() -> dict[str, Any]:
+    """The columns where a call is open beside them."""
+    widths = {"when": 98, "model": 128, "outcome": 104, "total": 68}
+    return {name: st.column_config.Column(name.capitalize(), width=width) for name, width in widths.items()}
 
 
 def dyed(shown: pd.DataFrame, numbers: pd.DataFrame) -> Any:

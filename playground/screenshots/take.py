@@ -26,8 +26,8 @@ def compare(page: Page, url: str) -> None:
     page.get_by_role("button", name="Run").first.click(timeout=60_000)
     page.get_by_text("Where the time went").wait_for(timeout=60_000)
     page.get_by_text("Copy link").wait_for(timeout=60_000)
-    page.mouse.move(0, 0)
-    page.get_by_text("Where the time went").click()
+    page.mouse.move(640, 500)
+    page.mouse.wheel(0, -5000)
 
 
 def reading(name: str, mark: str) -> Callable[[Page, str], None]:
@@ -115,7 +115,7 @@ def main() -> None:
         with playground(new) as url, chromium() as browser:
             warm = browser.new_page()
             compare(warm, url)  # the first start of the models is not what the picture is of
-            shoot(browser, url, (("compare", compare, 1080),))
+            shoot(browser, url, (("compare", compare, 1240),))
         asked(new)
         with playground(new) as url, chromium() as browser:
             shoot(browser, url, (("grid", grid, 900),))
