@@ -13,7 +13,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from lab import Lab, Prompt, rehearsal
 from lab.ledger import notes
 from playground.screenshots.driven import chromium, playground
-from tests.browsing import in_both_themes, still
+from tests.browsing import still
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src='https://outside.invalid/p.png' onerror='document.title=1'>"
@@ -126,7 +126,8 @@ def test_a_call_opens_beside_the_list_and_back_closes_it(page: Page, url: str) -
     expect(page.get_by_role("heading", name="Call ")).to_be_visible(timeout=30_000)
     settled(page)
     first = page.url
-    page.keyboard.press("j")
+    page.get_by_role("button", name="Next").focus()
+    page.keyboard.press("Enter")
     page.wait_for_function("first => location.href !== first", arg=first, timeout=30_000)
     second = page.url
     assert "call=" in second
@@ -181,13 +182,11 @@ def test_one_looks_around_in_a_month_that_never_was_and_leaves_it(browser: Brows
         page.goto(f"{address}/calls")
         page.get_by_role("button", name="Look around with a made-up month").click(timeout=60_000)
         expect(page.get_by_text("20,000 calls in made-up.db")).to_be_visible(timeout=120_000)
-        for name in ("Tails", "Cost", "Evals", "Prompts"):
+        for name in ("Evals", "Cost"):
             page.get_by_role("link", name=name).click()
             expect(page.get_by_text("A made-up month.")).to_be_visible(timeout=60_000)
             settled(page)
             assert page.get_by_text("This page met an error").count() == 0, name
-        for _ in in_both_themes(page):
-            expect(page.get_by_text("A made-up month.")).to_be_visible()
         page.get_by_role("button", name="Leave it").click()
         expect(page.get_by_text("A made-up month.")).to_have_count(0, timeout=60_000)
         page.get_by_role("link", name="Calls").click()
