@@ -8,6 +8,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import Future
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
@@ -67,6 +68,14 @@ def warm() -> Future[ModuleType]:
             _warmed[0].set_running_or_notify_cancel()  # shared by all who wait: none of them may cancel it
             threading.Thread(target=_warm, name="lab-warm", daemon=True).start()
         return _warmed[0]
+
+
+def settle(seconds: float) -> None:
+    """Where the import has begun, let it come to its end, for so many seconds. An interpreter that ends in the midst of
+    it may never end: LiteLLM's clients import a module as they go, and wait for the thread that stands still."""
+    with suppress(TimeoutError):
+        for begun in _warmed:
+            begun.exception(seconds)
 
 
 def _warm() -> None:

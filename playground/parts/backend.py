@@ -16,6 +16,7 @@ import streamlit as st
 
 from lab import Lab, errors, rehearsal
 from lab.jobs.worker import Worker
+from lab.provider import loading
 from playground.parts import escape
 
 MADE_UP = "made_up"
@@ -26,6 +27,7 @@ CALLS, SCORED = 20_000, 0.12
 
 @st.cache_resource(show_spinner=False)
 def _open() -> Lab:
+    atexit.register(loading.settle, 20.0)
     return Lab()
 
 

@@ -57,7 +57,7 @@ def playground(ledger: Path, **more: str) -> Iterator[str]:
     finally:
         server.terminate()
         try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:  # LiteLLM's clients import a module as they go, which may be half imported
+            server.wait(40)
+        except subprocess.TimeoutExpired:
             server.kill()
-            server.wait()
+            raise
