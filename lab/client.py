@@ -26,7 +26,7 @@ from lab.jobs.job import Job
 from lab.jobs.office import Office
 from lab.jobs.steps import CURRENT, Steps
 from lab.jobs.verbs import JobVerbs
-from lab.ledger import archive, batches, cached, colours, notes, queries
+from lab.ledger import archive, batches, cached, colours, evalsets, notes, queries
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Keep, Payload
 from lab.ledger.settings import default_path, load_env
@@ -383,13 +383,13 @@ class Lab(JobVerbs):
         """Put a case (`id`, `input`, `expected` ... as a line of a set has them) into a set on the ledger, which its
         first one makes; `call_id` says what it was made of. Raises `ValueError` for what is no case."""
         (checked,) = evals.sets.EvalSet.of([case], evalset)
-        notes.add_case(self._ledger, evalset, self._engine.payload.plain().deep(checked.content()), call_id)
+        evalsets.add_case(self._ledger, evalset, self._engine.payload.plain().deep(checked.content()), call_id)
 
     def evalset(self, name: str) -> EvalSet:
         """A set whose cases are on the ledger. Raises `ValueError` where there is none of this name."""
-        cases = notes.cases(self._ledger, name)
+        cases = evalsets.cases(self._ledger, name)
         if not cases:
-            there = ", ".join(notes.sets(self._ledger)) or "none yet"
+            there = ", ".join(evalsets.sets(self._ledger)) or "none yet"
             raise ValueError(f"no eval set {name!r} on this ledger: {there}")
         return evals.sets.EvalSet.of(cases, name)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lab import errors
-from lab.call.prompts import Filled, Prompt
-from lab.evals.spec import SECRET
+from lab.call.prompts import Filled
+from lab.evals.spec import SECRET, read_prompt, written_prompt
 from lab.ledger.file import Ledger
 from lab.ledger.privacy import Clean, Payload, masked
 from lab.policies import Policy
@@ -71,10 +71,7 @@ class Ask:
 
 def _written(label: str, asked: Any) -> dict[str, Any]:
     if isinstance(asked, Filled):
-        prompt = asked.prompt
-        template = [prompt.name, [dict(message) for message in prompt.messages], list(prompt.blank)]
-        more = [list(prompt.passages), prompt.question] if prompt.passages else []
-        return {"label": label, "prompt": [*template, *more], "variables": dict(asked.variables)}
+        return {"label": label, "prompt": written_prompt(asked.prompt), "variables": dict(asked.variables)}
     return {"label": label, "messages": [dict(message) for message in asked]}
 
 
@@ -82,9 +79,7 @@ def _read(content: Mapping[str, Any]) -> tuple[str, Any]:
     label = str(content.get("label", ""))
     if "prompt" not in content:
         return label, tuple(content["messages"])
-    name, messages, blank, passages, question = [*content["prompt"], None, None, None][:5]
-    prompt = Prompt(name, messages, blank=tuple(blank or ()), passages=tuple(passages or ()), question=question)
-    return label, prompt.fill(**content.get("variables", {}))
+    return label, read_prompt(*content["prompt"]).fill(**content.get("variables", {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

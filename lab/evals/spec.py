@@ -125,7 +125,7 @@ class Spec:
             rows, policy = content.get("rows"), content.get("policy")
             named = content.get("set_name") or UPLOAD
             return cls.of(
-                [_prompt(*parts) for parts in content["prompts"]],
+                [read_prompt(*parts) for parts in content["prompts"]],
                 content["models"],
                 content["set"] if content.get("set") else None if rows is None else EvalSet.of(rows, named),
                 schema=content.get("schema"),
@@ -190,14 +190,15 @@ def check_name(name: Any) -> None:
         raise errors.InvalidRequestError(f"name={name!r}: a line of text")
 
 
-def _prompt(
+def read_prompt(
     name: str, template: Any, blank: Sequence[str] = (), passages: Sequence[str] = (), question: str | None = None
 ) -> Prompt:
+    """The prompt that `written_prompt` has written."""
     return Prompt(name, template, blank=tuple(blank), passages=tuple(passages), question=question)
 
 
 def written_prompt(prompt: Prompt) -> list[Any]:
-    """As `_prompt` takes it, what is as by default left out."""
+    """As `read_prompt` takes it, what is as by default left out."""
     messages = [dict(message) for message in prompt.messages]
     if prompt.passages:
         return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question]

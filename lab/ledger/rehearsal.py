@@ -206,7 +206,8 @@ class _Drawn:
             started = self._end - self._days * DAY * (1 - (number + 0.5) / self._total) - 60
             during = self._incident is not None and self._incident.during(started, self._end)
             hit = self._hits.kind(number) if self._hits else None
-            yield self._call(lot, number, started, self._incident if during else None, hit)
+            incident = self._incident if during else None
+            yield _call(lot, number, started, incident, hit, self._scored, self._cell)
 
     def _cell(self) -> tuple[str, str, int, str]:
         """The next cell: its experiment, itself, the version of the prompt, and the model."""
@@ -215,11 +216,6 @@ class _Drawn:
         version = min(3, 1 + experiment // 2)
         case, column = divmod(place, len(GRID))
         return f"nightly-{experiment + 1}", f"case{case:03}-{column}-{experiment}", version, GRID[column]
-
-    def _call(
-        self, lot: random.Random, number: int, started: float, incident: Incident | None, hit: str | None
-    ) -> dict[str, Any]:
-        return _call(lot, number, started, incident, hit, self._scored, self._cell)
 
 
 def _call(

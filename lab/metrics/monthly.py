@@ -57,22 +57,21 @@ def month(book: Ledger, now: float | None = None, **filters: Any) -> Month:
     daily = float(whole.mean()) if len(whole) else float(cost[-1]) / gone
     of_month = cost[(first - back).days :]
     length = calendar.monthrange(at.year, at.month)[1]
+    rest = max(0.0, daily - float(of_month[-1]))  # of today
     rows, total = [], 0.0
     for number in range(length):
         start = (first + timedelta(days=number)).timestamp()
         if number < len(of_month):
-            total += float(of_month[number])
-            kind = "today" if number == len(of_month) - 1 else "spent"
-            rows.append({"start": start, "kind": kind, "cost": float(of_month[number]), "total": total})
-            continue
-        left = max(0.0, daily - float(of_month[-1])) if number == len(of_month) else 0.0  # the rest of today
-        total += daily + left
-        rows.append({"start": start, "kind": "projected", "cost": daily, "total": total})
+            kind, spent = "today" if number == len(of_month) - 1 else "spent", float(of_month[number])
+        else:
+            kind, spent = "projected", daily
+            total += rest if number == len(of_month) else 0.0
+        total += spent
+        rows.append({"start": start, "kind": kind, "cost": spent, "total": total})
     days = pd.DataFrame(rows, columns=["start", "kind", "cost", "total"])
     days["start"] = utc(days["start"])
-    spent = float(of_month.sum())
-    rest = max(0.0, daily - float(of_month[-1])) if len(of_month) else 0.0
-    return Month(days, spent, spent + rest + daily * (length - len(of_month)), daily)
+    projected = total if length > len(of_month) else total + rest
+    return Month(days, float(of_month.sum()), projected, daily)
 
 
 def budgets(rules: list[Rule]) -> dict[str, float]:

@@ -11,7 +11,7 @@ import streamlit as st
 from lab import EvalSet, Lab, Prompt, errors
 from lab.evals import code
 from lab.evals.spec import Spec, written_prompt
-from lab.ledger import batches, notes
+from lab.ledger import batches, evalsets
 from lab.show import tables, units
 from lab.show.text import one_line
 from playground.parts import backend, cases, choices, downloads, drawing, escape, owndata, scores, templates
@@ -63,7 +63,7 @@ def form(lab: Lab) -> None:
             placeholder="Pick, or type any LiteLLM model name",
         )
         offered = [path.stem for path in sorted(choices.SETS.glob("*.jsonl"))]
-        mine = notes.sets(lab.ledger)
+        mine = evalsets.sets(lab.ledger)
         chosen = st.selectbox(
             "Cases",
             [*mine, *offered, UPLOAD],

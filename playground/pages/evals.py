@@ -10,7 +10,7 @@ import streamlit as st
 from lab import EvalSet, Lab, stats
 from lab.evals import pairs
 from lab.evals.pairs import Evaluation
-from lab.ledger import notes
+from lab.ledger import evalsets
 from lab.metrics import routing
 from lab.show import charts, tables
 from playground.parts import backend, cases, choices, drawing, empty, escape, filters, scores
@@ -216,7 +216,7 @@ def sets(lab: Lab) -> None:
     """The eval sets that come with the lab, and those that were made here."""
     drawing.section("Eval sets")
     rows = []
-    mine = notes.sets(lab.ledger)
+    mine = evalsets.sets(lab.ledger)
     every = [lab.evalset(name) for name in mine] + [EvalSet.load(path) for path in sorted(choices.SETS.glob("*.jsonl"))]
     for place, eval_set in enumerate(every):
         clusters = len({case.cluster for case in eval_set})

@@ -43,21 +43,25 @@ def policies(lab: Lab, models: Sequence[str]) -> dict[str, Any] | None:
         chosen["fallback"] = fallbacks(usual.fallback, models)
         chosen["cache"] = caches(usual.cache)
     before = usual.content()
-    policy = Policy(**{name: part for name, part in chosen.items()}).content()
+    policy = Policy(**chosen).content()
     changed = {name: policy[name] for name in chosen if policy[name] != before[name]}
     return changed or None
 
 
 def timeouts(usual: Timeout | None) -> Timeout | None:
     """How long it may take."""
-    if not st.toggle("Timeouts", key="with_timeout", help="None: a call may wait for ever"):
+    if not st.toggle("Timeouts", key="with_timeout", persist_state="session", help="None: a call may wait for ever"):
         return None
     base = usual or Timeout()
     first, second, third = st.columns(3)
     given = {
-        "first_token": first.number_input("First token (s)", 0.1, 3600.0, None, key="limit_first"),
-        "attempt": second.number_input("A request (s)", 0.1, 3600.0, None, key="limit_attempt"),
-        "total": third.number_input("In all (s)", 0.1, 36000.0, None, key="limit_total"),
+        "first_token": first.number_input(
+            "First token (s)", 0.1, 3600.0, None, key="limit_first", persist_state="session"
+        ),
+        "attempt": second.number_input(
+            "A request (s)", 0.1, 3600.0, None, key="limit_attempt", persist_state="session"
+        ),
+        "total": third.number_input("In all (s)", 0.1, 36000.0, None, key="limit_total", persist_state="session"),
     }
     try:
         return Timeout(**{**asdict(base), **given})
@@ -68,35 +72,59 @@ def timeouts(usual: Timeout | None) -> Timeout | None:
 
 def retries(usual: Retry | None) -> Retry | None:
     """How often it is tried."""
-    if not st.toggle("Retries", key="with_retry", help="What fails for a moment is asked again"):
+    if not st.toggle(
+        "Retries", key="with_retry", persist_state="session", help="What fails for a moment is asked again"
+    ):
         return None
     base = usual or Retry()
-    many = st.number_input("Attempts, at most", 1, 10, key="attempts")
+    many = st.number_input("Attempts, at most", 1, 10, key="attempts", persist_state="session")
     return Retry(**{**asdict(base), "attempts": many})
 
 
 def hedges(usual: Hedge | None) -> Hedge | None:
     """Whether a slow request gets a second one beside it."""
-    if not st.toggle("Hedge", key="with_hedge", help="A second request where the first is slow; both are paid"):
+    if not st.toggle(
+        "Hedge",
+        key="with_hedge",
+        persist_state="session",
+        help="A second request where the first is slow; both are paid",
+    ):
         return None
-    after = st.number_input("A second request after (s)", 0.05, 600.0, step=0.5, key="hedge_after")
+    after = st.number_input(
+        "A second request after (s)", 0.05, 600.0, step=0.5, key="hedge_after", persist_state="session"
+    )
     return Hedge(after=after, budget=1.0)
 
 
 def fallbacks(usual: Fallback | None, models: Sequence[str]) -> Fallback | None:
     """Another model, where this one fails."""
-    if not st.toggle("Fallback", key="with_fallback", help="Another model, where this one fails"):
+    if not st.toggle(
+        "Fallback", key="with_fallback", persist_state="session", help="Another model, where this one fails"
+    ):
         return None
     offered = [model for model in choices.models() if model not in models]
-    other = st.selectbox("To", offered, index=None, accept_new_options=True, key="fallback_to", placeholder="a model")
+    other = st.selectbox(
+        "To",
+        offered,
+        index=None,
+        accept_new_options=True,
+        key="fallback_to",
+        persist_state="session",
+        placeholder="a model",
+    )
     return Fallback(str(other)) if other else usual
 
 
 def caches(usual: Cache | None) -> Cache | None:
     """Whether the same request is answered out of the store."""
-    if not st.toggle("Cache", key="with_cache", help="The same request is answered again for nothing, at once"):
+    if not st.toggle(
+        "Cache",
+        key="with_cache",
+        persist_state="session",
+        help="The same request is answered again for nothing, at once",
+    ):
         return None
-    hours = st.number_input("For (hours)", 0.01, 10_000.0, key="cache_hours")
+    hours = st.number_input("For (hours)", 0.01, 10_000.0, key="cache_hours", persist_state="session")
     return Cache(ttl=hours * 3600)
 
 

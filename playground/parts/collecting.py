@@ -10,14 +10,14 @@ from typing import Any
 import streamlit as st
 
 from lab import Lab, errors
-from lab.ledger import notes
+from lab.ledger import evalsets
 from playground.parts import escape
 
 
 def add(lab: Lab, case_id: str, asked: Any, expected: Any, call_id: str | None) -> None:
     """A case of a set on the ledger, made of a call or a row: what was asked (a text, or an object of variables), and
     what is expected."""
-    known = list(notes.sets(lab.ledger))
+    known = list(evalsets.sets(lab.ledger))
     name = st.selectbox(
         "Set", known, index=0 if known else None, accept_new_options=True, placeholder="a name for it", key="add-set"
     )
@@ -58,7 +58,7 @@ def variables(lab: Lab, call: Mapping[str, Any], texts: Mapping[str, Any]) -> An
 
 def _free(lab: Lab, name: str, case_id: str) -> str:
     """An identifier that no other case of the set has: another set's case of the same name is another case."""
-    taken = {str(case["id"]) for case in notes.cases(lab.ledger, name)}
+    taken = {str(case["id"]) for case in evalsets.cases(lab.ledger, name)}
     return next(one for one in (case_id, *(f"{case_id}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
 
 

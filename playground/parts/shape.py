@@ -19,10 +19,10 @@ def schemas() -> tuple[dict[str, Any] | None, str | None]:
     how = st.segmented_control("The answer is", ["text", "fields", "JSON schema"], key="shape", persist_state="session")
     if how == "fields":
         rows = st.data_editor(
-            pd.DataFrame(st.session_state.get("fields_given") or _EMPTY),
+            pd.DataFrame(_EMPTY),
             num_rows="dynamic",
             hide_index=True,
-            key=f"fields-{st.session_state.get('fields_round', 0)}",
+            key="fields",
             column_config={
                 "field": st.column_config.TextColumn("Field", required=True),
                 "type": st.column_config.SelectboxColumn("Type", options=list(TYPES), required=True, default="text"),

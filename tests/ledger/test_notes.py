@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import Lab, Prompt
-from lab.ledger import notes
+from lab.ledger import evalsets, notes
 
 
 @pytest.fixture
@@ -51,8 +51,8 @@ def test_a_set_is_made_of_cases_and_asked_like_any_other(lab: Lab) -> None:
     assert [(case.id, case.expected) for case in cases] == [("1", "says one"), ("2", "says two")]
     found = lab.evaluate(Prompt("p", "{{x}}"), "m", cases, scorers=["exact"], progress=None)
     assert found.summary()["score"][0] == 1.0
-    notes.remove_case(lab.ledger, "mine", "1")
-    notes.remove_case(lab.ledger, "mine", "2")
+    evalsets.remove_case(lab.ledger, "mine", "1")
+    evalsets.remove_case(lab.ledger, "mine", "2")
     with pytest.raises(ValueError, match="no eval set 'mine' on this ledger: none yet"):
         lab.evalset("mine")
     with pytest.raises(ValueError, match="input"):

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from lab import Lab, Prompt, rehearsal
-from lab.ledger import notes
+from lab.ledger import evalsets
 from playground.screenshots.driven import chromium, playground
 from tests.browsing import still
 
@@ -114,7 +114,7 @@ def test_a_row_is_rated_and_put_into_a_set(page: Page, url: str, ledger: Path) -
     expect(dialog.get_by_text("In mine now")).to_be_visible(timeout=30_000)
     with Lab(ledger) as lab:
         assert lab.ratings("hostile")["both"].tolist() == [1]
-        (case,) = notes.cases(lab.ledger, "mine")
+        (case,) = evalsets.cases(lab.ledger, "mine")
         assert case["expected"] == HOSTILE
 
 
