@@ -46,6 +46,16 @@ def put(
         raise errors.LedgerError(f"the rating was not kept: {failed}") from failed
 
 
+def experiments(book: Ledger) -> list[str]:
+    """Those that two prompts or models have answered, newest first."""
+    rows = book.rows(
+        "SELECT experiment FROM experiments WHERE (SELECT count(*) FROM (SELECT DISTINCT prompt_name, prompt_version,"
+        " model FROM cells WHERE cells.experiment = experiments.experiment AND current LIMIT 2)) = 2"
+        " AND EXISTS (SELECT 1 FROM calls WHERE calls.experiment = experiments.experiment) ORDER BY created_at DESC"
+    )
+    return [row[0] for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """How a rater stands: the next `pair` (None where none is left), how many pairs there are and how many this rater

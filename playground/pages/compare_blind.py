@@ -18,8 +18,7 @@ LABELS = {"first": "Left is better", "second": "Right is better", "both": "Both 
 def page() -> None:
     """An experiment, a pair, who wins."""
     lab = backend.lab()
-    listed = lab.experiments()
-    names = list(listed["experiment"][listed["answered"] > 1])
+    names = ratings.experiments(lab.ledger)
     if not names:
         empty.nothing(
             "An experiment with two prompts or models is needed: run one over a set.",

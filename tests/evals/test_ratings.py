@@ -116,3 +116,8 @@ def test_what_people_say_is_held_against_what_a_scorer_says(tmp_path: Path) -> N
         wrong = sum(f"{n:02}".endswith(("0", "4", "8")) for n in range(12))
         assert (row["scorer"], row["pairs"], row["agree"]) == ("judge", 12, 12 - wrong)
         assert row["low"] < row["share"] < row["high"]
+
+
+def test_only_experiments_with_two_columns_are_offered(lab: Lab) -> None:
+    lab.compare("say {{n}}", ["alone"], [{"id": "1", "input": "1"}], name="alone", progress=None)
+    assert ratings.experiments(lab.ledger) == ["e"]
