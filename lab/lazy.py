@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -29,6 +31,39 @@ def settled(name: str) -> None:
     if name not in sys.modules:
         with for_good():
             importlib.import_module(name)
+
+
+def in_background(run: Callable[[], None], name: str) -> None:
+    """Let `run`, which imports something large, run in a thread of this name that holds up nobody's exit. An
+    interpreter that ends in the midst of an import may never end: what is taken down imports as it goes, and waits for
+    a lock that no thread is left to give back. So at its end the import is broken off at its next module."""
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    with _starting:
+        if not _running:
+            atexit.register(_break_off)
+        _running.append(thread)
+    thread.start()
+
+
+_starting = threading.Lock()
+_running: list[threading.Thread] = []
+LONGEST = 20.0
+"""Seconds that the end of the interpreter waits for one of those threads."""
+
+
+class _NoMore:
+    """A finder that lets those threads import nothing more."""
+
+    @staticmethod
+    def find_spec(_name: str, _path: object = None, _target: object = None) -> None:
+        if threading.current_thread() in _running:
+            raise SystemExit  # no `except Exception` on its way holds it, and the thread ends without a word
+
+
+def _break_off() -> None:
+    sys.meta_path.insert(0, _NoMore)
+    for thread in _running:
+        thread.join(LONGEST)
 
 
 @contextmanager

@@ -8,11 +8,10 @@ import sys
 import threading
 import warnings
 from concurrent.futures import Future
-from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from lab.lazy import for_good
+from lab.lazy import for_good, in_background
 
 _loading = threading.Lock()
 _ready: list[ModuleType] = []
@@ -66,16 +65,8 @@ def warm() -> Future[ModuleType]:
         if not _warmed:
             _warmed.append(Future())
             _warmed[0].set_running_or_notify_cancel()  # shared by all who wait: none of them may cancel it
-            threading.Thread(target=_warm, name="lab-warm", daemon=True).start()
+            in_background(_warm, "lab-warm")
         return _warmed[0]
-
-
-def settle(seconds: float) -> None:
-    """Where the import has begun, let it come to its end, for so many seconds. An interpreter that ends in the midst of
-    it may never end: LiteLLM's clients import a module as they go, and wait for the thread that stands still."""
-    with suppress(TimeoutError):
-        for begun in _warmed:
-            begun.exception(seconds)
 
 
 def _warm() -> None:

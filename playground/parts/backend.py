@@ -7,7 +7,6 @@ import atexit
 import secrets
 import shutil
 import tempfile
-import threading
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ import streamlit as st
 
 from lab import Lab, errors, rehearsal
 from lab.jobs.worker import Worker
-from lab.provider import loading
+from lab.lazy import in_background
 from playground.parts import escape
 
 MADE_UP = "made_up"
@@ -27,7 +26,6 @@ CALLS, SCORED = 20_000, 0.12
 
 @st.cache_resource(show_spinner=False)
 def _open() -> Lab:
-    atexit.register(loading.settle, 20.0)
     return Lab()
 
 
@@ -105,7 +103,7 @@ def _working(_lab: Lab) -> Future[Worker]:
         except Exception as failure:  # said on the pages that stand on it
             future.set_exception(failure)
 
-    threading.Thread(target=make, name="playground-worker", daemon=True).start()
+    in_background(make, "playground-worker")
     return future
 
 
