@@ -235,10 +235,20 @@ class Answer:
     answered_by: str | None = None
     request_id: str | None = None
     refusal: str | None = None
+    reasoning: str = ""
+    """What the model says it thought before it answered."""
+    charged: float | None = None
+    """US dollars, where its provider says what it took."""
+    filtered: str | None = None
+    """What the provider's filter found, where it stopped the answer."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What its provider wants to be handed back with it, as fields of an assistant's message: signed thoughts."""
 
     @property
     def cost(self) -> float | None:
-        """US dollars, None when the price is unknown."""
+        """US dollars: what its provider says it took, else by the price; None when that is unknown."""
+        if self.charged is not None:
+            return self.charged
         return None if self.price is None else self.price.cost(self.usage)
 
 
@@ -248,14 +258,15 @@ class Event:
 
     `sent`: the request leaves (`way` says how, `form` how it asks for a schema, `price` what its tokens cost).
     `headers`: the answer's headers are in (`status`; `connect` in seconds; `left`, when the request left, where that
-    is known only now). `alive`: nothing of the answer, but the provider lives. `token`: a part of the answer that is no
-    text (reasoning, a tool call). `piece`: text came. `done`: the whole `answer`, once, with the number of the
+    is known only now). `alive`: nothing of the answer, but the provider lives. `thought`: text that the model thinks
+    before it answers. `token`: a part of the answer that is no text (a tool call). `piece`: text of the answer came.
+    `done`: the whole `answer`, once, with the number of the
     `attempt` that brought it, the `value` read from it and what its `checks` found; `reply` is what the caller is
     handed, once it is on record. `at` is in seconds on the event
     loop's clock, read when the bytes were handed over by the socket.
     """
 
-    kind: Literal["sent", "headers", "alive", "token", "piece", "done"]
+    kind: Literal["sent", "headers", "alive", "thought", "token", "piece", "done"]
     at: float
     text: str = ""
     way: str | None = None

@@ -22,8 +22,9 @@ _SAID = {
 class Timeout:
     """How long to wait, in seconds; None is no limit.
 
-    `connect`: until the connection stands. `first_token`: until the first piece of a streamed answer.
-    `idle`: between two pieces of it. `attempt`: one request, whole. `total`: the call, with all its waits.
+    `connect`: until the connection stands. `first_token`: until the first token of a streamed answer, be it of a
+    thought. `idle`: between two pieces of it, thoughts included. `attempt`: one request, whole. `total`: the call, with
+    all its waits. How long is thought in all is bounded by `attempt` and `total` alone.
     """
 
     connect: float | None = 10.0
@@ -53,7 +54,7 @@ async def bounded(timeout: Timeout, attempt: Try, proceed: Proceed) -> Events:
                 return
             if event.kind == "sent":
                 sent = event.at
-            elif event.kind in ("piece", "token") or last is not None:
+            elif event.kind in ("piece", "thought", "token") or last is not None:
                 last = event.at
             yield event
     finally:

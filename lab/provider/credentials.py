@@ -21,6 +21,8 @@ _KEYLESS = {
 }
 _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databricks", "snowflake", "sap"}
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
+_NAMED = {"cohere_chat": ["COHERE_API_KEY", "CO_API_KEY"]}
+"""Keys that LiteLLM takes and does not tell of."""
 _KEYED = {"gemini": ("GOOGLE_API",), "huggingface": ("HF_",), "scaleway": ("SCW_",)}
 """How the names of keys begin that do not begin like their provider's."""
 _LIKE_OPENAI = {"custom_openai", "aiohttp_openai", "text-completion-openai", "text-completion-inception"}
@@ -40,6 +42,8 @@ def missing_keys(litellm: ModuleType, provider: str) -> list[str]:
     """The environment variables that would hold this provider's key, where none of them does."""
     if provider in _KEYLESS or is_ambient(provider):
         return []
+    if provider in _NAMED:
+        return [] if any(os.environ.get(name) for name in _NAMED[provider]) else _NAMED[provider]
     json_listed = litellm.llms.openai_like.json_loader.JSONProviderRegistry
     if json_listed.exists(provider):
         missing = [json_listed.get(provider).api_key_env]

@@ -11,23 +11,43 @@ from types import ModuleType
 from typing import Any
 
 from lab import errors
-from lab.provider import anthropic, openai
 from lab.provider.credentials import falls_back_to_openai, need_address, need_key
+from lab.provider.dialects import anthropic, azure, cohere, gemini, ollama, openai, openrouter, responses
 from lab.provider.loading import load
-from lab.provider.request import Request
+from lab.provider.request import Order, Request
 
 ADMITTED = frozenset(
     """
-    ai21_chat anthropic assemblyai baseten cerebras charity_engine chutes codestral cognition cometapi cortecs darkbloom
-    dashscope deepinfra deepseek edenai empower featherless_ai fireworks_ai friendliai galadriel github groq
-    helicone hosted_vllm hyperbolic inception libertai llamafile meta modelscope moonshot nebius neosantara
-    novita nscale nvidia_nim openai parasail perplexity pinstripes poe prism publicai qwen_ai_platform
+    ai21_chat anthropic assemblyai azure baseten cerebras charity_engine chutes codestral cognition cohere_chat cometapi
+    cortecs darkbloom dashscope deepinfra deepseek edenai empower featherless_ai fireworks_ai friendliai galadriel
+    gemini github groq helicone hosted_vllm hyperbolic inception libertai litellm_proxy llamafile lm_studio meta mistral
+    modelscope moonshot nebius neosantara novita nscale nvidia_nim ollama_chat openai openrouter parasail perplexity
+    pinstripes poe prism publicai qwen_ai_platform
     qwencloud reka sail sambanova synthetic tencent together_ai vercel_ai_gateway volcengine wandb xai
     xiaomi_mimo zai
 """.split()
 )
-"""Providers on the lab's own wire: OpenAI-shaped ones and Anthropic, shown to be equal by
-tests/provider/test_conformance.py."""
+"""Providers on the lab's own wire, shown to be equal by tests/provider/test_conformance.py."""
+_DIALECTS: dict[str, Any] = {
+    "anthropic": anthropic,
+    "azure": azure,
+    "cohere_chat": cohere,
+    "gemini": gemini,
+    "ollama_chat": ollama,
+    "openrouter": openrouter,
+}
+"""What they speak, where that isn't OpenAI's."""
+_SIGNED = frozenset({"thinking_blocks", "provider_specific_fields"})
+_WANTS_BACK = {
+    "anthropic": _SIGNED,
+    "gemini": _SIGNED,
+    "openrouter": frozenset({"reasoning_details"}),
+    "responses": frozenset({"reasoning_items"}),
+    **dict.fromkeys(("deepseek", "moonshot", "ollama_chat"), frozenset({"reasoning_content"})),
+}
+"""What of its thoughts a provider wants to be handed back, as fields of an assistant's message."""
+_THOUGHTS = frozenset[str]().union(*_WANTS_BACK.values())
+"""Those fields: a provider that wants none of them may refuse a message that has one."""
 
 _OWNED = {
     "timeout": "policy=Policy(timeout=Timeout(...))",
@@ -64,26 +84,35 @@ def translate(
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
     need_key(litellm, as_written, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
-    if (
-        provider not in ADMITTED
-        or not _internal().isdisjoint(given)
-        or _is_bridged(litellm, name, provider, base, given)
-    ):
+    dialect = _DIALECTS.get(provider, openai)
+    internal = _internal() & given.keys() - getattr(dialect, "TAKES", frozenset())
+    bridged = _is_bridged(litellm, name, provider, base, given)
+    if provider not in ADMITTED or internal or (bridged and provider != "openai"):
         if base is None and falls_back_to_openai(litellm, provider):
             need_address(as_written, provider)
         return None
+    if bridged:
+        dialect, name = responses, name.replace("responses/", "")
     config = _config(name, provider)
-    messages = [_copied(message) for message in messages]
-    if provider == "anthropic" and (anthropic.must_be_fetched(messages) or not anthropic.credential(key)):
-        return None
-    optional, supported = _optional(config, name, provider, messages, given, streamed)
-    where = {"base": base, "key": key, "streamed": streamed}
-    if provider == "anthropic":
-        return anthropic.written(as_written, name, config, messages, optional, params, **where)
-    if optional.keys() & {"json_mode", "fake_stream"}:  # a schema in a tool's place, which LiteLLM's handler undoes
-        return None
-    usage = streamed and "stream_options" in supported and "stream_options" not in given
-    return openai.written(as_written, provider, name, config, messages, optional, params, **where, usage=usage)
+    foreign = _THOUGHTS - _WANTS_BACK.get("responses" if bridged else provider, frozenset())
+    messages = [_copied(message, foreign) for message in messages]
+    mapped = {key: value for key, value in given.items() if key not in getattr(dialect, "TAKES", ())}
+    optional, supported = _optional(config, name, provider, messages, mapped, streamed)
+    order = Order(
+        model=as_written,
+        provider=provider,
+        name=name,
+        config=config,
+        messages=messages,
+        params=params,
+        optional=optional,
+        supported=frozenset(supported),
+        base=base,
+        key=key,
+        streamed=streamed,
+    )
+    request: Request | None = dialect.written(order)
+    return request
 
 
 @cache
@@ -92,25 +121,31 @@ def _internal() -> frozenset[str]:
     return frozenset(load().types.utils.all_litellm_params)
 
 
-def _copied(message: Mapping[str, Any]) -> dict[str, Any]:
-    """A message of one's own, without what is None: LiteLLM changes what it is given."""
-    return {
+def _copied(message: Mapping[str, Any], without: frozenset[str]) -> dict[str, Any]:
+    """A message of one's own, without what is None and without some fields: LiteLLM changes what it is given."""
+    own = {
         key: value if isinstance(value, str) else copy.deepcopy(value)
         for key, value in message.items()
-        if value is not None
+        if value is not None and key not in without
     }
+    calls: Any = own.get("tool_calls") or ()
+    for call in calls:
+        for field in without.intersection(call) if isinstance(call, dict) else ():
+            del call[field]
+    return own
 
 
 def way(name: str, provider: str) -> str:
     """How a plain call to a provider's model goes: `wire` or `carried`."""
-    return "wire" if provider in ADMITTED and not _is_bridged(load(), name, provider, None, {}) else "carried"
+    bridged = provider == "azure" and _is_bridged(load(), name, provider, None, {})
+    return "wire" if provider in ADMITTED and not bridged else "carried"
 
 
 def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None, given: Mapping[str, Any]) -> bool:
     """Whether LiteLLM would send this chat call to OpenAI's other interface, `responses`."""
-    if provider != "openai":
+    if provider not in ("openai", "azure"):
         return False
-    listed = litellm.model_cost.get(name) or {}
+    listed = litellm.model_cost.get(name if provider == "openai" else f"azure/{name}") or {}
     if not given.keys() & {"tools", "reasoning_effort", "web_search_options"}:
         return listed.get("mode") == "responses" or name.startswith("responses/")
     info, _ = litellm.main.responses_api_bridge_check(

@@ -10,18 +10,15 @@ from typing import Any, Protocol
 from lab import errors, redact
 from lab.aside import aside, bites, parsed
 from lab.provider import failures
-from lab.provider.anthropic import AnthropicReading
-from lab.provider.openai import OpenAIReading
 from lab.provider.prices import Pricer
-from lab.provider.request import Reading, Request, Told
+from lab.provider.request import Part, Reading, Request, Told
 from lab.provider.usage import counted, read
-from lab.provider.wire import EventStream, Response
+from lab.provider.wire import EventStream, Lines, Response
 from lab.values import Answer, Call, Event
 
 
 def _reading(call: Call, request: Request) -> Reading:
-    shape = AnthropicReading if request.provider == "anthropic" else OpenAIReading
-    return shape(request, [dict(message) for message in call.messages])
+    return request.reading(request, [dict(message) for message in call.messages])
 
 
 class Body(Protocol):
@@ -39,32 +36,32 @@ async def read_whole(call: Call, request: Request, price: Pricer, response: Body
     raw = await response.body()
     at = response.at
     reading = _reading(call, request)
-    text, tools = await aside(len(raw), _whole, call, reading, raw, response.status)
-    if text:
-        yield Event("piece", at, text=text)
-    yield done(call, price, at, reading.told, text, tools)
+    part = await aside(len(raw), _whole, call, reading, raw, response.status)
+    if part.text:
+        yield Event("piece", at, text=part.text)
+    yield done(call, price, at, reading.told, part)
 
 
-def _whole(call: Call, reading: Reading, raw: bytearray, status: int) -> tuple[str, list[dict[str, Any]]]:
-    """The text and the tool calls of a plain answer."""
+def _whole(call: Call, reading: Reading, raw: bytearray, status: int) -> Part:
+    """What a plain answer brings."""
     body = _json(call, raw, status)
     _check_shape(call, reading, body, raw, status)
     try:
-        text, tools = reading.whole(body)
+        part = reading.whole(body)
     except errors.LabError:
         raise
     except Exception as unread:  # whatever LiteLLM trips over, the answer could not be read
         problem = f"{call.model}: the answer can't be read: {_head(call, str(unread))[:300]}"
     else:
-        return whole_characters(text), tools
+        return Part(whole_characters(part.text), whole_characters(part.reasoning), part.tools)
     raise errors.MalformedError(problem, status=status, body=_head(call, raw))  # here: nothing unredacted hangs on it
 
 
 async def read_stream(call: Call, request: Request, price: Pricer, response: Response) -> AsyncGenerator[Event]:
     """A streamed answer, piece by piece. A stream that ends before its finish is cut, whatever it sent."""
     reading = _reading(call, request)
-    stream, parts, tools = EventStream(), [], []
-    half = ""
+    stream = Lines() if request.lines else EventStream()
+    came, text, thoughts = Part(), _Characters(), _Characters()
     ended, events, head = False, 0, b""
     async for chunk in response.chunks():
         at = response.at
@@ -77,36 +74,65 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             event = await aside(len(data), _json, call, data, response.status, "a chunk of the stream")
             if event.get("error"):
                 raise told_error(call, event["error"], response.status)
-            delta = _delta(call, reading, event, response.status)
-            ended = ended or event.get("type") == "message_stop"
-            if delta is None:
+            part = _delta(call, reading, event, response.status)
+            ended = ended or reading.told.ended
+            if part is None:
                 yield Event("alive", at)
                 continue
-            tools += [tool.model_dump() for tool in delta.tool_calls or ()]
-            text, half = joined_characters(half + (delta.content or ""))
-            if text:
-                parts.append(text)
-                yield Event("piece", at, text=text)
-            else:
-                thinks = delta.tool_calls or getattr(delta, "reasoning_content", None)
-                yield Event("token" if thinks else "alive", at)
+            came.tools += part.tools
+            thought, said = thoughts.add(part.reasoning), text.add(part.text)
+            if thought:
+                yield Event("thought", at, text=thought)
+            if said:
+                yield Event("piece", at, text=said)
+            elif not thought:
+                yield Event("token" if part.tools else "alive", at)
         if ended:
             break
-    text, at = "".join(parts), response.at
+        if not stream.news:  # a comment: nothing of the answer, but the provider lives
+            yield Event("alive", at)
+    at, rest = response.at, reading.rest()
+    if thought := thoughts.add(rest.reasoning):
+        yield Event("thought", at, text=thought)
+    if said := text.add(rest.text):
+        yield Event("piece", at, text=said)
+    came.text, came.reasoning = text.whole(), thoughts.whole()
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
         body = _json(call, head, response.status)
         _check_shape(call, reading, body, head, response.status)
-        raise errors.MalformedError(
-            f"{call.model}: the answer is no stream", status=response.status, body=_head(call, head)
-        )
+        _delta(call, reading, body, response.status)
+        if reading.told.finish != "content_filter":  # Gemini says so at once, and streams nothing
+            raise errors.MalformedError(
+                f"{call.model}: the answer is no stream", status=response.status, body=_head(call, head)
+            )
     if reading.told.finish is None:
         raise errors.TransportError(
-            f"{call.model}: the stream ended before its finish", status=response.status, partial=text
+            f"{call.model}: the stream ended before its finish", status=response.status, partial=came.text
         )
-    yield done(call, price, at, reading.told, text, _joined(tools))
+    came.tools = _joined(came.tools)
+    yield done(call, price, at, reading.told, came)
 
 
-def _delta(call: Call, reading: Reading, event: dict[str, Any], status: int) -> Any:
+class _Characters:
+    """A text that comes in pieces, of which one may end in the half of a character."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._half = ""
+
+    def add(self, piece: str) -> str:
+        """What of it can be handed on now."""
+        text, self._half = joined_characters(self._half + piece)
+        if text:
+            self._parts.append(text)
+        return text
+
+    def whole(self) -> str:
+        """All that was handed on."""
+        return "".join(self._parts)
+
+
+def _delta(call: Call, reading: Reading, event: dict[str, Any], status: int) -> Part | None:
     try:
         return reading.delta(event)
     except Exception as unread:  # whatever LiteLLM trips over, the chunk could not be read
@@ -114,7 +140,7 @@ def _delta(call: Call, reading: Reading, event: dict[str, Any], status: int) -> 
     raise errors.MalformedError(problem, status=status, body=_head(call, json.dumps(event, ensure_ascii=False)))
 
 
-def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: list[dict[str, Any]]) -> Event:
+def done(call: Call, price: Pricer, at: float, told: Told, part: Part) -> Event:
     """The end of an answer, once it is known to be one. A finish that no provider documents for a whole answer is a
     failure of the provider's: LiteLLM would call it "stop"."""
     hidden = redact.secrets(call.params)
@@ -126,15 +152,19 @@ def done(call: Call, price: Pricer, at: float, told: Told, text: str, tools: lis
         raise errors.ProviderError(
             f"{call.model}: the provider broke off: finish_reason is {clean(told.finish)[:60]!r}"
         )
-    used = read(told.usage, told.raw) or counted(call.messages, text, tools, told.raw)
+    used = read(told.usage, told.raw) or counted(call.messages, part.text, part.tools, told.raw, part.reasoning)
     if used.raw is not None:
         used = replace(used, raw=redact.deep(used.raw, clean))
     answer = Answer(
-        text=text,
+        text=part.text,
+        reasoning=part.reasoning,
         finish_reason=_FINISHES[told.finish],
         usage=used,
         price=price(used, told.tier if isinstance(told.tier, str) else None),
-        tool_calls=tuple(tools),
+        tool_calls=tuple(_whole_tool(tool) for tool in part.tools),
+        charged=told.charged,
+        extra=told.extra,
+        filtered=None if not told.filtered else clean(told.filtered)[:200],
         answered_by=None if told.answered_by is None else clean(told.answered_by)[:200],
         request_id=None if told.request_id is None else clean(told.request_id)[:200],
         refusal=None if not told.refusal else clean(told.refusal),
@@ -146,8 +176,10 @@ _FINISHES = {
     **dict.fromkeys(
         ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "complete", "COMPLETE", "finished"), "stop"
     ),
-    **dict.fromkeys(("tool_calls", "function_call", "tool_use"), "tool_calls"),
+    **dict.fromkeys(("STOP_SEQUENCE", "completed"), "stop"),
+    **dict.fromkeys(("tool_calls", "function_call", "tool_use", "TOOL_CALL"), "tool_calls"),
     **dict.fromkeys(("length", "max_tokens", "model_length", "model_context_window_exceeded", "pause_turn"), "length"),
+    **dict.fromkeys(("MAX_TOKENS", "max_output_tokens"), "length"),
     **dict.fromkeys(
         ("content_filter", "safety", "content_filtered", "guardrail_intervened", "refusal"), "content_filter"
     ),
@@ -218,7 +250,14 @@ def _joined(deltas: list[dict[str, Any]]) -> list[dict[str, Any]]:
             places[index] = place = len(calls)
             calls.append({"id": None, "type": "function", "function": {"name": "", "arguments": ""}})
         known = calls[place]
+        if delta.get("provider_specific_fields"):
+            known["provider_specific_fields"] = delta["provider_specific_fields"]
         known["id"] = identity or known["id"]
         known["function"]["name"] += function.get("name") or ""
         known["function"]["arguments"] += function.get("arguments") or ""
     return calls
+
+
+def _whole_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """A whole tool call, without its place and without what nobody said."""
+    return {field: value for field, value in tool.items() if field != "index" and value is not None}

@@ -1,18 +1,43 @@
-"""A translated request, and what a shape of answers must be able to tell of one."""
+"""A call to be written, its request, and what a dialect must be able to tell of the answer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import httpx
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A call on its way into its provider's words: the `model` as its caller wrote it, the `name` it has there; its
+    parameters as they were given (`params`) and as the `config`, LiteLLM's, has mapped them (`optional`), and the names
+    of those it knows (`supported`). `messages`, `params` and `optional` are the dialect's own to change."""
+
+    model: str
+    provider: str
+    name: str
+    config: Any
+    messages: list[dict[str, Any]]
+    params: Mapping[str, Any]
+    optional: dict[str, Any] = field(default_factory=dict)
+    supported: frozenset[str] = frozenset()
+    base: str | None = None
+    key: str | None = None
+    streamed: bool = False
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """Those that the caller adds."""
+        return dict(self.params.get("extra_headers") or {})
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One translated request: where it goes, what it says, and the configuration that reads the answer."""
+    """One translated request: where it goes, what it says, and what reads the answer: `reading`, by the `config` that
+    wrote it. `lines`: a stream is JSON objects, a line each, and no events."""
 
     provider: str
     model: str
@@ -21,16 +46,19 @@ class Request:
     body: Mapping[str, Any]
     config: Any
     optional: Mapping[str, Any]
+    reading: Callable[[Request, list[dict[str, Any]]], Reading]
     known: Mapping[str, Any] = field(default_factory=dict)
     """What the configuration noted of the request, for reading its answer."""
     json_tool: bool = False
     """Whether a tool stands for the JSON schema that was asked for."""
+    lines: bool = False
 
 
 @dataclass(slots=True)
 class Told:
     """What an answer says of itself besides its text, in the provider's own words; `usage` in OpenAI's names, as the
-    provider sent it in `raw`."""
+    provider sent it in `raw`. `charged` is US dollars, where the provider says what it took; `filtered` what its filter
+    found; `extra` what it wants to be handed back with the answer, as fields of an assistant's message."""
 
     finish: Any = None
     usage: Any = None
@@ -39,22 +67,44 @@ class Told:
     answered_by: Any = None
     request_id: Any = None
     refusal: Any = None
+    charged: Any = None
+    filtered: str | None = None
+    ended: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Part:
+    """What an answer, or one event of it, brings: text, thoughts, and tool calls or pieces of them."""
+
+    text: str = ""
+    reasoning: str = ""
+    tools: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Reading(Protocol):
-    """Reads one answer of one shape: either `whole`, or `delta` by `delta`. May raise anything: the answer is then
-    one that can't be read."""
+    """Reads one answer in one dialect: either `whole`, or `delta` by `delta`. May raise anything: the answer is then
+    one that can't be read. `told.ended` is set where an event says that no other follows."""
 
     told: Told
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """What a whole answer must have and `body` hasn't; None where it has all."""
 
-    def whole(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-        """The text and the tool calls of a whole answer."""
+    def whole(self, body: dict[str, Any]) -> Part:
+        """The whole answer."""
 
-    def delta(self, event: dict[str, Any]) -> Any | None:
-        """What one event of a stream adds, as LiteLLM's delta; None where it adds nothing."""
+    def delta(self, event: dict[str, Any]) -> Part | None:
+        """What one event of a stream adds; None where it adds nothing."""
+
+    def rest(self) -> Part:
+        """What was held back, once the stream has ended."""
+
+
+def of_message(message: Any) -> Part:
+    """A part out of LiteLLM's message or delta."""
+    tools = [tool.model_dump() for tool in message.tool_calls or ()]
+    return Part(message.content or "", getattr(message, "reasoning_content", None) or "", tools)
 
 
 class Silent:

@@ -20,7 +20,7 @@ from typing import Any
 
 from lab import errors, redact
 from lab.aside import short_turns
-from lab.provider import child, embedding, failures, tap, tokens
+from lab.provider import child, embedding, failures, tokens
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
 from lab.provider.fit import fit
@@ -61,7 +61,6 @@ class Provider:
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
-        self._client: Any = None
 
     async def ready(self, call: Call) -> None:
         """Return once LiteLLM is loaded and, for a model of the lab's own, its process has started; or has failed to:
@@ -152,7 +151,7 @@ class Provider:
     def _carried(
         self, call: Call, name: str, params: dict[str, Any], connect: float | None, prices: Mapping[str, Any] | None
     ) -> AsyncGenerator[Event]:
-        return carried(call, name, params, connect, self._handler(), prices)
+        return carried(call, name, params, connect, prices)
 
     async def _by_wire(self, call: Call, request: Request, price: Pricer, limit: float | None) -> AsyncGenerator[Event]:
         loop, wire = asyncio.get_running_loop(), self._pool()
@@ -174,11 +173,6 @@ class Provider:
         if self._wire is None:
             self._wire = Wire()
         return self._wire
-
-    def _handler(self) -> Any:
-        if self._client is None:
-            self._client = tap.handler(self._pool())
-        return self._client
 
     async def worst_case(self, call: Call) -> float | None:
         """The most that one attempt can cost, in US dollars; None where no price is known."""

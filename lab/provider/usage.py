@@ -67,12 +67,15 @@ def read(told: Any, raw: Any = None) -> Usage | None:
     )
 
 
-def counted(messages: Sequence[Any], text: str, tools: Sequence[Any] = (), raw: Any = None) -> Usage:
+def counted(
+    messages: Sequence[Any], text: str, tools: Sequence[Any] = (), raw: Any = None, reasoning: str = ""
+) -> Usage:
     """An estimate of what was sent and of what came; `raw`: what the provider said instead."""
     came = text + "".join(json.dumps(tool.get("function"), default=str) for tool in tools)
     return Usage(
         input=count(plain_text(messages)) + 4 * len(messages),
         output=count(came) if came else 0,
+        reasoning=count(reasoning) if reasoning else 0,
         estimated=True,
         raw=_plain(raw) if isinstance(raw, Mapping) else None,
     )

@@ -178,10 +178,13 @@ class EventStream:
         self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
         self._rest: list[str] = []
         self._data: list[str] = []
+        self.news = True
+        """Whether the last chunk brought anything but comments."""
 
     def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
         """The data of each event completed by `chunk`. At the end (`final`) an unfinished event is dropped."""
         self._rest.append(self._decode(chunk, final))
+        self.news = True
         if not final and "\n" not in self._rest[-1] and "\r" not in "".join(self._rest[-2:]):
             return []  # in the middle of a line, which may be long
         text = "".join(self._rest)
@@ -192,6 +195,7 @@ class EventStream:
         lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
         self._rest = [lines.pop() + held]
         events = []
+        self.news = any(not line.startswith(":") for line in lines if line) or not lines
         for line in lines:
             if line:
                 name, _, value = line.partition(":")
@@ -201,6 +205,26 @@ class EventStream:
                 events.append("\n".join(self._data))
                 self._data = []
         return events
+
+
+class Lines:
+    """JSON objects, a line each (NDJSON), from bytes, whatever the chunks."""
+
+    news = True
+
+    def __init__(self) -> None:
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="replace").decode
+        self._rest: list[str] = []
+
+    def feed(self, chunk: bytes, *, final: bool = False) -> list[str]:
+        """The lines completed by `chunk`. At the end (`final`) an unfinished one is dropped."""
+        text = self._decode(chunk, final)
+        if "\n" not in text:
+            self._rest.append(text)
+            return []
+        lines = "".join([*self._rest, text]).split("\n")
+        self._rest = [lines.pop()]
+        return [line for line in lines if line.strip()]
 
 
 async def _connected(_session: object, context: SimpleNamespace, _params: object) -> None:

@@ -19,7 +19,8 @@ def test_a_listed_model_has_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert known.key == "ANTHROPIC_API_KEY"
     monkeypatch.setenv("ANTHROPIC_API_KEY", "planted-secret-5f1c")
     assert _known("anthropic/claude-haiku-4-5").key == "there"
-    assert _known("gemini/gemini-2.5-flash").way == "carried"
+    assert _known("gemini/gemini-2.5-flash").way == "wire"
+    assert _known("bedrock/anthropic.claude-3-haiku-20240307-v1:0").way == "carried"
 
 
 def test_without_words_only_what_can_be_called_now(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,12 +35,16 @@ def test_without_words_only_what_can_be_called_now(monkeypatch: pytest.MonkeyPat
 def test_a_key_that_nobody_saw_is_not_there() -> None:
     keys = {known.model.split("/")[0]: known.key for known in catalogue.listing(everything=True)}
     assert "there" not in keys.values()
-    assert (keys["bedrock"], keys["local"], keys["cohere_chat"]) == ("ambient", "not needed", "unknown")
+    assert (keys["bedrock"], keys["local"], keys["cohere_chat"]) == (
+        "ambient",
+        "not needed",
+        "COHERE_API_KEY or CO_API_KEY",
+    )
 
 
 def test_a_model_on_no_list_is_looked_up() -> None:
     (known,) = catalogue.listing("openrouter/some/model")
-    assert (known.way, known.key, known.input) == ("carried", "OPENROUTER_API_KEY", None)
+    assert (known.way, known.key, known.input) == ("wire", "OPENROUTER_API_KEY", None)
     assert catalogue.listing("nobody/knows") == []
 
 

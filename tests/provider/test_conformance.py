@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -61,13 +63,20 @@ REQUESTS = {
     "conversation": (CONVERSATION, TOOLS),
 }
 NAMES = {
-    "openai": ["gpt-4o-mini", "openai/o3-mini"],
+    "openai": ["gpt-4o-mini", "openai/o3-mini", "openai/o3-pro", "openai/responses/gpt-5"],
     "anthropic": ["claude-haiku-4-5", "anthropic/claude-3-haiku-20240307"],
+    "gemini": ["gemini/gemini-2.5-flash", "gemini/gemini-3-pro-preview"],
+    "azure": ["azure/gpt-4o", "azure/o3-mini", "azure/gpt-5-mini"],
+    "openrouter": ["openrouter/openai/gpt-4o-mini", "openrouter/anthropic/claude-sonnet-4.5"],
+    "mistral": ["mistral/mistral-small-latest", "mistral/magistral-medium-latest"],
+    "cohere_chat": ["cohere_chat/command-a-03-2025"],
+    "ollama_chat": ["ollama_chat/qwen3", "ollama_chat/gpt-oss:20b"],
 }
 QUIET = {"num_retries": 0, "max_retries": 0, "_skip_mcp_handler": True}
 LOOP = asyncio.Runner()
 """One loop for all of them: LiteLLM keeps clients by loop."""
-TOLD = ("authorization", "x-api-key", "anthropic-version", "anthropic-beta", "content-type", "x-extra")
+TOLD = """authorization x-api-key api-key x-goog-api-key anthropic-version anthropic-beta content-type x-extra
+http-referer x-title request-source""".split()
 """Headers that a provider goes by."""
 
 
@@ -99,6 +108,14 @@ KEYS = {
     "nvidia_nim/some-model": "NVIDIA_NIM_API_KEY",
     "anthropic/some-model": "ANTHROPIC_API_KEY",
     "claude-haiku-4-5": "ANTHROPIC_AUTH_TOKEN",
+    "gemini/gemini-2.5-flash": "GEMINI_API_KEY",
+    "mistral/some-model": "MISTRAL_API_KEY",
+    "openrouter/some-model": "OPENROUTER_API_KEY",
+    "azure/gpt-4o": "AZURE_API_KEY",
+    "azure/gpt-4o-mini": "AZURE_OPENAI_AD_TOKEN",
+    "cohere_chat/some-model": "COHERE_API_KEY",
+    "ollama_chat/some-model": "OLLAMA_API_KEY",
+    "openai/o3-pro": "OPENAI_API_KEY",
 }
 
 
@@ -127,12 +144,19 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
 
     async def silent(*_args: object, **_more: object) -> None: ...
 
+    gateway = SimpleNamespace(should_use_litellm_mcp_gateway=lambda *_args, **_more: False)
+    without = SimpleNamespace(
+        LiteLLM_Proxy_MCP_Handler=gateway
+    )  # its module wants a package that LiteLLM doesn't bring
+    monkeypatch.setitem(sys.modules, "litellm.responses.mcp.litellm_proxy_mcp_handler", without)
     monkeypatch.setattr(Logging, "failure_handler", lambda *_args, **_more: None)  # half of the time would go into it
     monkeypatch.setattr(Logging, "async_failure_handler", silent)
     monkeypatch.setattr(LiteLLMAiohttpTransport, "handle_async_request", catch)
     monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", catch)
     monkeypatch.setenv("OPENAI_API_KEY", "key-of-openai")
-    monkeypatch.setenv("HOSTED_VLLM_API_BASE", "http://vllm.invalid/v1")
+    for name in ("HOSTED_VLLM", "LM_STUDIO", "LITELLM_PROXY"):
+        monkeypatch.setenv(f"{name}_API_BASE", f"http://{name.lower().replace('_', '-')}.invalid/v1")
+    monkeypatch.setenv("AZURE_API_BASE", "https://mine.openai.azure.com/")
     return caught
 
 
@@ -149,7 +173,11 @@ def _theirs(sent: list[Sent], model: str, messages: list, params: dict, *, strea
 
     async def call() -> None:
         try:
-            await litellm.acompletion(model=model, messages=copy.deepcopy(messages), **QUIET, **params, **extra)
+            answer = await litellm.acompletion(
+                model=model, messages=copy.deepcopy(messages), **QUIET, **params, **extra
+            )
+            async for _part in answer if streamed else ():  # some of its handlers send a streamed request only now
+                break
         except litellm.UnsupportedParamsError:
             return
         except Exception as failed:
@@ -186,7 +214,8 @@ def test_the_request_is_litellms_own(provider: str, sent: list[Sent]) -> None:
         assert ours == theirs, f"{name}, streamed: {streamed}"
         refused += theirs is None
         if theirs is not None:
-            assert {theirs.headers.get("authorization"), theirs.headers.get("x-api-key")} & {
+            sent_as = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
+            assert {theirs.headers.get(name) for name in sent_as} & {
                 f"Bearer key-of-{provider}",
                 f"key-of-{provider}",
             }
@@ -201,7 +230,7 @@ def test_a_key_from_the_environment_is_the_one_litellm_takes(
     monkeypatch.setenv(KEYS[model], "key-of-this-one")
     theirs = _theirs(sent, model, MESSAGES, {})
     assert _ours(model, MESSAGES, {}) == theirs
-    assert "key-of-this-one" in (theirs.headers.get("x-api-key") or theirs.headers["authorization"])
+    assert any("key-of-this-one" in value for value in theirs.headers.values())
 
 
 USAGE = {
@@ -269,6 +298,76 @@ ANTHROPIC_ANSWERS = {
     ],
 }
 
+GOOGLE = {
+    "promptTokenCount": 12,
+    "cachedContentTokenCount": 4,
+    "candidatesTokenCount": 3,
+    "thoughtsTokenCount": 2,
+    "totalTokenCount": 17,
+}
+
+
+def _content(*parts: dict, finish: str | None = None, **more: object) -> dict:
+    ends = {} if finish is None else {"finishReason": finish}
+    content = {"content": {"role": "model", "parts": list(parts)}, "index": 0, **ends}
+    return {"candidates": [content], "modelVersion": "gemini-2.5-flash", "responseId": "r-1", **more}
+
+
+def _sse(*events: dict) -> list[bytes]:
+    return [STREAM, *(f"data: {json.dumps(event)}\n\n".encode() for event in events), END]
+
+
+CALLING = {"functionCall": {"name": "look", "args": {"at": "it"}}, "thoughtSignature": "c2ln"}
+GEMINI_ANSWERS = {
+    "whole": [
+        answer(
+            _content({"text": "hm", "thought": True}, {"text": "Par"}, {"text": "is"}, finish="STOP")
+            | {"usageMetadata": GOOGLE}
+        )
+    ],
+    "tool": [answer(_content(CALLING, finish="STOP", usageMetadata=GOOGLE))],
+    "streamed": _sse(
+        _content({"text": "hm", "thought": True}),
+        _content({"text": "Par"}),
+        _content({"text": "is"}, finish="STOP", usageMetadata=GOOGLE),
+    ),
+    "tool streamed": _sse(
+        _content({"functionCall": {"name": "look", "args": {"at": "it"}}}),
+        _content({"text": ""}, finish="STOP", usageMetadata=GOOGLE),
+    ),
+}
+COUNTED = {"prompt_eval_count": 12, "eval_count": 5}
+
+
+def _said(message: dict, **more: object) -> dict:
+    return {"model": "qwen3", "message": {"role": "assistant", "content": "", **message}, "done": False, **more}
+
+
+def _lines(*objects: dict) -> list[bytes]:
+    return [STREAM, *(json.dumps(line).encode() + b"\n" for line in objects), END]
+
+
+DID = {"done": True, "done_reason": "stop", **COUNTED}
+LOOKS = {"tool_calls": [{"function": {"name": "look", "arguments": {"at": "it"}}}]}
+OLLAMA_ANSWERS = {
+    "whole": [answer(_said({"content": "Paris", "thinking": "hm"}, **DID))],
+    "tool": [answer(_said(LOOKS, **DID))],
+    "streamed": _lines(
+        _said({"thinking": "hm"}), _said({"content": "Par"}), _said({"content": "is"}), _said({}, **DID)
+    ),
+    "tool streamed": _lines(_said(LOOKS), _said({}, **DID)),
+}
+BILLED = {"usage": {"tokens": {"input_tokens": 12, "output_tokens": 5}}, "finish_reason": "COMPLETE", "id": "c-1"}
+COHERE_ANSWERS = {  # whole text: LiteLLM reads no finish of a tool's call, and of a stream neither end nor usage
+    "whole": [answer({"message": {"role": "assistant", "content": [{"type": "text", "text": "Paris"}]}, **BILLED})],
+}
+ANSWERS = {
+    "anthropic": ANTHROPIC_ANSWERS,
+    "gemini": GEMINI_ANSWERS,
+    "ollama_chat": OLLAMA_ANSWERS,
+    "cohere_chat": COHERE_ANSWERS,
+}
+
 
 def _read_by_litellm(model: str, url: str, *, streamed: bool) -> tuple:
     litellm = load()
@@ -292,8 +391,7 @@ WANTS_USAGE = {"stream_options": {"include_usage": True}}
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("provider", sorted(ADMITTED))
 def test_an_answer_is_read_as_litellm_reads_it(provider: str, lab: Lab, server: RawServer) -> None:
-    answers = ANTHROPIC_ANSWERS if provider == "anthropic" else OPENAI_ANSWERS
-    for name, script in answers.items():
+    for name, script in ANSWERS.get(provider, OPENAI_ANSWERS).items():
         server.scripts = [list(script)]
         streamed, model = "streamed" in name, _names(provider)[0]
         theirs = _read_by_litellm(model, server.url, streamed=streamed)
@@ -345,16 +443,111 @@ def test_an_image_that_would_have_to_be_fetched_is_carried(monkeypatch: pytest.M
         assert (request is None) == carried
 
 
-def test_a_provider_that_is_not_admitted_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GEMINI_API_KEY", "planted")
-    assert translate("gemini/gemini-2.5-flash", MESSAGES, {}, streamed=False) is None
+def test_a_provider_that_is_not_admitted_is_carried() -> None:
+    assert translate("bedrock/anthropic.claude-3-haiku-20240307-v1:0", MESSAGES, {}, streamed=False) is None
 
 
-def test_a_call_that_openai_serves_elsewhere_is_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore")
+def test_a_call_that_openai_serves_elsewhere_goes_there(sent: list[Sent]) -> None:
     """LiteLLM sends tools with reasoning models to OpenAI's other interface."""
-    monkeypatch.setenv("OPENAI_API_KEY", "planted")
-    tools = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}]
-    assert translate("gpt-5.4", MESSAGES, {"tools": tools, "reasoning_effort": "high"}, streamed=False) is None
+    asked = {**TOOLS, "reasoning_effort": "high", "api_key": "key-of-openai"}
+    theirs = _theirs(sent, "gpt-5.4", MESSAGES, asked)
+    assert theirs.url.endswith("/v1/responses")
+    assert _ours("gpt-5.4", MESSAGES, asked) == theirs
+
+
+THINKING = {
+    "openai/o3-mini": {"reasoning_effort": "low"},
+    "openai/o3-pro": {"reasoning_effort": "low"},
+    "openai/gpt-5-mini": {"reasoning_effort": "minimal"},
+    "azure/o3-mini": {"reasoning_effort": "high"},
+    "anthropic/claude-sonnet-4-5": {"thinking": {"type": "enabled", "budget_tokens": 2048}, "max_tokens": 4000},
+    "claude-haiku-4-5": {"reasoning_effort": "medium"},
+    "gemini/gemini-2.5-flash": {"reasoning_effort": "low"},
+    "gemini/gemini-2.5-pro": {"thinking": {"type": "enabled", "budget_tokens": 2048}},
+    "gemini/gemini-3-pro-preview": {"reasoning_effort": "high"},
+    "openrouter/deepseek/deepseek-r1": {"reasoning_effort": "low"},
+    "mistral/magistral-medium-latest": {"reasoning_effort": "high"},
+    "deepseek/deepseek-reasoner": {"thinking": {"type": "enabled"}},
+    "ollama_chat/qwen3": {"reasoning_effort": "low"},
+    "ollama_chat/gpt-oss:20b": {"reasoning_effort": "high"},
+    "groq/openai/gpt-oss-120b": {"reasoning_effort": "low"},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", THINKING)
+def test_how_much_is_thought_is_asked_as_litellm_asks_it(model: str, sent: list[Sent]) -> None:
+    asked = {**THINKING[model], "api_key": "key-of-this-one"}
+    for streamed in (False, True):
+        sent.clear()
+        theirs = _theirs(sent, model, MESSAGES, asked, streamed=streamed)
+        assert theirs is not None
+        assert _ours(model, MESSAGES, asked, streamed=streamed) == theirs
+
+
+SIGNED = {"type": "thinking", "thinking": "hm", "signature": "c2lnbmVk"}
+WANTED_BACK = {
+    "anthropic/claude-sonnet-4-5": {"thinking_blocks": [SIGNED]},
+    "gemini/gemini-2.5-flash": {
+        "tool_calls": [{**CALLED, "provider_specific_fields": {"thought_signature": "c2lnbmVk"}}]
+    },
+    "openrouter/anthropic/claude-sonnet-4.5": {"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]},
+    "deepseek/deepseek-reasoner": {"reasoning_content": "hm"},
+    "ollama_chat/qwen3": {"reasoning_content": "hm"},
+    "openai/o3-pro": {"reasoning_items": [{"type": "reasoning", "id": "rs_1", "summary": []}]},
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("model", WANTED_BACK)
+def test_thoughts_go_back_to_whom_they_came_from(model: str, sent: list[Sent]) -> None:
+    """In a conversation with tools, as LiteLLM hands them back."""
+    thoughtful = [dict(said) for said in CONVERSATION]
+    thoughtful[4] |= WANTED_BACK[model]
+    asked = {"api_key": "key-of-this-one", "tools": TOOLS["tools"]}
+    theirs = _theirs(sent, model, thoughtful, asked)
+    ours = _ours(model, thoughtful, asked)
+    assert ours == theirs
+    assert ours != _ours(model, CONVERSATION, asked)
+
+
+def test_thoughts_go_to_nobody_else() -> None:
+    """What one provider signed, another refuses as an unknown field."""
+    thoughtful = [dict(said) for said in CONVERSATION]
+    thoughtful[4] |= {name: value for fields in WANTED_BACK.values() for name, value in fields.items()}
+    for model in ("openai/gpt-4o-mini", "mistral/mistral-small-latest", "groq/llama-3.1-8b-instant"):
+        asked = {"api_key": "key-of-this-one", **TOOLS}
+        assert _ours(model, thoughtful, asked) == _ours(model, CONVERSATION, asked)
+
+
+AZURE = [
+    {"api_key": "key-of-azure"},
+    {"api_key": "key-of-azure", "api_version": "2024-10-21"},
+    {"api_key": "key-of-azure", "api_version": "v1", "api_base": "https://mine.openai.azure.com"},
+    {"api_key": "key-of-azure", "api_base": "https://mine.openai.azure.com/openai/deployments/own"},
+    {"azure_ad_token": "token-of-entra"},
+    {"azure_ad_token": "token-of-entra", "api_version": "preview", "api_base": "https://mine.openai.azure.com"},
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("how", AZURE, ids=str)
+def test_azure_is_reached_by_key_or_token_deployment_and_version(how: dict, sent: list[Sent]) -> None:
+    for streamed in (False, True):
+        sent.clear()
+        theirs = _theirs(sent, "azure/gpt-4o", MESSAGES, how, streamed=streamed)
+        assert _ours("azure/gpt-4o", MESSAGES, how, streamed=streamed) == theirs
+        credential = how.get("api_key") or how["azure_ad_token"]
+        assert credential in (theirs.headers.get("api-key") or theirs.headers["authorization"])
+
+
+@pytest.mark.parametrize("model", ["gemini/gemini-2.5-flash"])
+def test_a_picture_that_would_be_fetched_is_carried(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMINI_API_KEY", "planted")
+    parts = [{"type": "image_url", "image_url": {"url": "https://pictures.invalid/a.png"}}]
+    assert translate(model, [{"role": "user", "content": parts}], {}, streamed=False) is None
+    assert translate(model, IMAGE, {}, streamed=False) is not None
 
 
 def test_a_parameter_that_a_provider_does_not_take_is_named() -> None:

@@ -54,7 +54,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
     from litellm.llms.custom_httpx.aiohttp_transport import LiteLLMAiohttpTransport
 
     import lab.provider.source as room
-    from lab.provider import tap
 
     caught: list[httpx.Request] = []
 
@@ -72,7 +71,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
             raise errors.AuthError("caught")
         return request
 
-    for transport in (LiteLLMAiohttpTransport, httpx.AsyncHTTPTransport, tap._Transport):
+    for transport in (LiteLLMAiohttpTransport, httpx.AsyncHTTPTransport):
         monkeypatch.setattr(transport, "handle_async_request", catch)
     monkeypatch.setattr(room, "translate", translated)
     return caught

@@ -11,7 +11,7 @@ from typing import Any
 from lab import errors, redact
 from lab.provider import failures
 from lab.provider.loading import load
-from lab.provider.request import Answered, Request, Silent, Told
+from lab.provider.request import Answered, Order, Part, Request, Silent, Told, of_message
 from lab.provider.usage import tokens
 
 
@@ -27,43 +27,33 @@ def must_be_fetched(messages: list[dict[str, Any]]) -> bool:
     )
 
 
-def written(
-    model: str,
-    name: str,
-    config: Any,
-    messages: list[dict[str, Any]],
-    optional: dict[str, Any],
-    params: Mapping[str, Any],
-    *,
-    base: str | None,
-    key: str | None,
-    streamed: bool,
-) -> Request:
-    """The request, its parameters already mapped."""
+def written(order: Order) -> Request | None:
+    """The request; None where something has to be fetched for it first, or no key is there."""
+    name, config, messages, optional, key = order.name, order.config, order.messages, order.optional, order.key
+    if must_be_fetched(messages) or not credential(key):
+        return None
     litellm = load()
     betas = importlib.import_module("litellm.anthropic_beta_headers_manager")
-    base = base or os.environ.get("ANTHROPIC_API_BASE") or os.environ.get("ANTHROPIC_BASE_URL")
+    base = order.base or os.environ.get("ANTHROPIC_API_BASE") or os.environ.get("ANTHROPIC_BASE_URL")
     base = base or "https://api.anthropic.com"
     url = base if base.endswith("/v1/messages") else f"{base}/v1/messages"
     known = {"custom_llm_provider": "anthropic", "api_base": url, "api_key": key}
     optional.pop("stream", None)
     json_tool = bool(optional.pop("json_mode", False))
     try:
-        headers = config.validate_environment(
-            dict(params.get("extra_headers") or {}), name, messages, {**optional}, known, key, url
-        )
+        headers = config.validate_environment(order.headers, name, messages, {**optional}, known, key, url)
         data = config.transform_request(name, messages, {**optional, "is_vertex_request": False}, known, headers)
     except litellm.llms.anthropic.common_utils.AnthropicError as refused:
-        problem = failures.message_of(redact.text(str(refused), redact.secrets(params)))
+        problem = failures.message_of(redact.text(str(refused), redact.secrets(order.params)))
     else:
         problem = ""
     if problem:  # raised here, so that nothing unredacted hangs on it
-        raise errors.InvalidRequestError(f"{model}: {problem}")
+        raise errors.InvalidRequestError(f"{order.model}: {problem}")
     headers, body = betas.update_request_with_filtered_beta(headers=headers, request_data=data, provider="anthropic")
-    if streamed:
+    if order.streamed:
         body["stream"] = True
     headers = {str(header): str(value) for header, value in headers.items()}
-    return Request("anthropic", name, url, headers, body, config, optional, known, json_tool)
+    return Request("anthropic", name, url, headers, body, config, optional, AnthropicReading, known, json_tool)
 
 
 class AnthropicReading:
@@ -73,13 +63,14 @@ class AnthropicReading:
         self.told = Told()
         self._request, self._messages = request, messages
         self._parse: Any = None
+        self._blocks: dict[Any, dict[str, Any]] = {}
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """Content, though it may be empty."""
         return None if "content" in body and isinstance(body["content"], list | None) else "content"
 
-    def whole(self, body: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-        """Text and tool calls, as LiteLLM reads them."""
+    def whole(self, body: dict[str, Any]) -> Part:
+        """Text, thoughts and tool calls, as LiteLLM reads them."""
         request = self._request
         self._note(body)
         self.told.finish = body.get("stop_reason")
@@ -97,13 +88,15 @@ class AnthropicReading:
             encoding=None,
             json_mode=request.json_tool,
         )
-        message = answer.choices[0].message
-        tools = [tool.model_dump() for tool in message.tool_calls or ()]
-        if request.json_tool and not tools and self.told.finish == "tool_use":
+        part = of_message(answer.choices[0].message)
+        if request.json_tool and not part.tools and self.told.finish == "tool_use":
             self.told.finish = "end_turn"  # the tool was the answer's form
-        return message.content or "", tools
+        blocks = [_thought(block) for block in readable["content"] if isinstance(block, dict)]
+        self._blocks = {place: block for place, block in enumerate(blocks) if block}
+        self._keep_blocks()
+        return part
 
-    def delta(self, event: dict[str, Any]) -> Any | None:
+    def delta(self, event: dict[str, Any]) -> Part | None:
         """What an event adds; pings and ends add nothing."""
         if self._parse is None:
             handler = importlib.import_module("litellm.llms.anthropic.chat.handler")
@@ -123,9 +116,26 @@ class AnthropicReading:
             self.told.finish = (event.get("delta") or {}).get("stop_reason") or self.told.finish
             if self._parse.converted_response_format_tool and self.told.finish == "tool_use":
                 self.told.finish = "end_turn"
+        self.told.ended = kind == "message_stop"
         if kind not in ("content_block_start", "content_block_delta", "content_block_stop"):
             return None
-        return self._parse.chunk_parser(event).choices[0].delta
+        self._note_block(event)
+        return of_message(self._parse.chunk_parser(event).choices[0].delta)
+
+    def _note_block(self, event: dict[str, Any]) -> None:
+        """Thoughts with their signatures: a conversation in which tools are called goes on only with them."""
+        index, delta = event.get("index"), event.get("delta") or {}
+        if event.get("type") == "content_block_start" and (block := _thought(event.get("content_block") or {})):
+            self._blocks[index] = block
+            self._keep_blocks()
+        elif index in self._blocks:
+            for field in ("thinking", "signature", "data"):
+                if isinstance(delta.get(field), str):
+                    self._blocks[index][field] = self._blocks[index].get(field, "") + delta[field]
+
+    def _keep_blocks(self) -> None:
+        if self._blocks:
+            self.told.extra["thinking_blocks"] = list(self._blocks.values())
 
     def _note(self, fields: Mapping[str, Any]) -> None:
         told, used = self.told, fields.get("usage")
@@ -138,9 +148,20 @@ class AnthropicReading:
             told.usage = self._usage(told.raw)
             told.tier = "fast" if told.raw.get("speed") == "fast" else told.raw.get("service_tier")
 
+    def rest(self) -> Part:
+        """Nothing is held back."""
+        return Part()
+
     def _usage(self, raw: dict[str, Any]) -> dict[str, Any] | None:
         """In OpenAI's names; None for what LiteLLM would trip over, or take for 0."""
         if tokens(raw, "input_tokens") is None or tokens(raw, "output_tokens") is None:
             return None
         counts: dict[str, Any] = load().AnthropicConfig().calculate_usage(raw, reasoning_content=None).model_dump()
         return counts
+
+
+def _thought(block: dict[str, Any]) -> dict[str, Any] | None:
+    """A block of thoughts as it is to be handed back; None for any other."""
+    if block.get("type") == "thinking":
+        return {"type": "thinking", "thinking": block.get("thinking") or "", "signature": block.get("signature") or ""}
+    return dict(block) if block.get("type") == "redacted_thinking" else None
