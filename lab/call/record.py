@@ -286,7 +286,8 @@ def _check_content(call: Call, answer: Answer) -> None:
         why = shortened(" ".join(answer.refusal.split()), 200)
         raise errors.ContentError(f"{call.model} refused: {why}", reason="refused")
     if answer.finish_reason == "content_filter":
-        raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer", reason="filtered")
+        why = f": {answer.filtered}" if answer.filtered else ""
+        raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer{why}", reason="filtered")
     if answer.finish_reason == "length":
         raise errors.ContentError(
             f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",

@@ -22,19 +22,24 @@ _CONTEXT = (
     "exceeds the maximum number of tokens",
 )
 _FILTER = ("content_filter", "content_policy", "responsibleaipolicy", "content management policy", "content filtering")
+_FLAGGED = ("flagged_input", "flagged by moderation")
 _KEY = ("api_key_invalid", "api key not valid", "api key expired")
 _NO_MODEL = ("model_not_found", "does not exist", "no such model", "unknown model", "model not found")
 
 
-def from_status(status: int, headers: Mapping[str, str], body: str, *, model: str, now: float) -> errors.LabError:
-    """The failure behind an HTTP status of 300 or more. `now` is Unix time, for dates in `Retry-After`."""
+def from_status(
+    status: int, headers: Mapping[str, str], body: str, *, model: str, now: float, inside: bool = False
+) -> errors.LabError:
+    """The failure behind an HTTP status of 300 or more, or one that is said `inside` an answer. `now` is Unix time, for
+    dates in `Retry-After`."""
+    told = "" if inside else f" (HTTP {status})"
     message = message_of(body)
     low = body.lower()
     wait = retry_after(headers, now)
     wait = _google_wait(body) if wait is None else wait
 
     def failure(cls: type[errors.LabError], text: str, **more: Any) -> errors.LabError:
-        return cls(f"{model}: {text} (HTTP {status})", status=status, body=body, retry_after=wait, **more)
+        return cls(f"{model}: {text}{told}", status=status, body=body, retry_after=wait, **more)
 
     def says(words: tuple[str, ...]) -> bool:
         return any(word in low for word in words)
@@ -45,6 +50,8 @@ def from_status(status: int, headers: Mapping[str, str], body: str, *, model: st
         return failure(errors.QuotaError, f"the account has no quota left: {message}")
     if status == 429:
         return failure(errors.RateLimitError, f"too many requests: {message}{_hint(wait)}")
+    if status == 403 and says(_FLAGGED):
+        return failure(errors.ContentError, f"the provider's filter refused the request: {message}", reason="filtered")
     if status in (401, 403) or (status == 400 and says(_KEY)):
         return failure(errors.AuthError, f"the provider refuses the key: {message}")
     if status in (408, 504):
@@ -67,7 +74,11 @@ def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
     body = json.dumps(error, ensure_ascii=False)
     message = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    if code in ("rate_limit_exceeded", "rate_limit_error", "429"):
+    if code.isdigit() and 400 <= int(code) < 600:  # Gemini and OpenRouter say the status that it would have had
+        failure = from_status(int(code), {}, body, model=model, now=0.0, inside=True)
+        failure.status = status
+        return failure
+    if code in ("rate_limit_exceeded", "rate_limit_error"):
         return errors.RateLimitError(f"{model}: too many requests: {message}", status=status, body=body)
     if code in ("insufficient_quota", "billing_error"):
         return errors.QuotaError(f"{model}: the account has no quota left: {message}", status=status, body=body)
@@ -99,9 +110,34 @@ def message_of(body: str) -> str:
         if isinstance(content, list) and content:
             content = content[0]
         elif isinstance(content, dict):
-            content = content.get("error") or content.get("message") or content.get("detail") or json.dumps(content)
+            content = _behind(content) or next(
+                (content[name] for name in ("error", "message", "detail", "msg") if content.get(name)),
+                json.dumps(content),
+            )
     line = " ".join(str(content).split()) or "nothing more was said"
     return shortened(line, 300)
+
+
+def _behind(error: dict[str, Any]) -> str | None:
+    """What the provider behind OpenRouter said, or the categories that Azure's filter caught, with the message."""
+    metadata, inner = error.get("metadata"), error.get("innererror")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str) and raw:
+        return f"{error.get('message')}: {raw}"
+    caught = inner.get("content_filter_result") if isinstance(inner, dict) else None
+    return f"{error.get('message')} ({words})" if (words := filtered(caught)) else None
+
+
+def filtered(results: Any) -> str | None:
+    """The categories that a filter caught, in words; None where it caught nothing."""
+    if not isinstance(results, Mapping):
+        return None
+    caught = [
+        f"{category} ({result['severity']})" if result.get("severity") else str(category)
+        for category, result in results.items()
+        if isinstance(result, Mapping) and result.get("filtered")
+    ]
+    return ", ".join(caught) or None
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

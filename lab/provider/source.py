@@ -20,7 +20,7 @@ from typing import Any
 
 from lab import errors, redact
 from lab.aside import short_turns
-from lab.provider import child, embedding, failures, tokens
+from lab.provider import child, embedding, failures, own, tokens
 from lab.provider.carried import carried
 from lab.provider.dialect import translate
 from lab.provider.fit import fit
@@ -32,9 +32,6 @@ from lab.provider.request import Request
 from lab.provider.spelling import nearest, spelled
 from lab.provider.wire import Marks, Wire
 from lab.values import Call, Event, Price, Usage
-
-OWN = {"local": "lab.provider.local", "sim": "lab.sim"}
-"""Model prefixes served by a process of the lab's own, and the module that is run for it."""
 
 GIVE_WAY = 32
 """Events of one attempt after which other calls have their turn: a stream may hand over thousands at once."""
@@ -68,7 +65,11 @@ class Provider:
         if not (loaded := warm()).done():
             await asyncio.wait([asyncio.wrap_future(loaded)])
         owner = call.model.partition("/")[0]
-        if owner in OWN and "api_base" not in call.params and (server := child.shared(OWN[owner])).up() is None:
+        if (
+            owner in own.SERVERS
+            and "api_base" not in call.params
+            and (server := child.shared(own.SERVERS[owner])).up() is None
+        ):
             await asyncio.wait([asyncio.get_running_loop().run_in_executor(None, server.endpoint)])
 
     async def open(self, call: Call, *, connect: float | None = None) -> AsyncGenerator[Event]:
@@ -120,29 +121,32 @@ class Provider:
     async def _written(self, call: Call) -> _Written:
         """The call in its provider's own words."""
         loop = asyncio.get_running_loop()
-        name, params, prices = call.model, dict(call.params), None
-        owner, _, own = call.model.partition("/")
-        if owner in OWN:
+        name, params, prices, thinking = call.model, dict(call.params), None, dict[str, Any]()
+        owner, _, plainly = call.model.partition("/")
+        if owner in own.SERVERS:
             if "api_base" not in params:
-                server = child.shared(OWN[owner])
+                server = child.shared(own.SERVERS[owner])
                 endpoint = server.up()
                 if endpoint is None:
                     endpoint = await loop.run_in_executor(None, server.endpoint)
-                prices = endpoint.models.get(_plain(own))
+                prices = endpoint.models.get(own.plain(plainly))
                 if prices is None:
-                    meant = nearest(own, endpoint.models)
+                    meant = nearest(plainly, endpoint.models)
                     raise errors.UnsupportedError(
                         f"no model {call.model!r}{f' (did you mean {owner}/{meant}?)' if meant else ''}: there is "
                         f"{', '.join(f'{owner}/{model}' for model in endpoint.models)}"
                     )
                 params["api_base"] = endpoint.url
-            name, params["api_base"] = _spoken(own, params["api_base"])
+            name, params["api_base"] = own.spoken(plainly, params["api_base"])
+            thinking = own.thinking(plainly, params)
             params["api_key"] = params.get("api_key", "none-needed")
         spelled(call.params)
         fit(call.model, name, call.messages, call.params, prices)
-        messages, params, form = formed(call, name, params, own=owner in OWN)
+        messages, params, form = formed(call, name, params, own=owner in own.SERVERS)
         call = call if form is None else replace(call, messages=messages)
         request = translate(name, messages, params, streamed=call.streamed, as_written=call.model)
+        if request is not None and thinking:
+            request = replace(request, body=own.merged(request.body, thinking))
         return _Written(call, request, name, params, prices, form)
 
     def _pricer(self, provider: str, model: str, own: Mapping[str, Any] | None) -> Pricer:
@@ -178,20 +182,20 @@ class Provider:
         """The most that one attempt can cost, in US dollars; None where no price is known."""
         if not (loaded := warm()).done():
             await asyncio.wrap_future(loaded)
-        owner, _, own = call.model.partition("/")
-        if owner in OWN and "api_base" not in call.params:
-            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return worst_cost(call, f"openai/{own}", endpoint.models.get(_plain(own)), self._pricer)
+        owner, _, plainly = call.model.partition("/")
+        if owner in own.SERVERS and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
+            return worst_cost(call, f"openai/{plainly}", endpoint.models.get(own.plain(plainly)), self._pricer)
         return worst_cost(call, call.model, None, self._pricer)
 
     async def price(self, call: Call) -> Price | None:
         """US dollars a token; None where no price is known."""
         if not (loaded := warm()).done():
             await asyncio.wrap_future(loaded)
-        owner, _, own = call.model.partition("/")
-        if owner in OWN and "api_base" not in call.params:
-            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(OWN[owner]).endpoint)
-            return self._pricer("openai", own, endpoint.models.get(_plain(own)) or {})(Usage(), None)
+        owner, _, plainly = call.model.partition("/")
+        if owner in own.SERVERS and "api_base" not in call.params:
+            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
+            return self._pricer("openai", plainly, endpoint.models.get(own.plain(plainly)) or {})(Usage(), None)
         known = provider_of(call.model)
         return None if known is None else self._pricer(*known, None)(Usage(), None)
 
@@ -207,21 +211,3 @@ class Provider:
         """Close the connections."""
         if self._wire is not None:
             await self._wire.close()
-
-
-_SPOKEN = {"anthropic": "", "gemini": "/v1beta"}
-"""Protocols besides OpenAI's that the simulation speaks, and where: `sim/anthropic/steady`."""
-
-
-def _spoken(own: str, base: str) -> tuple[str, str]:
-    """The name by which LiteLLM knows a model of the lab's own servers, and its address."""
-    protocol, _, rest = own.partition("/")
-    if protocol in _SPOKEN and rest:
-        return own, base.removesuffix("/v1") + _SPOKEN[protocol]
-    return f"openai/{own}", base
-
-
-def _plain(own: str) -> str:
-    """A simulated model's name without the protocol it is asked in and without its faults."""
-    protocol, _, rest = own.partition("/")
-    return (rest if protocol in _SPOKEN else own).split("+")[0]

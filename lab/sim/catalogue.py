@@ -3,10 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
 from lab.sim.answers import Skill
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depth:
+    """How long a model thinks before it answers, in tokens, and how well it does then."""
+
+    tokens: int
+    skill: Skill
+
+
+def _depth(tokens: int, easy: float, medium: float, hard: float) -> Depth:
+    return Depth(tokens=tokens, skill=Skill(accuracy={"easy": easy, "medium": medium, "hard": hard}))
+
+
+DEPTHS = {
+    "none": _depth(0, 0.86, 0.62, 0.34),
+    "minimal": _depth(40, 0.89, 0.68, 0.42),
+    "low": _depth(150, 0.94, 0.8, 0.58),
+    "medium": _depth(300, 0.96, 0.88, 0.72),
+    "high": _depth(600, 0.97, 0.9, 0.78),
+}
+"""What `reasoning_effort` buys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +39,8 @@ class SimModel:
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
     together. After the first token, `rate` tokens a second, `length` of them where it is given. More than `at_once`
-    requests at a time are refused with 429. `skill` says how well it answers the cases of eval sets. Prices are
-    simulated US dollars a million tokens.
+    requests at a time are refused with 429. `depths` are how deeply it can be asked to think. `skill` says
+    how well it answers the cases of eval sets. Prices are simulated US dollars a million tokens.
     """
 
     about: str
@@ -30,6 +53,7 @@ class SimModel:
     length: int | None = None
     at_once: int | None = None
     skill: Skill | None = None
+    depths: Mapping[str, Depth] | None = None
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -40,6 +64,15 @@ class SimModel:
         low, high = (math.log(bound) for bound in self.factor)
         return time * math.exp(random.uniform(low, high)) if straggles else time
 
+    def deep(self, wanted: str | int | None) -> Depth | None:
+        """How deeply it thinks where an effort is asked for by name, or a budget in tokens; None where it doesn't."""
+        if self.depths is None:
+            return None
+        if isinstance(wanted, int):
+            fitting = [depth for depth in self.depths.values() if depth.tokens <= max(0, wanted) * 600 // 4096]
+            return max(fitting, key=lambda depth: depth.tokens)
+        return self.depths.get(wanted or "medium", self.depths["medium"])
+
     def facts(self) -> dict[str, float]:
         """Prices and limits under the names of LiteLLM's price list."""
         return {
@@ -47,6 +80,8 @@ class SimModel:
             "output_cost_per_token": self.price_out / 1e6,
             "input_cost_per_token_batches": self.price_in / 2e6,
             "output_cost_per_token_batches": self.price_out / 2e6,
+            "cache_read_input_token_cost": 0.1 * self.price_in / 1e6,
+            "cache_creation_input_token_cost": 1.25 * self.price_in / 1e6,
             "max_input_tokens": 128_000,
         }
 
@@ -119,6 +154,16 @@ MODELS = {
             ("careless", "`small`, careless of form", (0.95, 0.82, 0.55), 0.04, 0.4, 0.04, 0.2, 150.0, 0.1),
         )
     },
+    "thinker": SimModel(
+        about="thinks before it answers, as deeply as `reasoning_effort` says: slower, dearer and more often right",
+        median=0.3,
+        sigma=0.25,
+        rate=300.0,
+        price_in=0.5,
+        price_out=2.0,
+        skill=DEPTHS["medium"].skill,
+        depths=DEPTHS,
+    ),
     "instant": SimModel(
         about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
     ),

@@ -35,7 +35,7 @@ def _refuse(status: int, code: str, message: str, **headers: str) -> Change:
 def _cut(action: Literal["close", "reset", "hang"]) -> Change:
     def apply(script: Script, random: Random) -> Script:
         count = random.randint(1, max(1, script.pieces - 1))
-        steps = [step for step in script.steps if step.action == "piece"][:count]
+        steps = script.parts()[:count]
         return script.until(count, Step(steps[-1].at if steps else 0.0, action))
 
     return apply
@@ -56,8 +56,7 @@ def _trickle(script: Script, _random: Random) -> Script:
 def _ends(reason: str) -> Change:
     def apply(script: Script, random: Random) -> Script:
         count = random.randint(1, max(1, script.pieces - 1))
-        last = [step for step in script.steps if step.action == "piece"][:count][-1]
-        return script.until(count, Step(last.at, "finish", reason))
+        return script.until(count, Step(script.parts()[:count][-1].at, "finish", reason))
 
     return apply
 
@@ -65,7 +64,7 @@ def _ends(reason: str) -> Change:
 def _after_some(action: Literal["error", "raw"], text: str) -> Change:
     def apply(script: Script, random: Random) -> Script:
         count = random.randint(1, max(1, script.pieces - 1))
-        last = [step for step in script.steps if step.action == "piece"][:count][-1]
+        last = script.parts()[:count][-1]
         changed = script.until(count, Step(last.at, action, text), Step(last.at, "close"))
         return replace(changed, body='{"choices": [{' if action == "raw" else None)
 

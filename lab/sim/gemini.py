@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from aiohttp import web
 
-from lab.sim.script import Step
+from lab.sim.script import Script, Step
 from lab.sim.speaker import Speaker
 
 _STATUS = {
@@ -25,7 +27,11 @@ _GOOGLE = "type.googleapis.com/google.rpc."
 class Gemini(Speaker):
     """One answer under way."""
 
-    FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
+    FINISHES = {"stop": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY", "tool_calls": "STOP"}
+
+    def __init__(self, name: str, body: dict[str, Any], script: Script):
+        super().__init__(name, body, script)
+        self._called = 0
 
     @classmethod
     def asked(cls, body: dict[str, Any]) -> dict[str, Any]:
@@ -34,11 +40,24 @@ class Gemini(Speaker):
         config = body.get("generationConfig") or {}
         system = body.get("system_instruction") or body.get("systemInstruction")
         before = [{"role": "system", **system}] if isinstance(system, dict) else []
+        thinking = config.get("thinkingConfig") or config.get("thinking_config") or {}
         return {
             "messages": before + messages,
-            "max_tokens": config.get("max_output_tokens"),
+            "max_tokens": config.get("max_output_tokens") or config.get("maxOutputTokens"),
             "seed": config.get("seed"),
+            "thinking": thinking.get("thinkingBudget", str(thinking.get("thinkingLevel") or "medium").lower()),
+            "tools": [
+                {"name": tool["name"], "parameters": _lower(tool.get("parameters") or tool.get("parametersJsonSchema"))}
+                for holder in body.get("tools") or ()
+                for tool in holder.get("functionDeclarations") or holder.get("function_declarations") or ()
+            ],
+            "results": _results(messages),
         }
+
+    @classmethod
+    def addressed(cls, body: dict[str, Any], address: Mapping[str, str]) -> dict[str, Any]:
+        """Its model, and whether it is streamed."""
+        return {**body, "model": address["name"], "stream": address["method"].startswith("stream")}
 
     @classmethod
     def error(cls, status: int, code: str, message: str, headers: Mapping[str, str]) -> web.Response:
@@ -64,7 +83,11 @@ class Gemini(Speaker):
 
     def whole(self) -> dict[str, Any]:
         """A generated content, whole."""
-        return self._body(self.script.text, self.finish())
+        script = self.script
+        parts = [{"text": script.thoughts, "thought": True}] if script.thoughts and self._shows else []
+        parts += [{"text": script.text}] if script.text or not script.calls else []
+        parts += [self._call(place, call) for place, call in enumerate(script.calls)]
+        return self._body(parts, self.finish())
 
     def finish(self) -> str | None:
         """Gemini says a refusal by its finish."""
@@ -77,24 +100,45 @@ class Gemini(Speaker):
         if step.action == "piece":
             if self.script.quirk == "heartbeats":
                 yield ": heartbeat\n\n"
-            yield self.data(self._body(step.text, None))
+            yield self.data(self._body([{"text": step.text}], None))
+        if step.action == "thought" and self._shows:
+            yield self.data(self._body([{"text": step.text, "thought": True}], None))
+        if step.action == "call":
+            yield self.data(self._body([self._call(self._called, json.loads(step.text))], None))
+            self._called += 1
         if step.action == "finish":
-            yield self.data(self._body("", self.finish()))
+            yield self.data(self._body([{"text": ""}], self.finish()))
 
-    def _body(self, text: str, finish: str | None) -> dict[str, Any]:
+    @property
+    def _shows(self) -> bool:
+        """Whether it is asked to say what it thinks."""
+        config = self.body.get("generationConfig") or {}
+        thinking = config.get("thinkingConfig") or config.get("thinking_config") or {}
+        return bool(thinking.get("includeThoughts") or thinking.get("include_thoughts"))
+
+    def _call(self, place: int, call: dict[str, Any]) -> dict[str, Any]:
+        signed = {"thoughtSignature": base64.b64encode(f"signed by {self.name}".encode()).decode()}
+        said = {"functionCall": {"name": call["name"], "args": call["arguments"]}}
+        return said | (signed if place == 0 and self.script.thought else {})
+
+    def _body(self, parts: list[dict[str, Any]], finish: str | None) -> dict[str, Any]:
         script = self.script
         candidate: dict[str, Any] = {"index": 0}
         if script.content != "null":
-            candidate["content"] = {"role": "model", "parts": [{"text": text}]}
+            candidate["content"] = {"role": "model", "parts": parts}
         if finish is not None:
             candidate["finishReason"] = finish
         body: dict[str, Any] = {"modelVersion": self.name, "responseId": f"sim-{self.identity[:16]}"}
         if script.choices:
             body["candidates"] = [candidate]
         if script.usage and finish is not None:
-            asked, answered = script.prompt_tokens, script.pieces
-            counts = {"promptTokenCount": asked, "candidatesTokenCount": answered, "totalTokenCount": asked + answered}
-            body["usageMetadata"] = counts
+            asked, answered, thought = script.prompt_tokens, script.tokens, script.thought
+            body["usageMetadata"] = {
+                "promptTokenCount": asked,
+                "candidatesTokenCount": answered,
+                "totalTokenCount": asked + answered + thought,
+                **({"thoughtsTokenCount": thought} if thought else {}),
+            }
         return body
 
 
@@ -103,3 +147,22 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
     if "retry-after-ms" in headers:
         return float(headers["retry-after-ms"]) / 1000
     return float(headers["retry-after"]) if "retry-after" in headers else None
+
+
+def _results(contents: list[Any]) -> list[str]:
+    """What functions have answered, in the last content."""
+    parts = contents[-1].get("parts") if isinstance(contents[-1], dict) else None
+    said = [
+        part.get("functionResponse") or part.get("function_response") for part in parts or () if isinstance(part, dict)
+    ]
+    return [json.dumps(response.get("response"), ensure_ascii=False) for response in said if isinstance(response, dict)]
+
+
+def _lower(schema: Any) -> Any:
+    """A schema with its types as JSON Schema writes them: Google's are in capitals."""
+    if isinstance(schema, dict):
+        return {
+            name: inner.lower() if name == "type" and isinstance(inner, str) else _lower(inner)
+            for name, inner in schema.items()
+        }
+    return [_lower(inner) for inner in schema] if isinstance(schema, list) else schema

@@ -1,6 +1,5 @@
-"""The HTTP side of the simulation, plain and streamed, in the words of three providers: `/v1/chat/completions`
-(OpenAI), `/v1/messages` (Anthropic), `/v1beta/models/<model>:generateContent` (Gemini); `/v1/models`; and the batch
-services of the first two."""
+"""The HTTP side of the simulation, plain and streamed, each provider's words at an address of its own (`SPOKEN`); lists
+of models, embeddings, and the batch services of OpenAI and Anthropic."""
 
 from __future__ import annotations
 
@@ -10,6 +9,7 @@ import json
 import socket
 import struct
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -17,14 +17,21 @@ from typing import Any
 
 from aiohttp import web
 
-from lab.sim.answers import EVALS, REFUSAL, Book, answered, book, instance
+from lab.sim.answers import EVALS, REFUSAL, Book, Skill, answered, book, instance
 from lab.sim.anthropic import Anthropic
 from lab.sim.batches import BYTES, Batches
 from lab.sim.catalogue import MODELS, SimModel
+from lab.sim.cohere import Cohere
+from lab.sim.embeddings import Embeddings
 from lab.sim.faults import FAULTS, Bursts, parse
 from lab.sim.gemini import Gemini
+from lab.sim.musing import called, mused
+from lab.sim.ollama import Ollama
 from lab.sim.openai import OpenAI
-from lab.sim.script import Script, Step
+from lab.sim.openrouter import OpenRouter
+from lab.sim.relatives import Azure, LMStudio, Mistral
+from lab.sim.responses import Responses
+from lab.sim.script import Action, Script, Step
 from lab.sim.speaker import Speaker
 
 _FILLER = (
@@ -37,6 +44,22 @@ _FILLER = (
 )
 WINDOW = 2.0
 """Seconds that requests share one lot of congestion."""
+CACHEABLE = 200
+"""Tokens from which a marked part of a prompt is cached."""
+SPOKEN: dict[str, type[Speaker]] = {
+    "/v1/chat/completions": OpenAI,
+    "/v1/responses": Responses,
+    "/v1/messages": Anthropic,
+    "/v1beta/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}": Gemini,
+    "/v1alpha/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}": Gemini,
+    "/api/chat": Ollama,
+    "/v2/chat": Cohere,
+    "/openai/deployments/{name}/chat/completions": Azure,
+    "/openrouter/v1/chat/completions": OpenRouter,
+    "/mistral/v1/chat/completions": Mistral,
+    "/lmstudio/v1/chat/completions": LMStudio,
+}
+"""Where which provider's words are spoken."""
 
 
 def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, cases: Book | None = None) -> Script:
@@ -46,7 +69,11 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
     """
     random = Random(f"{seed}|{name}|{digest(body)}|{nth}")
     first = model.first_token(random)
-    text = _answer(model, body, cases, random) if cases or body.get("schema") else ""
+    depth = model.deep(body.get("thinking"))
+    skill = model.skill if depth is None else depth.skill
+    thoughts = mused(depth.tokens, random) if depth else []
+    calls = called(body, random)
+    text = "" if calls else _answer(skill, body, cases, random) if cases or body.get("schema") else ""
     refused = text is None
     if not text:
         sentences = " ".join(random.sample(_FILLER, random.randint(1, 3)))
@@ -56,13 +83,19 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
         )
     words = (REFUSAL if refused else text).split(" ")
     pieces = [word if number == 0 else f" {word}" for number, word in enumerate(words)]
-    if model.length is not None and model.skill is None and not body.get("schema"):
+    if body.get("results") and not body.get("schema"):
+        pieces = [f"The tools say: {'; '.join(body['results'])}"]
+    elif model.length is not None and model.skill is None and not body.get("schema"):
         pieces = [pieces[number % len(pieces)] for number in range(model.length)]
     limit = body.get("max_tokens")
     finish = "stop"
     if isinstance(limit, int) and 0 < limit < len(pieces):
         pieces, finish = pieces[:limit], "length"
-    steps = [Step(first + number / model.rate, "piece", piece) for number, piece in enumerate(pieces)]
+    if calls:
+        finish = "tool_calls"
+    said: list[tuple[Action, str]] = [("thought", thought) for thought in thoughts]
+    said += [("call", json.dumps(call)) for call in calls] or [("piece", piece) for piece in pieces]
+    steps = [Step(first + number / model.rate, action, text) for number, (action, text) in enumerate(said)]
     prompt = json.dumps(body["messages"], ensure_ascii=False)
     script = Script(steps=(*steps, Step(steps[-1].at, "finish", finish)), prompt_tokens=max(1, len(prompt) // 4))
     if not refused:
@@ -70,7 +103,7 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
     return replace(script.until(0, Step(first, "finish", "stop")), content="null", refusal=REFUSAL)
 
 
-def _answer(model: SimModel, body: dict[str, Any], cases: Book | None, random: Random) -> str | None:
+def _answer(skill: Skill | None, body: dict[str, Any], cases: Book | None, random: Random) -> str | None:
     """An answer to the case that is asked, or any that fits the schema; empty where the request is neither, None for a
     refusal."""
     prompt = "\n".join(
@@ -78,9 +111,9 @@ def _answer(model: SimModel, body: dict[str, Any], cases: Book | None, random: R
         for message in body["messages"]
         if isinstance(message, dict) and message.get("role") != "assistant"
     )
-    case = cases.find(prompt) if cases and model.skill else None
-    if case is not None and cases is not None and model.skill is not None:
-        return answered(case, model.skill, cases, prompt, body.get("schema"), random)
+    case = cases.find(prompt) if cases and skill else None
+    if case is not None and cases is not None and skill is not None:
+        return answered(case, skill, cases, prompt, body.get("schema"), random)
     return json.dumps(instance(body["schema"], random), ensure_ascii=False) if body.get("schema") else ""
 
 
@@ -108,6 +141,7 @@ class Sim:
         self._seen: Counter[tuple[str, str]] = Counter()
         self._running: Counter[str] = Counter()
         self._bursts: dict[tuple[str, int], Bursts] = {}
+        self._cached: dict[str, set[str]] = {}
         self.batches = Batches(self._line, speed, seed)
 
     def app(self) -> web.Application:
@@ -115,11 +149,18 @@ class Sim:
         app = web.Application(client_max_size=BYTES + 2**20)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/v1/requests", self._counted)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        app.router.add_post("/v1/messages", self._messages)
-        app.router.add_post("/v1beta/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}", self._generate)
+        for path, speech in SPOKEN.items():
+            app.router.add_post(path, self._speaking(speech))
+        Ollama.add_to(app, list(MODELS))
+        Embeddings(self.requests).add_to(app)
         self.batches.add_to(app)
         return app
+
+    def _speaking(self, speech: type[Speaker]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await self._answer(request, speech)
+
+        return answer
 
     async def _models(self, _request: web.Request) -> web.Response:
         listed = [{"id": name, "object": "model", "owned_by": "sim", **model.facts()} for name, model in MODELS.items()]
@@ -129,26 +170,14 @@ class Sim:
         """How many requests came, by model: the server's own count, to hold a client's against."""
         return web.json_response(dict(self.requests))
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, OpenAI)
-
-    async def _messages(self, request: web.Request) -> web.StreamResponse:
-        return await self._answer(request, Anthropic)
-
-    async def _generate(self, request: web.Request) -> web.StreamResponse:
-        streamed = request.match_info["method"].startswith("stream")
-        return await self._answer(request, Gemini, {"model": request.match_info["name"], "stream": streamed})
-
-    async def _answer(
-        self, request: web.Request, speech: type[Speaker], path: dict[str, Any] | None = None
-    ) -> web.StreamResponse:
-        """One request, in one provider's words; `path` is what its address says of it."""
+    async def _answer(self, request: web.Request, speech: type[Speaker]) -> web.StreamResponse:
+        """One request, in one provider's words."""
         came = asyncio.get_running_loop().time()
         try:
             body = await request.json()
         except ValueError:
             return speech.error(400, "invalid_request_error", "the body is not JSON", {})
-        body = {**body, **(path or {})} if isinstance(body, dict) else {}
+        body = speech.addressed(body, request.match_info) if isinstance(body, dict) else {}
         try:
             asked = speech.asked(body)
         except ValueError as missing:
@@ -181,12 +210,25 @@ class Sim:
         script = plan(name, model, body, self.seed, nth, self.cases)
         if model.congestion and Random(f"{self.seed}|{int(came / WINDOW)}").random() < model.congestion:
             script = script.delayed(model.factor[0])
+        if stable := body.get("stable"):
+            script = self._with_cache(base, stable, script)
         for place, fault in enumerate(chosen):
             if (name, place) not in self._bursts:
                 self._bursts[name, place] = Bursts(fault, Random(f"{self.seed}|{name}|{place}"))
             if fault.name in FAULTS and self._bursts[name, place].next():
                 script = FAULTS[fault.name].apply(script, Random(f"{self.seed}|{name}|{place}|{key[1]}|{nth}"))
         return script
+
+    def _with_cache(self, model: str, stable: str, script: Script) -> Script:
+        """The marked part of the prompt is written to the provider's cache, or read from it; a short one is neither."""
+        tokens = min(script.prompt_tokens, len(stable) // 4)
+        if tokens < CACHEABLE:
+            return script
+        known, marked = self._cached.setdefault(model, set()), hashlib.sha256(stable.encode()).hexdigest()
+        if marked in known:
+            return replace(script, cache_read=tokens)
+        known.add(marked)
+        return replace(script, cache_write=tokens)
 
     def _line(self, name: str, speech: type[Speaker], body: dict[str, Any]) -> tuple[Script, Speaker]:
         """One request of a batch. Raises `ValueError` for what is none."""
@@ -217,7 +259,7 @@ class Sim:
         return response
 
     async def _stream(self, request: web.Request, speaker: Speaker, script: Script, came: float) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", **_truth(script)}
+        headers = {"Content-Type": speaker.STREAM, **_truth(script)}
         if script.steps[0].action in ("hang", "reset"):
             return await _leave(request, script.steps[0].action)
         if script.body is not None and not any(step.action == "raw" for step in script.steps):
@@ -255,7 +297,8 @@ async def _leave(request: web.Request, how: str, response: web.StreamResponse | 
 
 
 def _truth(script: Script) -> dict[str, str]:
-    return {"x-sim-first-token": f"{script.first:.6f}", "x-sim-tokens": str(script.pieces)}
+    thought = {"x-sim-thinking": f"{script.thinking:.6f}"} if script.thought else {}
+    return {"x-sim-first-token": f"{script.first:.6f}", "x-sim-tokens": str(script.pieces), **thought}
 
 
 async def serve(sim: Sim, port: int = 0) -> tuple[web.AppRunner, str]:

@@ -18,6 +18,8 @@ class Speaker(ABC):
 
     FINISHES: ClassVar[Mapping[str, str]] = {}
     """The words for a script's finishes, where they are not OpenAI's."""
+    STREAM: ClassVar[str] = "text/event-stream"
+    """The type of a stream."""
 
     def __init__(self, name: str, body: dict[str, Any], script: Script):
         self.name = name
@@ -28,7 +30,15 @@ class Speaker(ABC):
     @classmethod
     @abstractmethod
     def asked(cls, body: dict[str, Any]) -> dict[str, Any]:
-        """A request as the script sees it: `messages`, `max_tokens`, `seed`. Raises ValueError for what is none."""
+        """A request as the script sees it: `messages`, `max_tokens`, `seed`, and where they are asked for `schema`,
+        `thinking` (an effort by name, or a budget in tokens), `tools` (each a `name` and its `parameters`), `results`
+        (what tools have answered) and `stable`, the part of it that is marked to be cached. Raises ValueError for what
+        is none."""
+
+    @classmethod
+    def addressed(cls, body: dict[str, Any], _address: Mapping[str, str]) -> dict[str, Any]:
+        """The request, with what its address says of it."""
+        return body
 
     @classmethod
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab import errors
 from lab.provider.dialects import openai
+from lab.provider.failures import filtered
 from lab.provider.loading import load
 from lab.provider.request import Order, Part, Request
 
@@ -91,17 +92,5 @@ class AzureReading(openai.OpenAIReading):
         return load().OpenAIGPTConfig()
 
     def _note_filter(self, choice: Mapping[str, Any]) -> None:
-        if caught := found(choice.get("content_filter_results")):
+        if caught := filtered(choice.get("content_filter_results")):
             self.told.filtered = caught
-
-
-def found(results: Any) -> str | None:
-    """The categories that a filter caught, in words; None where it caught nothing."""
-    if not isinstance(results, Mapping):
-        return None
-    caught = [
-        f"{category} ({result['severity']})" if result.get("severity") else str(category)
-        for category, result in results.items()
-        if isinstance(result, Mapping) and result.get("filtered")
-    ]
-    return ", ".join(caught) or None
