@@ -34,7 +34,7 @@ from lab.policies import Near, Policy
 from lab.policies.policy import Explanation
 from lab.provider.function import Function
 from lab.provider.loading import warm
-from lab.values import Call, Reply
+from lab.values import Call, Event, Reply
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +149,10 @@ class Lab(JobVerbs):
         call, None for without. `key`: the same key returns the stored reply, with no request to a provider; while one
         is in flight, in this process or another, the others wait for it. The answer is on the ledger before it is
         returned.
+
+        `tools`, among `params`: Python functions, described to the model by their signatures and docstrings, or tools
+        as the provider has them. What it calls is the reply's `tool_calls`; to run it is the caller's: go on with
+        `reply.messages`, and a message `{"role": "tool", "tool_call_id": ..., "content": ...}` for each.
         """
         chosen = self._policy(policy, params)
         call = intake.call_of(
@@ -254,7 +258,8 @@ class Lab(JobVerbs):
         lane: str = "interactive",
         **params: Any,
     ) -> Stream[Any]:
-        """Start a streamed call. Iterate the pieces, by `for` or `async for`; then `.reply`. Arguments as in `ask`."""
+        """Start a streamed call. Iterate the pieces, by `for` or `async for`, and before them `.reasoning`, where the
+        model thinks; then `.reply`. Arguments as in `ask`."""
         chosen = self._policy(policy, params)
         call = intake.call_of(
             prompt,
@@ -273,7 +278,7 @@ class Lab(JobVerbs):
         if steps is not None:  # no step: a stream is handed on as it comes; its key gives the same again
             call = steps.keyed(call)
 
-        def start(deliver: Callable[[str], None]) -> Future[Reply[Any]]:
+        def start(deliver: Callable[[Event], None]) -> Future[Reply[Any]]:
             return self._loop.submit(self._engine.run(call, chosen, deliver))
 
         return Stream(start, call_id=call.call_id, owner=self)

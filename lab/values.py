@@ -281,6 +281,11 @@ class Event:
     checks: tuple[Checked, ...] = ()
     reply: Reply[Any] | None = None
 
+    @property
+    def handed(self) -> bool:
+        """Whether it brings what a caller reads, be it a thought: from then on nothing is asked again in silence."""
+        return self.kind in ("piece", "thought")
+
 
 Rest = Literal["expired", "cancelled", "lost"]
 """What became of a line of a batch that no result came for."""
@@ -325,7 +330,8 @@ class BatchResult:
 
 @dataclass(slots=True, kw_only=True)
 class Attempt:
-    """One physical request, as its row in the ledger. `wait` is the delay before it was sent."""
+    """One physical request, as its row in the ledger. `wait` is the delay before it was sent; `ttft` the time to the
+    first token, be it of a thought, and `thinking` that from there to the first of the answer, where it thinks."""
 
     call_id: str
     number: int
@@ -345,6 +351,7 @@ class Attempt:
     wait: float = 0.0
     connect: float | None = None
     ttft: float | None = None
+    thinking: float | None = None
     latency: float | None = None
     won: bool = False
     answer: Answer | None = None
@@ -353,16 +360,18 @@ class Attempt:
     loop_lag: float | None = None
     saturated: bool = False
     partial: str = ""
+    thoughts: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Generic[T]):
     """What a call returns when it succeeds.
 
-    `latency` and `ttft` (time to first token; None unless streamed) are those of the winning attempt, in
-    seconds, measured at the socket. `elapsed` is what its caller waited in all, from intake to the end, with every
-    retry and wait; `queue` is the part of it before the first request left. `cost` is US dollars
-    for all attempts, None when a price is unknown. `value` is what the schema made of the text: an
+    `latency`, `ttft` (time to first token, be it of a thought; None unless streamed) and `thinking` (from there to the
+    first token of the answer; None where no thoughts were streamed) are those of the winning attempt, in seconds,
+    measured at the socket. `reasoning` is what the model says it thought. `elapsed` is what its caller waited in all,
+    from intake to the end, with every retry and wait; `queue` is the part of it before the first request left. `cost`
+    is US dollars for all attempts, None when a price is unknown. `value` is what the schema made of the text: an
     `Order` in a `Reply[Order]`, and None without a schema. `checks` is what each check found, and `valid` whether all
     of them passed. `cached` says that the answer came out of the store: True under its key, and out of the cache
     `exact` or `near`, for the same request or for one that may have the same answer; `cached_from` is the call that it
@@ -393,6 +402,28 @@ class Reply(Generic[T]):
     hedged: bool = False
     fell_back: bool = False
     routed: Routed | None = None
+    reasoning: str = ""
+    thinking: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What its provider wants to be handed back with it, as fields of an assistant's message: signed thoughts."""
+    asked: tuple[Mapping[str, Any], ...] = ()
+    """The messages that it answers."""
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer as a message of a conversation: with its tool calls, and with the signed thoughts that its
+        provider wants back with them."""
+        said: dict[str, Any] = {"role": "assistant", "content": self.text or None}
+        if self.tool_calls:
+            said["tool_calls"] = [dict(call) for call in self.tool_calls]
+            if self.reasoning:
+                said["reasoning_content"] = self.reasoning
+        return said | dict(self.extra)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The conversation so far, this answer included: add what comes next, and ask with it."""
+        return [*(dict(message) for message in self.asked), self.message]
 
     @property
     def valid(self) -> bool:

@@ -146,7 +146,15 @@ class CallCache:
         came: dict[str, Any] = {"call_id": self._call.call_id, "cached": how, "cached_from": reply.call_id}
         took = reply.elapsed if reply.latency else None  # out of a batch: nobody would have waited that long
         came |= {"cost": 0.0, "saved": reply.cost, "saved_seconds": took}
-        came |= {"latency": 0.0, "ttft": None, "queue": 0.0, "attempts": 0, "hedged": False, "fell_back": False}
+        came |= {
+            "latency": 0.0,
+            "ttft": None,
+            "thinking": None,
+            "queue": 0.0,
+            "attempts": 0,
+            "hedged": False,
+            "fell_back": False,
+        }
         recorded = await self.on_record(replace(reply, **came))
         if recorded is None:
             raise LostLease

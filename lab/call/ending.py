@@ -78,6 +78,10 @@ class Ending:
             attempts=len(sent),
             answered_by=answer.answered_by,
             tool_calls=answer.tool_calls,
+            reasoning=answer.reasoning,
+            thinking=winner.thinking,
+            extra=answer.extra,
+            asked=self._call.messages,
             value=None if self._call.schema is None else done.value,  # checks alone make no value of a text
             checks=done.checks,
             hedged=any(attempt.role == "hedge" for attempt in sent),
@@ -96,6 +100,7 @@ class Ending:
         """The reply was stored, under the call's key or in the cache: this call's own row says so, and what it has cost
         itself. As its caller is handed it; None where the key that it runs under was lost meanwhile."""
         now, lease = time.time(), None
+        reply = replace(reply, asked=self._call.messages)
         if isinstance(reply.cached, str):
             elapsed, lease = now - self._began, self._lease
             saved = max(0.0, (reply.saved_seconds or 0.0) - elapsed)
@@ -117,6 +122,8 @@ class Ending:
             columns=columns,
             text=reply.text,
             tool_calls=reply.tool_calls,
+            reasoning=reply.reasoning,
+            extra=reply.extra,
             keyed=lease is not None,
             given=reply.cached_from,
         )
@@ -166,6 +173,7 @@ class Ending:
             "n_attempts": len(sent),
             "latency": row.latency if row else None,
             "ttft": row.ttft if row else None,
+            "thinking": row.thinking if row else None,
             "queue": self._queue(),
             "cost": self._recorder.cost(),
             "cost_estimated": self._recorder.cost_estimated(),
@@ -180,11 +188,14 @@ class Ending:
                 "finish_reason": answer.finish_reason,
                 "input_tokens": answer.usage.input_tokens,
                 "output_tokens": answer.usage.output_tokens,
+                "reasoning_tokens": answer.usage.reasoning,
                 "tokens_before": self._before(answer.usage),
             }
         text = answer.text if answer else (failure.partial if failure else row.partial if row else "")
-        tools = answer.tool_calls if answer else ()
-        return Outcome(status=status, columns=columns, text=text, tool_calls=tools, attempts=sent, keyed=keyed)
+        said: dict[str, Any] = {"text": text, "reasoning": row.thoughts if row else ""}
+        if answer is not None:
+            said |= {"tool_calls": answer.tool_calls, "reasoning": answer.reasoning, "extra": answer.extra}
+        return Outcome(status=status, columns=columns, attempts=sent, keyed=keyed, **said)
 
     def _queue(self) -> float | None:
         """Seconds between intake and the first request."""

@@ -36,7 +36,7 @@ from lab.policies.kernel import Events, Memory, Proceed, Try, World, composed, d
 from lab.policies.route import router_of
 from lab.values import Call, Event, Price, Reply
 
-Deliver = Callable[[str], None]
+Deliver = Callable[[Event], None]
 
 
 class Engine:
@@ -60,7 +60,7 @@ class Engine:
     async def run(self, call: Call, policy: Policy, deliver: Deliver | None = None) -> Reply[Any]:
         """One call, whole: its rows are on disk before this returns or raises.
 
-        `deliver` is called with each piece of text as it arrives.
+        `deliver` is called with each piece of the answer, and of what is thought before it, as it arrives.
         """
         began, came = time.time(), asyncio.get_running_loop().time()
         connect, total = (policy.timeout.connect, policy.timeout.total) if policy.timeout else (None, None)
@@ -91,6 +91,7 @@ class Engine:
             reply = await self._reply(proceed(first), deliver)
             if reply.cached is True:  # out of the cache it is on record already
                 await ending.known(reply)
+                return replace(reply, asked=call.messages)
             return reply
         except BaseException as end:
             await ending.ended_in(end)
@@ -102,8 +103,8 @@ class Engine:
         try:
             with self._lag:
                 async for event in events:
-                    if event.kind == "piece" and deliver is not None:
-                        deliver(event.text)
+                    if event.handed and deliver is not None:
+                        deliver(event)
                     elif event.reply is not None:
                         reply = event.reply
         finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from lab import errors
 from lab.call.prompts import Filled, Prompt
+from lab.call.tools import offered
 from lab.checks.kernel import Check, as_check
 from lab.values import Call, Lane
 
@@ -46,6 +47,8 @@ def call_of(
         raise errors.InvalidRequestError(f"n={params['n']!r}: one answer a call; ask again for another")
     if key is not None and (not isinstance(key, str) or not key.strip() or not key.isprintable() or len(key) > 255):
         raise errors.InvalidRequestError(f"key={key!r}: up to 255 printable characters")
+    if params.get("tools"):
+        params = {**params, "tools": offered(params["tools"])}
     filled = filled_of(prompt)
     messages = messages_of(prompt) if filled is None else filled.messages
     marked = tuple(number for number, message in enumerate(messages) if message.get("passages") is True)

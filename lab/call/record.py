@@ -148,16 +148,22 @@ class Recorder:
             if event.left is not None:  # later than it was handed to LiteLLM, which took its time
                 row.started_at += event.left - seen.sent
                 seen.sent = event.left
-        elif event.kind == "piece":
+        elif event.kind in ("thought", "token", "piece"):
             if row.ttft is None and self.call.streamed:
                 row.ttft = event.at - seen.sent
-            seen.parts.append(event.text)
+            if event.kind == "thought":
+                seen.thoughts.append(event.text)
+                seen.thinks_since = seen.thinks_since or event.at
+            elif seen.thinks_since is not None and row.thinking is None:
+                row.thinking = event.at - seen.thinks_since
+            if event.kind == "piece":
+                seen.parts.append(event.text)
         elif event.kind == "done" and row.way != BATCH:
             row.latency = event.at - seen.sent
 
     def _finish(self, row: Attempt, seen: _Seen) -> None:
         """Whatever way it ended: its last figures, and its row."""
-        row.partial = "".join(seen.parts)
+        row.partial, row.thoughts = "".join(seen.parts), "".join(seen.thoughts)
         if row.way is None:
             return
         if row.way != BATCH:  # how long it stood in a batch says nothing of the model
@@ -252,12 +258,15 @@ def saturated(lag: float, ttft: float | None, latency: float | None) -> bool:
 
 @dataclass(slots=True)
 class _Seen:
-    """What has gone by in one attempt. `sent` is when its request left, on the loop's clock."""
+    """What has gone by in one attempt. `sent` is when its request left and `thinks_since` when the first token of a
+    thought came, on the loop's clock."""
 
     call: Call
     sent: float
     price: Price | None = None
     parts: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    thinks_since: float | None = None
     held: Event | None = None
     over: bool = False
 
@@ -276,8 +285,8 @@ def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
     if seen.price is None:
         return None
     asked = len(plain_text(seen.call.messages)) // 4 + 1
-    came = (len("".join(seen.parts)) + 3) // 4
-    return seen.price.cost(Usage(input=asked, output=came))
+    came, thought = ((len("".join(parts)) + 3) // 4 for parts in (seen.parts, seen.thoughts))
+    return seen.price.cost(Usage(input=asked, output=came, reasoning=thought))
 
 
 def _check_content(call: Call, answer: Answer) -> None:

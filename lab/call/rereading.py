@@ -29,4 +29,4 @@ async def known(book: Ledger, call: Call, call_id: str, carried: Reply[Any] | No
         if carried is None:
             return None
         reply = carried
-    return (await read_again(reply, call.schema))[0]
+    return (await read_again(replace(reply, asked=call.messages), call.schema))[0]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from typing import Generic, TypeVar
 
-from lab.values import Reply
+from lab.values import Event, Reply
 
 T = TypeVar("T", covariant=True)
 
@@ -21,19 +21,22 @@ GIVE_WAY = 32
 class Stream(Generic[T]):
     """Text pieces of one call, by `for` or by `async for`; then `reply`, a `Reply[Order]` of a `Stream[Order]`.
 
-    The request starts when the stream is made. A failure is raised by the iteration, after the pieces that had
+    What the model thinks before it answers comes apart, in `reasoning`, to be iterated first or not at all. The request
+    starts when the stream is made. A failure is raised by the iteration, after the pieces that had
     come; its `partial` holds them. A stream that is left early is closed: the request is cancelled, and the
     ledger says so. Use it as a context manager, or call `close()`, to close it at a known moment.
     """
 
     def __init__(
-        self, start: Callable[[Callable[[str], None]], Future[Reply[T]]], *, call_id: str = "", owner: object = None
+        self, start: Callable[[Callable[[Event], None]], Future[Reply[T]]], *, call_id: str = "", owner: object = None
     ):
         self.call_id = call_id
         """Under which the call is on the ledger, whatever becomes of it."""
         self._owner = owner  # what must not be forgotten while this is read
         self._inbox = _Inbox()
         self._parts: list[str] = []
+        self.reasoning = Thoughts(self._inbox)
+        """What the model thinks, as it comes."""
         self._future = start(self._inbox.put)
         inbox = self._inbox
         self._future.add_done_callback(lambda _future: inbox.end())
@@ -109,18 +112,60 @@ class Stream(Generic[T]):
             raise RuntimeError("the stream was closed before its end") from None
 
 
+class Thoughts:
+    """What a model thinks, piece by piece, by `for` or by `async for`: until its answer begins, or the call ends.
+
+    `text` is all that has come so far. Leaving it early closes nothing; a failure is raised by the answer's iteration.
+    """
+
+    def __init__(self, inbox: _Inbox):
+        self._inbox = inbox
+        self._read = 0
+
+    @property
+    def text(self) -> str:
+        """What has arrived so far, whether or not it was iterated yet."""
+        return "".join(self._inbox.thoughts())
+
+    def __iter__(self) -> Iterator[str]:
+        while (piece := self._inbox.thought(self._read)) is not None:
+            self._read += 1
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (piece := await self._inbox.athought(self._read)) is not None:
+            self._read += 1
+            yield piece
+            if not self._read % GIVE_WAY:
+                await asyncio.sleep(0)
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __bool__(self) -> bool:
+        return bool(self._inbox.thoughts())
+
+    def __repr__(self) -> str:
+        return f"<Thoughts, {len(self.text)} characters>"
+
+
 class _Inbox:
-    """Pieces from the lab's loop to whoever reads, in a thread or on a loop."""
+    """Pieces from the lab's loop to whoever reads, in a thread or on a loop; of the answer, and of what is thought."""
 
     def __init__(self) -> None:
         self._pieces: deque[str] = deque()
-        self._ended = False
+        self._thoughts: list[str] = []
+        self._answered = self._ended = False
         self._changed = threading.Condition()
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
-    def put(self, piece: str) -> None:
+    def put(self, event: Event) -> None:
         with self._changed:
-            self._pieces.append(piece)
+            if event.kind == "thought":
+                self._thoughts.append(event.text)
+            else:
+                self._pieces.append(event.text)
+                self._answered = True
             self._wake()
 
     def end(self) -> None:
@@ -132,11 +177,21 @@ class _Inbox:
         with self._changed:
             return list(self._pieces)
 
+    def thoughts(self) -> list[str]:
+        with self._changed:
+            return list(self._thoughts)
+
     def get(self) -> str | None:
         with self._changed:
             while not self._pieces and not self._ended:
                 self._changed.wait()
             return self._pieces.popleft() if self._pieces else None
+
+    def thought(self, place: int) -> str | None:
+        with self._changed:
+            while len(self._thoughts) <= place and not self._answered and not self._ended:
+                self._changed.wait()
+            return self._thoughts[place] if len(self._thoughts) > place else None
 
     async def aget(self) -> str | None:
         while True:
@@ -145,9 +200,23 @@ class _Inbox:
                     return self._pieces.popleft()
                 if self._ended:
                     return None
-                sleeper = (asyncio.get_running_loop(), asyncio.Event())
-                self._sleepers.append(sleeper)
-            await sleeper[1].wait()
+                sleeper = self._sleeper()
+            await sleeper.wait()
+
+    async def athought(self, place: int) -> str | None:
+        while True:
+            with self._changed:
+                if len(self._thoughts) > place:
+                    return self._thoughts[place]
+                if self._answered or self._ended:
+                    return None
+                sleeper = self._sleeper()
+            await sleeper.wait()
+
+    def _sleeper(self) -> asyncio.Event:
+        event = asyncio.Event()
+        self._sleepers.append((asyncio.get_running_loop(), event))
+        return event
 
     def _wake(self) -> None:
         self._changed.notify_all()

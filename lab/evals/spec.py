@@ -11,6 +11,7 @@ from typing import Any
 from lab import errors
 from lab.call import intake
 from lab.call.prompts import Filled, Prompt
+from lab.call.tools import offered
 from lab.checks import portable
 from lab.checks.kernel import Check
 from lab.evals.plan import named, the_cases
@@ -84,6 +85,8 @@ class Spec:
     ) -> Spec:
         """The specification of what `lab.compare` takes. Raises `InvalidRequestError`, naming what is wrong with it."""
         from_file = isinstance(cases, str | Path)
+        if (params := settings.get("params") or {}).get("tools"):
+            settings["params"] = {**params, "tools": offered(params["tools"])}
         spec = cls(
             prompts=tuple(named(prompts)),
             models=(models,) if isinstance(models, str) else tuple(models),

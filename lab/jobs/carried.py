@@ -15,7 +15,7 @@ MOST = 20_000_000
 """Characters of JSON that a job's arguments or its result may have."""
 _FACTS = ("status", "body", "phase", "reason", "retry_after", "partial")
 _LATER = ("call_id", "attempts", "cost")
-_LEFT_OUT = ("value", "usage", "checks", "routed", "tool_calls")
+_LEFT_OUT = ("value", "usage", "checks", "routed", "tool_calls", "extra", "asked")
 
 
 def as_json(what: str, value: Any) -> str:
@@ -35,7 +35,12 @@ def of_reply(reply: Reply[Any], text: Callable[[str], str]) -> dict[str, Any]:
     """A reply as JSON, its words put through `text`; the value is to be read again."""
     plain = {part.name: getattr(reply, part.name) for part in fields(reply) if part.name not in _LEFT_OUT}
     usage = {key: value for key, value in asdict(reply.usage).items() if key != "raw"}
-    more = {"text": text(reply.text), "usage": usage, "tools": cleaned([dict(tool) for tool in reply.tool_calls], text)}
+    more = {
+        "text": text(reply.text),
+        "reasoning": text(reply.reasoning),
+        "usage": usage,
+        "tools": cleaned([dict(tool) for tool in reply.tool_calls], text),
+    }
     return plain | more | {"checks": [_checked(check, text) for check in reply.checks]}
 
 

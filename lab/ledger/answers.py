@@ -113,7 +113,8 @@ def stored(db: sqlite3.Connection, call_id: str) -> Reply[Any]:
     is not kept: it is to be read again from the text. Raises `LookupError` where it, or its words, are gone."""
     calls = _dicts(
         db,
-        "SELECT calls.*, texts.answer, texts.tool_calls AS tools FROM calls JOIN texts ON texts.id = calls.id"
+        "SELECT calls.*, texts.answer, texts.tool_calls AS tools, texts.reasoning, texts.extra FROM calls"
+        " JOIN texts ON texts.id = calls.id"
         " WHERE calls.call_id = ?",
         (call_id,),
     )
@@ -147,6 +148,9 @@ def stored(db: sqlite3.Connection, call_id: str) -> Reply[Any]:
         attempts=row["n_attempts"],
         answered_by=row["answered_by"],
         tool_calls=tuple(json.loads(row["tools"])) if row["tools"] else (),
+        reasoning=row["reasoning"] or "",
+        thinking=row["thinking"],
+        extra=json.loads(row["extra"]) if row["extra"] else {},
         cached=True,
         cached_from=call_id,
         hedged=bool(row["hedged"]),

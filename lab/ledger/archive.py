@@ -110,7 +110,7 @@ _OLD_CASES = (
     " IS NOT NULL)"
 )
 _WORDS = """EXISTS (SELECT 1 FROM texts WHERE texts.id = calls.id
-    AND (kept OR answer IS NOT NULL OR tool_calls IS NOT NULL OR messages <> '[]'))"""
+    AND (kept OR answer IS NOT NULL OR tool_calls IS NOT NULL OR reasoning IS NOT NULL OR messages <> '[]'))"""
 
 
 def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, after: int) -> tuple[int, int]:
@@ -128,8 +128,13 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
             ids,
         )
         db.executemany(
+            "INSERT INTO thoughts_fts (thoughts_fts, rowid, reasoning) SELECT 'delete', id, reasoning FROM texts"
+            " WHERE id = ? AND done AND reasoning IS NOT NULL",
+            ids,
+        )
+        db.executemany(
             "UPDATE texts SET messages = '[]', prompt = '', answer = NULL, tool_calls = NULL, left_out = NULL,"
-            " kept = 0, done = 0 WHERE id = ?",
+            " reasoning = NULL, extra = NULL, kept = 0, done = 0 WHERE id = ?",
             ids,
         )
         db.executemany("UPDATE calls SET error = NULL WHERE id = ?", ids)

@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lab import errors
@@ -16,7 +16,7 @@ from lab.aside import aside
 from lab.ledger import answers, rows
 from lab.ledger.file import Ledger, Statement, execute
 from lab.ledger.lease import Lease
-from lab.ledger.privacy import Payload, digest
+from lab.ledger.privacy import Payload, Said, digest
 from lab.values import Attempt, Call, Checked
 
 VISIBLE = 0.05
@@ -25,7 +25,8 @@ VISIBLE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a call ended: `columns` of its row, its answer, or what had come of one. `attempts` are those that were sent.
+    """How a call ended: `columns` of its row, its answer, or what had come of one: text, tool calls, what was thought,
+    and what its provider wants back (`extra`). `attempts` are those that were sent.
     `keyed`: the answer is the one that its key stands for from now on. `keep` is done in the same transaction, where
     the answer is written as it was given: it keeps it for other calls. `given`: the call whose answer it is, where
     that was stored."""
@@ -34,6 +35,8 @@ class Outcome:
     columns: Mapping[str, Any]
     text: str = ""
     tool_calls: Sequence[Any] = ()
+    reasoning: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
     attempts: Sequence[Attempt] = ()
     keyed: bool = False
     keep: Callable[[sqlite3.Connection], None] | None = None
@@ -109,7 +112,7 @@ class Journal:
 
     async def ended(self, outcome: Outcome, lease: Lease | None = None) -> Future[bool]:
         """As `end`, but a long answer is cleaned first, in a thread."""
-        end_rows = await aside(len(outcome.text), self._end_rows, outcome)
+        end_rows = await aside(len(outcome.text) + len(outcome.reasoning), self._end_rows, outcome)
         return self.end(outcome, lease, end_rows)
 
     def end(
@@ -153,12 +156,12 @@ class Journal:
         columns = {**outcome.columns, "status": outcome.status}
         if columns.get("error"):
             columns["error"] = self._clean.text(columns["error"]) or None
-        answer, tools = self._clean.answer(outcome.text, outcome.tool_calls)
+        said = self._clean.answer(outcome.text, outcome.tool_calls, outcome.reasoning, outcome.extra)
         if self._whole or outcome.status == "failed":
-            return rows.end_call(call_id, columns, answer, tools)
+            return rows.end_call(call_id, columns, said)
         given_again = (self._call.key is not None or outcome.keep is not None) and outcome.status == "ok"
-        kept = (answer, tools) if given_again else (None, None)
-        return rows.end_call(call_id, columns, *kept, digest(self._call, outcome.text, outcome.tool_calls))
+        hashes = digest(self._call, outcome.text, outcome.tool_calls, outcome.reasoning)
+        return rows.end_call(call_id, columns, said if given_again else Said(), hashes)
 
     def _as_given(self, outcome: Outcome, end_rows: Sequence[Statement]) -> bool:
         """Whether the answer stands in the rows of the call's end as its caller was given it: nothing was taken out."""

@@ -560,6 +560,37 @@ def m011_playground(db: Database) -> None:
         db.execute(statement)
 
 
+_M012 = """
+ALTER TABLE attempts ADD COLUMN thinking REAL;;        -- seconds from the first token of a thought to the answer's
+ALTER TABLE calls ADD COLUMN thinking REAL;;           -- of the winning attempt
+ALTER TABLE calls ADD COLUMN reasoning_tokens INTEGER;;
+ALTER TABLE texts ADD COLUMN reasoning TEXT;;          -- what the model says it thought
+ALTER TABLE texts ADD COLUMN extra TEXT;;              -- JSON: what its provider wants back with the answer, signed
+CREATE VIRTUAL TABLE thoughts_fts USING fts5(reasoning, content='texts', content_rowid='id');;
+CREATE TRIGGER thoughts_done AFTER UPDATE OF done ON texts
+    WHEN new.done AND NOT old.done AND new.reasoning IS NOT NULL BEGIN
+    INSERT INTO thoughts_fts(rowid, reasoning) VALUES (new.id, new.reasoning);
+END;;
+CREATE TRIGGER thoughts_gone AFTER DELETE ON texts WHEN old.done AND old.reasoning IS NOT NULL BEGIN
+    INSERT INTO thoughts_fts(thoughts_fts, rowid, reasoning) VALUES ('delete', old.id, old.reasoning);
+END;;
+CREATE TABLE embeddings (              -- of texts, by the model and what was asked of it
+    request TEXT NOT NULL,             -- hash of model, parameters and address
+    text TEXT NOT NULL,                -- hash of the text
+    vector BLOB NOT NULL,              -- float32
+    call_id TEXT NOT NULL,             -- that brought it
+    PRIMARY KEY (request, text)
+) WITHOUT ROWID;;
+DELETE FROM packs
+"""
+
+
+def m012_thinking(db: Database) -> None:
+    """What models think before they answer, how long it takes, and embeddings."""
+    for statement in _M012.split(";;"):
+        db.execute(statement)
+
+
 STEPS = (
     m001_calls_attempts_texts_keys,
     m002_texts_kept,
@@ -572,5 +603,6 @@ STEPS = (
     m009_batches,
     m010_jobs,
     m011_playground,
+    m012_thinking,
 )
 """All of them, oldest first: a new one is a line here."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lab import redact
 from lab.aside import parsed
@@ -52,6 +52,19 @@ class Payload:
 def masked(value: Any) -> bool:
     """Whether something of a value was taken out when it was written."""
     return redact.MASK in json.dumps(value, ensure_ascii=False, default=str)
+
+
+NOTHING: Mapping[str, Any] = {}
+
+
+class Said(NamedTuple):
+    """An answer as it is written: its text, its tool calls as JSON, what was thought, and what its provider wants back,
+    as JSON; None where there is none."""
+
+    answer: str | None = None
+    tool_calls: str | None = None
+    reasoning: str | None = None
+    extra: str | None = None
 
 
 _NO_WORDS = ("role", "type")
@@ -104,15 +117,23 @@ class Clean:
         cleaned = self.deep(call.messages)
         return json.dumps(cleaned, ensure_ascii=False, default=str), plain_text(cleaned)
 
-    def answer(self, text: str, tools: Sequence[Any]) -> tuple[str | None, str | None]:
-        """The answer, and its tool calls as JSON; None where there are none."""
-        return self.text(text) or None, json.dumps(self.deep(tools), ensure_ascii=False) if tools else None
+    def answer(self, text: str, tools: Sequence[Any], reasoning: str = "", extra: Mapping[str, Any] = NOTHING) -> Said:
+        """The answer as it may be written. What its provider wants back is signed: it is kept as it is, or not at
+        all."""
+        called = json.dumps(self.deep(tools), ensure_ascii=False) if tools else None
+        kept = json.dumps(extra, ensure_ascii=False, default=str) if extra else None
+        if kept is not None and json.dumps(self.deep(json.loads(kept)), ensure_ascii=False) != kept:
+            kept = None
+        return Said(self.text(text) or None, called, self.text(reasoning) or None, kept)
 
 
-def digest(call: Call, text: str, tools: Sequence[Any]) -> str:
-    """In the place of words: SHA-256 and size (in characters) of each message, of the answer and of its tool calls."""
+def digest(call: Call, text: str, tools: Sequence[Any], reasoning: str = "") -> str:
+    """In the place of words: SHA-256 and size (in characters) of each message, of the answer, of its tool calls, and of
+    what was thought."""
     messages = [{"role": message.get("role"), **_digest(message.get("content"))} for message in call.messages]
-    return json.dumps({"messages": messages, "answer": _digest(text), "tools": [_digest(tool) for tool in tools]})
+    thought = {"reasoning": _digest(reasoning)} if reasoning else {}
+    tools = [_digest(tool) for tool in tools]
+    return json.dumps({"messages": messages, "answer": _digest(text), "tools": tools, **thought})
 
 
 def _digest(content: Any) -> dict[str, Any]:

@@ -137,17 +137,26 @@ def checks(ledger: Ledger, call_id: str) -> pd.DataFrame:
 def texts(ledger: Ledger, call_id: str) -> dict[str, Any] | None:
     """What was said in one call, and the configuration it ran under."""
     rows = ledger.query(
-        "SELECT messages, prompt, answer, tool_calls, left_out, kept, digest, configs.content AS config FROM calls"
-        " JOIN texts ON texts.id = calls.id LEFT JOIN configs ON configs.config = calls.config WHERE calls.call_id = ?",
+        "SELECT messages, prompt, reasoning, answer, tool_calls, left_out, extra, kept, digest,"
+        " configs.content AS config FROM calls JOIN texts ON texts.id = calls.id"
+        " LEFT JOIN configs ON configs.config = calls.config WHERE calls.call_id = ?",
         [call_id],
     )
     if not rows:
         return None
     row = rows[0]
     row["kept"] = bool(row["kept"])
-    for name in ("messages", "tool_calls", "left_out", "config", "digest"):
+    for name in ("messages", "tool_calls", "left_out", "extra", "config", "digest"):
         row[name] = json.loads(row[name]) if row[name] else None
     return row
+
+
+_SAYS = (
+    "calls.id IN (WITH words(query) AS (VALUES (?))"
+    " SELECT texts_fts.rowid FROM words CROSS JOIN texts_fts WHERE texts_fts MATCH words.query"
+    " UNION SELECT thoughts_fts.rowid FROM words CROSS JOIN thoughts_fts WHERE thoughts_fts MATCH words.query)"
+)
+"""Words of the prompt, of the answer, or of what was thought."""
 
 
 def match(words: str) -> str:
@@ -203,7 +212,7 @@ def filtered(
     if until is not None:
         terms.append(("calls.started_at < ?", unix(until)))
     if search and (query := match(search)):
-        terms.append(("calls.id IN (SELECT rowid FROM texts_fts WHERE texts_fts MATCH ?)", query))
+        terms.append((_SAYS, query))
     if not terms:
         return "", []
     return " WHERE " + " AND ".join(term for term, _ in terms), [value for _, value in terms if value is not None]

@@ -11,7 +11,7 @@ from typing import Any
 from lab import redact
 from lab.ledger.fields import ATTEMPTS
 from lab.ledger.file import Statement
-from lab.ledger.privacy import Clean
+from lab.ledger.privacy import Clean, Said
 from lab.values import Attempt, Call, Checked, Usage
 
 _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed, prompt_name, prompt_version,
@@ -19,7 +19,7 @@ _BEGIN_CALL = """INSERT INTO calls (call_id, started_at, status, model, streamed
     VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _BEGIN_TEXT = "INSERT INTO texts (id, messages, prompt, kept) SELECT id, ?, ?, ? FROM calls WHERE call_id = ?"
 _LATE_TEXT = "UPDATE texts SET messages = ?, prompt = ?, kept = 1 WHERE id = (SELECT id FROM calls WHERE call_id = ?)"
-_END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, digest = ?, done = 1
+_END_TEXT = """UPDATE texts SET answer = ?, tool_calls = ?, reasoning = ?, extra = ?, digest = ?, done = 1
     WHERE id = (SELECT id FROM calls WHERE call_id = ?)"""
 _CHECK = """INSERT OR REPLACE INTO checks (call_id, attempt, place, name, passed, score, threshold, step, broken,
     message, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -80,16 +80,14 @@ def left_out(call_id: str, passages: Sequence[str], clean: Clean) -> Statement:
     return ("UPDATE texts SET left_out = ? WHERE id = (SELECT id FROM calls WHERE call_id = ?)", (text, call_id))
 
 
-def end_call(
-    call_id: str, values: dict[str, Any], answer: str | None, tool_calls: str | None, digest: str | None = None
-) -> list[Statement]:
+def end_call(call_id: str, values: dict[str, Any], said: Said, digest: str | None = None) -> list[Statement]:
     """How a call ended: `values` are columns of `calls`. The first statement must find the call's row."""
     return [
         (
             f"UPDATE calls SET {', '.join(f'{name} = ?' for name in values)} WHERE call_id = ?",
             (*values.values(), call_id),
         ),
-        (_END_TEXT, (answer, tool_calls, digest, call_id)),
+        (_END_TEXT, (*said, digest, call_id)),
     ]
 
 

@@ -57,7 +57,7 @@ async def fallen_back(fallback: Fallback, attempt: Try, proceed: Proceed, refuse
         events = proceed(current)
         try:
             async for event in events:
-                handed = handed or event.kind == "piece"
+                handed = handed or event.handed
                 yield event
             return
         except errors.LabError as failure:

@@ -23,8 +23,8 @@ from lab.values import Event
 class Hedge:
     """When to send a second request, and how many of them at most.
 
-    `after`: seconds, or a quantile such as "p95" of this model's own times to the first token (to the whole
-    answer, for plain calls), learnt from its last 1,000 answers and used once there are `learn` of them.
+    `after`: seconds, or a quantile such as "p95" of this model's own times to the first token, be it of a thought (to
+    the whole answer, for plain calls), learnt from its last 1,000 answers and used once there are `learn` of them.
     `budget`: the share of extra requests over time, in an outage too. `model`: another model to send the second
     request to; None is the same. `follow`: the share of losers that run on to their end, so that their true latency
     is known; 0 is none.
@@ -123,7 +123,7 @@ async def hedged(state: Hedging, shared: Tokens | None, random: Random, attempt:
             race.start(replace(attempt, role="hedge", wait=delay or 0.0, model=state.hedge.model or attempt.model))
         winner = await race.winner()
         async for event in race.follow(winner):
-            if event.kind == "piece" and not winner.learnt:
+            if event.handed and not winner.learnt:
                 winner.learnt = True
                 state.saw(attempt.call.streamed, race.waited(event.at))
             yield event
@@ -150,7 +150,7 @@ class _Branch:
                 if event.kind == "sent":
                     self.started = event.at
                 self.queue.put_nowait(event)
-                if event.kind in ("piece", "done") and not self.usable:
+                if (event.handed or event.kind == "done") and not self.usable:
                     self.usable = True
                     self.changed.set()
         except errors.LabError as failure:

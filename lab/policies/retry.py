@@ -64,7 +64,7 @@ async def retried(retry: Retry, tokens: Tokens, random: Random, attempt: Try, pr
         events = proceed(attempt)
         try:
             async for event in events:
-                handed = handed or event.kind == "piece"
+                handed = handed or event.handed
                 yield event
             return
         except errors.LabError as failure:

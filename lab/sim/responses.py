@@ -39,7 +39,7 @@ class Responses(Speaker):
             "schema": form.get("schema") if form.get("type") == "json_schema" else None,
             "thinking": (body.get("reasoning") or {}).get("effort"),
             "tools": [tool for tool in offered if tool.get("type") == "function"],
-            "results": [str(said) for said in results] if messages[-1].get("type") == "function_call_output" else [],
+            "results": [_text(said) for said in results] if messages[-1].get("type") == "function_call_output" else [],
         }
 
     @classmethod
@@ -141,3 +141,8 @@ class Responses(Speaker):
                 "total_tokens": asked + answered,
             }
         return body
+
+
+def _text(output: Any) -> str:
+    """What a function has answered: a text, or parts of one."""
+    return "".join(str(part.get("text") or "") for part in output) if isinstance(output, list) else str(output)

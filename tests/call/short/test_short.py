@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import random
 from collections.abc import Iterator, Mapping
@@ -208,7 +209,9 @@ def test_json_comes_back_equal_and_shorter() -> None:
     ids=["a name twice", "a long field", "carriage returns", "half a character"],
 )
 def test_records_that_would_not_come_back_stay_json(rows: str) -> None:
+    given = csv.field_size_limit(131_072)  # Python's own, whatever other packages have made of it
     short = lossless.shorter(rows)
+    csv.field_size_limit(given)
     short.encode()
     assert json.loads(short) == json.loads(rows)
     assert short.count('"a"') == rows.count('"a"')
