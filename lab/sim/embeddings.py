@@ -40,7 +40,8 @@ class Embeddings:
     def add_to(self, app: web.Application) -> None:
         """Answer there."""
         app.router.add_post("/v1/embeddings", self._openai)
-        app.router.add_post("/v1beta/models/{name:.+}:batchEmbedContents", self._gemini)
+        for version in ("v1", "v1beta", "v1alpha"):
+            app.router.add_post(f"/{version}/models/{{name:.+}}:batchEmbedContents", self._gemini)
         app.router.add_post("/api/embed", self._ollama)
 
     async def _openai(self, request: web.Request) -> web.Response:

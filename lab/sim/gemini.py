@@ -40,12 +40,12 @@ class Gemini(Speaker):
         config = body.get("generationConfig") or {}
         system = body.get("system_instruction") or body.get("systemInstruction")
         before = [{"role": "system", **system}] if isinstance(system, dict) else []
-        thinking = config.get("thinkingConfig") or config.get("thinking_config") or {}
+        budget, level, _shown = _thinking(config)
         return {
             "messages": before + messages,
             "max_tokens": config.get("max_output_tokens") or config.get("maxOutputTokens"),
             "seed": config.get("seed"),
-            "thinking": thinking.get("thinkingBudget", str(thinking.get("thinkingLevel") or "medium").lower()),
+            "thinking": budget if budget is not None else str(level or "medium").lower(),
             "tools": [
                 {"name": tool["name"], "parameters": _lower(tool.get("parameters") or tool.get("parametersJsonSchema"))}
                 for holder in body.get("tools") or ()
@@ -112,9 +112,7 @@ class Gemini(Speaker):
     @property
     def _shows(self) -> bool:
         """Whether it is asked to say what it thinks."""
-        config = self.body.get("generationConfig") or {}
-        thinking = config.get("thinkingConfig") or config.get("thinking_config") or {}
-        return bool(thinking.get("includeThoughts") or thinking.get("include_thoughts"))
+        return bool(_thinking(self.body.get("generationConfig") or {})[2])
 
     def _call(self, place: int, call: dict[str, Any]) -> dict[str, Any]:
         signed = {"thoughtSignature": base64.b64encode(f"signed by {self.name}".encode()).decode()}
@@ -147,6 +145,17 @@ def _seconds(headers: Mapping[str, str]) -> float | None:
     if "retry-after-ms" in headers:
         return float(headers["retry-after-ms"]) / 1000
     return float(headers["retry-after"]) if "retry-after" in headers else None
+
+
+def _thinking(config: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """The budget, the level, and whether thoughts are to be shown, in both ways in which names are written."""
+    asked = config.get("thinkingConfig") or config.get("thinking_config") or {}
+    names = (("thinkingBudget", "thinking_budget"), ("thinkingLevel", "thinking_level"))
+    budget, level, shown = (
+        next((asked[name] for name in pair if name in asked), None)
+        for pair in (*names, ("includeThoughts", "include_thoughts"))
+    )
+    return budget, level, shown
 
 
 def _results(contents: list[Any]) -> list[str]:

@@ -50,8 +50,10 @@ SPOKEN: dict[str, type[Speaker]] = {
     "/v1/chat/completions": OpenAI,
     "/v1/responses": Responses,
     "/v1/messages": Anthropic,
-    "/v1beta/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}": Gemini,
-    "/v1alpha/models/{name:.+}:{method:(?:stream)?[gG]enerateContent}": Gemini,
+    **{
+        f"/{version}/models/{{name:.+}}:{{method:(?:stream)?[gG]enerateContent}}": Gemini
+        for version in ("v1", "v1beta", "v1alpha")
+    },
     "/api/chat": Ollama,
     "/v2/chat": Cohere,
     "/openai/deployments/{name}/chat/completions": Azure,

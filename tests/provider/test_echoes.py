@@ -70,7 +70,7 @@ def _has(thing: object, key: str) -> bool:
 
 def _leaks(reply: object, key: str) -> list[str]:
     """Facts of a reply that have the key in them; what was answered is the caller's own."""
-    own = ("text", "value", "tool_calls")
+    own = ("text", "value", "tool_calls", "reasoning", "extra", "asked")
     facts = {field.name: getattr(reply, field.name) for field in dataclasses.fields(reply) if field.name not in own}
     return [name for name, fact in facts.items() if _has(fact, key)]
 
