@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from lab import errors, evals, metrics
-from lab.call import intake, rereading, versions
+from lab.call import embedding, intake, rereading, versions
 from lab.call.batching import Batching, Door
 from lab.call.engine import Engine
 from lab.call.loop import Loop
@@ -284,6 +284,58 @@ class Lab(JobVerbs):
         return Stream(start, call_id=call.call_id, owner=self)
 
     astream = stream
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str,
+        batch: int = embedding.BATCH,
+        policy: Policy | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        **params: Any,
+    ) -> embedding.Embeddings:
+        """The embeddings of texts: `vectors` has a row (float32) for each, in their order. Raises a `LabError` of the
+        failure's kind.
+
+        `model`: `local/minilm`, on this machine (384 numbers, reads English), or any embedding model that LiteLLM
+        knows. `params` go to it (`dimensions`, `api_base` ...). Each `batch` of texts is a call, bounded, priced and on
+        the ledger like any other, and its vectors are kept there, unless words aren't (`keep`): the same texts again,
+        after a failure or in another process, ask only for those that are missing.
+        """
+        chosen, calls = self._embedding(texts, model, batch, policy, user, tags, params)
+        return self._loop.run(embedding.embedded(self._engine, self._ledger, chosen, texts, calls))
+
+    async def aembed(
+        self,
+        texts: Sequence[str],
+        *,
+        model: str,
+        batch: int = embedding.BATCH,
+        policy: Policy | None = None,
+        user: str | None = None,
+        tags: Sequence[str] = (),
+        **params: Any,
+    ) -> embedding.Embeddings:
+        """`embed`, to be awaited, on any event loop."""
+        chosen, calls = self._embedding(texts, model, batch, policy, user, tags, params)
+        run = embedding.embedded(self._engine, self._ledger, chosen, texts, calls)
+        return await asyncio.wrap_future(self._loop.submit(run))
+
+    def _embedding(
+        self,
+        texts: Any,
+        model: str,
+        batch: int,
+        policy: Policy | None,
+        user: str | None,
+        tags: Sequence[str],
+        params: dict[str, Any],
+    ) -> tuple[Policy, list[Call]]:
+        chosen = self._policy(policy, params)
+        more = {"user": user, "tags": tags, "params": params}
+        return chosen, embedding.asked(texts, model=model, batch=batch, more=more)
 
     def _policy(self, given: Policy | None, params: dict[str, Any]) -> Policy:
         """The policy of one call; `cache` among its `params` is the cache's setting, or None for without."""

@@ -135,6 +135,8 @@ class Call:
     """The places of the messages that are marked as passages."""
     shortened: Shortened | None = None
     """How much less it sends, where it was made shorter."""
+    embeds: bool = False
+    """Its messages are texts to be embedded: its value is their vectors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

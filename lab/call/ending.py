@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from lab import errors
 from lab.call.caching import CallCache
 from lab.call.patience import by
 from lab.call.record import Recorder
+from lab.ledger import embeddings
+from lab.ledger.answers import hashed
 from lab.ledger.journal import Journal, Outcome
 from lab.ledger.lease import Lease
 from lab.policies.kernel import LostLease
@@ -50,6 +54,8 @@ class Ending:
         winner, answer, keep = self._recorder.won(done.attempt), done.answer, None
         if self.kept is not None and winner.model == self.asked.model and self._recorder.passed(winner) is not False:
             keep = await self.kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
+        if self._call.embeds and self._journal.whole:
+            keep = partial(_kept, self._call, done.value)
         outcome = self._outcome("ok", winner, keyed=True)
         if keep is not None:
             outcome = replace(outcome, keep=keep)
@@ -82,7 +88,7 @@ class Ending:
             thinking=winner.thinking,
             extra=answer.extra,
             asked=self._call.messages,
-            value=None if self._call.schema is None else done.value,  # checks alone make no value of a text
+            value=done.value if self._call.schema or self._call.embeds else None,  # checks alone make none of a text
             checks=done.checks,
             hedged=any(attempt.role == "hedge" for attempt in sent),
             fell_back=winner.model != self.asked.model and winner.role != "hedge",
@@ -210,6 +216,13 @@ class Ending:
             self._over = True  # it was tried, or is queued
             state = "failed" if failure else "ok"
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure
+
+
+def _kept(call: Call, vectors: Any, db: sqlite3.Connection) -> None:
+    """Keep the vectors that a call has brought."""
+    said = zip(embeddings.texts_of(call), vectors, strict=True)
+    found = {hashed(text): vector.tobytes() for text, vector in said}
+    embeddings.put(db, embeddings.request_of(call), found, call.call_id)
 
 
 def _way(routed: Routed | None) -> dict[str, Any]:

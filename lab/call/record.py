@@ -291,6 +291,8 @@ def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
 
 def _check_content(call: Call, answer: Answer) -> None:
     """Raise `ContentError` for an answer that came whole and is still not one."""
+    if call.embeds:
+        return
     if answer.refusal:
         why = shortened(" ".join(answer.refusal.split()), 200)
         raise errors.ContentError(f"{call.model} refused: {why}", reason="refused")

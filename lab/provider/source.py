@@ -105,6 +105,10 @@ class Provider:
     async def _open(self, call: Call, connect: float | None) -> AsyncGenerator[Event]:
         if not (loaded := warm()).done():
             await asyncio.wrap_future(loaded)
+        if call.embeds:
+            async for event in embedding.events(call):
+                yield event
+            return
         written = await self._written(call)
         call, request, form = written.call, written.request, written.form
         events = (

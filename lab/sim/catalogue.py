@@ -167,5 +167,13 @@ MODELS = {
     "instant": SimModel(
         about="answers at once: for tests of everything but latency", median=0.001, sigma=0.0, rate=5000.0
     ),
+    "embedder": SimModel(
+        about="embeds texts: those that share words are near",
+        median=0.001,
+        sigma=0.0,
+        rate=5000.0,
+        price_in=0.02,
+        price_out=0.0,
+    ),
     "twenty": SimModel(about="answers at once, in 20 pieces", median=0.001, sigma=0.0, rate=5000.0, length=20),
 }
