@@ -64,6 +64,9 @@ def _asked(lab: Lab, question: str, system: str | None, template: str | None) ->
 def models(
     words: Annotated[str, typer.Argument(help="Words in the name, such as 'claude haiku'; or a whole name.")] = "",
     everything: Annotated[bool, typer.Option("--all", help="Also those whose key is missing.")] = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Those that Ollama, LM Studio, llama.cpp or vLLM serve on this machine.")
+    ] = False,
 ) -> None:
     """The models that can be called: which way each goes, its prices, its context window and whether its key is there.
 
@@ -72,7 +75,14 @@ def models(
     from lab.provider import catalogue  # reads LiteLLM's list, which takes seconds
 
     with plainly():
-        listed = catalogue.listing(words, everything=everything)
+        listed = (
+            [known for _server, known in catalogue.on_this_machine() if words.lower() in known.model.lower()]
+            if here
+            else catalogue.listing(words, everything=everything)
+        )
+    if here and not listed:
+        err.print(Text("no Ollama (port 11434), LM Studio (1234), llama.cpp (8080) or vLLM (8000) answers here"))
+        raise typer.Exit(1)
     if not listed:
         err.print(Text(f"no model is known by {words!r}: write provider/model, or see `lab models --all`"))
         raise typer.Exit(1)

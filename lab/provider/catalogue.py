@@ -7,13 +7,25 @@ import os
 
 from lab import errors
 from lab.provider import known, local
+from lab.provider.here import found
 from lab.provider.known import Known
 from lab.sim.catalogue import MODELS as SIMULATED
 
 
 def own() -> list[str]:
     """Models that need no key and no network."""
-    return [f"local/{name}" for name in local.MODELS] + [f"sim/{name}" for name in SIMULATED]
+    chats = [name for name, model in SIMULATED.items() if not model.embeds]
+    return [f"local/{name}" for name in local.MODELS] + [f"sim/{name}" for name in chats]
+
+
+def here() -> list[str]:
+    """Models of Ollama, LM Studio, llama.cpp and vLLM on this machine, as far as they answer at once."""
+    return [model.model for model in found()]
+
+
+def on_this_machine() -> list[tuple[str, Known]]:
+    """The same, each with the server that has it, and what is known of it."""
+    return [(model.server, known.about(model.model)) for model in found()]
 
 
 def available() -> list[str]:

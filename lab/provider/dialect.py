@@ -13,6 +13,7 @@ from typing import Any
 from lab import errors
 from lab.provider.credentials import falls_back_to_openai, need_address, need_key
 from lab.provider.dialects import anthropic, azure, cohere, gemini, ollama, openai, openrouter, responses
+from lab.provider.here import ADDRESSES
 from lab.provider.loading import load
 from lab.provider.request import Order, Request
 
@@ -81,6 +82,7 @@ def translate(
             f"no provider is known for model {as_written!r}: write provider/model, such as openai/gpt-4o-mini, "
             "groq/llama-3.1-8b-instant, local/smollm2 or sim/steady"
         ) from unknown
+    base = base or _address(provider)
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
     need_key(litellm, as_written, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
@@ -113,6 +115,11 @@ def translate(
     )
     request: Request | None = dialect.written(order)
     return request
+
+
+def _address(provider: str) -> str | None:
+    """Where a server of this machine is asked that nothing was said of."""
+    return None if os.environ.get(f"{provider.upper()}_API_BASE") else ADDRESSES.get(provider)
 
 
 @cache

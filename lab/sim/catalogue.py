@@ -39,8 +39,9 @@ class SimModel:
     A `stragglers` share of requests is slower by a factor drawn log-uniformly from `factor`. In a `congestion`
     share of two-second windows all requests are slower, by the least of these factors: stragglers that come
     together. After the first token, `rate` tokens a second, `length` of them where it is given. More than `at_once`
-    requests at a time are refused with 429. `depths` are how deeply it can be asked to think. `skill` says
-    how well it answers the cases of eval sets. Prices are simulated US dollars a million tokens.
+    requests at a time are refused with 429. `depths` are how deeply it can be asked to think. `embeds`: it is for
+    embeddings. `skill` says how well it answers the cases of eval sets. Prices are simulated US dollars a million
+    tokens.
     """
 
     about: str
@@ -54,6 +55,7 @@ class SimModel:
     at_once: int | None = None
     skill: Skill | None = None
     depths: Mapping[str, Depth] | None = None
+    embeds: bool = False
     price_in: float = 0.15
     price_out: float = 0.60
 
@@ -174,6 +176,7 @@ MODELS = {
         rate=5000.0,
         price_in=0.02,
         price_out=0.0,
+        embeds=True,
     ),
     "twenty": SimModel(about="answers at once, in 20 pieces", median=0.001, sigma=0.0, rate=5000.0, length=20),
 }

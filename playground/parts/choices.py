@@ -20,10 +20,15 @@ def _models() -> list[str]:
     return catalogue.available()
 
 
+@st.cache_data(show_spinner=False, ttl=30)
+def _here() -> list[str]:
+    return catalogue.here()
+
+
 def models() -> list[str]:
-    """Models to offer, routers among them; any other name may be typed."""
+    """Models to offer, routers and those of other servers on this machine among them; any other name may be typed."""
     offered, lab = _models(), backend.lab()
-    return [*offered[:3], *_routers(str(lab.path), lab), *offered[3:]]
+    return [*offered[:3], *_routers(str(lab.path), lab), *_here(), *offered[3:]]
 
 
 @st.cache_data(show_spinner=False, ttl=15)
