@@ -45,6 +45,10 @@ class Template(Protocol):
     def blank(self) -> tuple[str, ...]:
         """The variables that may be empty."""
 
+    @property
+    def stable(self) -> str | None:
+        """The part that stays the same from call to call."""
+
 
 class Schema(Protocol):
     """What an answer is to be, as a call knows it: `lab.checks.Schema`."""
@@ -437,6 +441,8 @@ class Reply(Generic[T]):
         parts = [self.model]
         if self.ttft is not None:
             parts.append(f"first token {units.seconds(self.ttft)}")
+        if self.thinking is not None:
+            parts.append(f"thinking {units.seconds(self.thinking)}")
         parts.append(f"total {units.seconds(self.elapsed)}")
         parts.append(f"{self.usage.input_tokens}→{self.usage.output_tokens} tokens")
         parts.append(units.dollars(self.cost))
@@ -450,4 +456,4 @@ class Reply(Generic[T]):
         return f"<Reply {one_line(self.text, 60)!r} {self.facts()}>"
 
     def _repr_html_(self) -> str:
-        return reply_html(self.text, self.facts())
+        return reply_html(self.text, self.facts(), self.reasoning)

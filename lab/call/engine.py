@@ -143,7 +143,7 @@ class Engine:
         """The call with the number of its prompt's version, which the ledger gives once."""
         if call.prompt is None:
             return call
-        key = (call.prompt.name, call.prompt.hash, call.prompt.passages, call.prompt.question)
+        key = (call.prompt.name, call.prompt.hash, call.prompt.passages, call.prompt.question, call.prompt.stable)
         if key not in self._versions:
             self._versions[key] = await asyncio.wrap_future(
                 versions.register(self._ledger, call.prompt, self.payload.clean(call))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lab import errors
 from lab.ledger.narrowing import is_name
@@ -37,9 +37,11 @@ class Prompt:
 
     `template` is a text, or a list of messages whose texts are templates. `blank` names the variables that may be
     empty, `passages` those that hold passages (a list of texts, or one with blank lines between them), `question` the
-    one that asks about them: see `Compress`. The version is the template's content, whatever its name: the ledger
-    numbers versions 1, 2, 3 per name as they are first used, and a template edited in place is a new one. What is
-    filled in is never read as a template. Raises `ValueError` for a name or a template that can't be used.
+    one that asks about them: see `Compress`. `stable="system"` says that the system's messages stay the same from call
+    to call: providers that cache prompts where they are told to are told so. The version is the template's content,
+    whatever its name: the ledger numbers versions 1, 2, 3 per name as they are first used, and a template edited in
+    place is a new one. What is filled in is never read as a template. Raises `ValueError` for a name or a template that
+    can't be used.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Prompt:
     blank: tuple[str, ...] = ()
     passages: tuple[str, ...] = ()
     question: str | None = None
+    stable: Literal["system"] | None = None
     variables: tuple[str, ...] = field(default=())
     hash: str = ""
 
@@ -58,6 +61,7 @@ class Prompt:
         blank: Sequence[str] = (),
         passages: str | Sequence[str] = (),
         question: str | None = None,
+        stable: Literal["system"] | None = None,
     ):
         if not isinstance(name, str) or not is_name(name):
             raise ValueError(f"Prompt(name={name!r}): letters, digits, '.', '_' and '-', beginning with a letter")
@@ -77,6 +81,10 @@ class Prompt:
                 raise ValueError(f"Prompt({role}={missing[0]!r}): {name} has no variable {missing[0]!r}")
         if question in held or (held and not set(variables) - set(held)):
             raise ValueError(f"Prompt(passages={held!r}): {name} has no other variable that asks about them")
+        if stable not in (None, "system"):
+            raise ValueError(f"Prompt(stable={stable!r}): 'system', or left out")
+        if stable and not any(message["role"] == "system" for message in messages):
+            raise ValueError(f"Prompt(stable={stable!r}): {name} has no message of the system's")
         content = json.dumps([dict(message) for message in messages], sort_keys=True, ensure_ascii=False)
         for key, value in (
             ("name", name),
@@ -84,6 +92,7 @@ class Prompt:
             ("blank", tuple(blank)),
             ("passages", held),
             ("question", question),
+            ("stable", stable),
             ("variables", variables),
             ("hash", hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:16]),
         ):

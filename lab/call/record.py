@@ -166,6 +166,10 @@ class Recorder:
         row.partial, row.thoughts = "".join(seen.parts), "".join(seen.thoughts)
         if row.way is None:
             return
+        if seen.thinks_since is not None and row.thinking is None:  # it never came to its answer
+            row.thinking = (asyncio.get_running_loop().time() if row.latency is None else seen.sent + row.latency) - (
+                seen.thinks_since
+            )
         if row.way != BATCH:  # how long it stood in a batch says nothing of the model
             if row.latency is None:
                 row.latency = asyncio.get_running_loop().time() - seen.sent

@@ -29,13 +29,18 @@ def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection]
     def decide(db: sqlite3.Connection) -> int:
         cursor = db.execute("SELECT version FROM prompts WHERE name = ? AND hash = ?", (prompt.name, prompt.hash))
         known = cursor.fetchone()
-        roles = (json.dumps(prompt.passages), prompt.question)
+        roles = (json.dumps(prompt.passages), prompt.question, prompt.stable)
         if known:
+            if prompt.stable:
+                db.execute(
+                    "UPDATE prompts SET stable = ?1 WHERE name = ?2 AND hash = ?3 AND stable IS NOT ?1",
+                    (prompt.stable, prompt.name, prompt.hash),
+                )
             if prompt.passages:  # what was said once of its variables is not taken back by who says nothing
                 db.execute(
                     "UPDATE prompts SET passages = ?1, question = ?2 WHERE name = ?3 AND hash = ?4"
                     " AND (passages IS NOT ?1 OR question IS NOT ?2)",
-                    (*roles, prompt.name, prompt.hash),
+                    (*roles[:2], prompt.name, prompt.hash),
                 )
             return int(known[0])
         last = db.execute(
@@ -48,8 +53,8 @@ def _registered(prompt: Template, clean: Clean) -> Callable[[sqlite3.Connection]
         content = (json.dumps(template, ensure_ascii=False), json.dumps(prompt.blank))
         row = (prompt.name, version, prompt.hash, *content, *roles)
         db.execute(
-            "INSERT INTO prompts (name, version, hash, template, blank, passages, question, created_at, changed)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO prompts (name, version, hash, template, blank, passages, question, stable, created_at,"
+            " changed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (*row, time.time(), changed),
         )
         return version
@@ -93,7 +98,8 @@ def find(book: Ledger, name: str, *, version: int | None = None, label: str | No
         version = rows[0]["version"]
     where, values = ("AND version = ?", [name, version]) if version is not None else ("", [name])
     rows = book.query(
-        f"SELECT template, blank, passages, question FROM prompts WHERE name = ? {where} ORDER BY version DESC LIMIT 1",
+        "SELECT template, blank, passages, question, stable FROM prompts"
+        f" WHERE name = ? {where} ORDER BY version DESC LIMIT 1",
         values,
     )
     if not rows:
@@ -101,7 +107,7 @@ def find(book: Ledger, name: str, *, version: int | None = None, label: str | No
         raise ValueError(f"prompt {name!r} has no version{which} on this ledger")
     row = rows[0]
     more = {key: json.loads(row[key]) for key in ("blank", "passages")}
-    return Prompt(name, json.loads(row["template"]), question=row["question"], **more)
+    return Prompt(name, json.loads(row["template"]), question=row["question"], stable=row["stable"], **more)
 
 
 def listing(book: Ledger, name: str | None = None) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def _asked(prompt: Any) -> str:
         return _value(prompt)
     template = prompt.prompt
     messages = [dict(message) for message in template.messages]
-    written = _arguments(template.name, messages, template.blank, template.passages, template.question)
+    written = _arguments(template.name, messages, template.blank, template.passages, template.question, template.stable)
     variables = ", ".join(f"{name}={_value(text)}" for name, text in prompt.variables.items())
     return f"Prompt({written}).fill({variables})"
 
@@ -102,10 +102,11 @@ def _arguments(
     blank: Sequence[str] = (),
     passages: Sequence[str] = (),
     question: str | None = None,
+    stable: str | None = None,
 ) -> str:
     if len(template) == 1 and template[0] == {"role": "user", "content": template[0].get("content")}:
         template = template[0]["content"]
-    more = {"blank": list(blank), "passages": list(passages), "question": question}
+    more = {"blank": list(blank), "passages": list(passages), "question": question, "stable": stable}
     return f"{name!r}, {_value(template)}" + "".join(f", {key}={value!r}" for key, value in more.items() if value)
 
 

@@ -33,8 +33,9 @@ _FROM = f"""
 """
 _CELLS = f"""
     SELECT cells.prompt_name AS prompt, cells.prompt_version AS version, cells.model, case_id, cluster, repeat, place,
-        calls.id AS row, calls.call_id, calls.status, calls.kind, calls.valid, calls.latency, calls.ttft, calls.cost,
-        calls.input_tokens, calls.output_tokens, calls.n_attempts, calls.hedged, calls.fell_back, calls.answered_by,
+        calls.id AS row, calls.call_id, calls.status, calls.kind, calls.valid, calls.latency, calls.ttft,
+        calls.thinking, calls.cost, calls.input_tokens, calls.output_tokens, calls.reasoning_tokens, calls.n_attempts,
+        calls.hedged, calls.fell_back, calls.answered_by,
         attempts.saturated, cells.tags, texts.answer AS text, calls.error {_FROM}
 """
 _FIGURES = f"""
@@ -52,7 +53,8 @@ _NUMBERS = 11
 def cells(book: Ledger, name: str) -> pd.DataFrame:
     """A row a cell, in the grid's order: columns `prompt`, `version`, `model`, `case_id`, `cluster`, `repeat`,
     `status` (ok, failed, or unanswered), `kind`, `valid`, `score` (the mean of the scorers'), one column a scorer,
-    `latency`, `ttft` (seconds), `cost` (US dollars), `input_tokens`, `output_tokens`, `attempts`, `hedged`,
+    `latency`, `ttft`, `thinking` (seconds), `cost` (US dollars), `input_tokens`, `output_tokens`, of these
+    `reasoning_tokens`, `attempts`, `hedged`,
     `fell_back`, `saturated`, `call_id`, `tags`, `text`, `error`."""
     frame = book.frame(_CELLS, [name])
     frame = frame.sort_values(["place", "row"], kind="stable")

@@ -194,15 +194,22 @@ def check_name(name: Any) -> None:
 
 
 def read_prompt(
-    name: str, template: Any, blank: Sequence[str] = (), passages: Sequence[str] = (), question: str | None = None
+    name: str,
+    template: Any,
+    blank: Sequence[str] = (),
+    passages: Sequence[str] = (),
+    question: str | None = None,
+    stable: Any = None,
 ) -> Prompt:
     """The prompt that `written_prompt` has written."""
-    return Prompt(name, template, blank=tuple(blank), passages=tuple(passages), question=question)
+    return Prompt(name, template, blank=tuple(blank), passages=tuple(passages), question=question, stable=stable)
 
 
 def written_prompt(prompt: Prompt) -> list[Any]:
     """As `read_prompt` takes it, what is as by default left out."""
     messages = [dict(message) for message in prompt.messages]
+    if prompt.stable:
+        return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question, prompt.stable]
     if prompt.passages:
         return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question]
     return [prompt.name, messages, *([prompt.blank] if prompt.blank else [])]

@@ -582,6 +582,8 @@ CREATE TABLE embeddings (              -- of texts, by the model and what was as
     PRIMARY KEY (request, text)
 ) WITHOUT ROWID;;
 CREATE INDEX embeddings_of ON embeddings(call_id);;
+ALTER TABLE prompts ADD COLUMN stable TEXT;;           -- the part that stays the same from call to call: system
+CREATE INDEX attempts_cached ON attempts(call_id) WHERE cache_read_tokens > 0 OR cache_write_tokens > 0;;
 DELETE FROM packs
 """
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lab.metrics.figures import BY, COLUMNS, metrics
     from lab.metrics.monthly import Month, budgets, month
     from lab.metrics.overtime import calls_over_time, figures_over_time
+    from lab.metrics.promptcaches import prompt_caches
     from lab.metrics.promptversions import by_version
     from lab.metrics.tails import curves, left_out, percentiles, phases, rescues, stragglers
     from lab.metrics.times import SPANS, binned, parse_span, since_of
@@ -36,6 +37,7 @@ _HOMES = {
     **dict.fromkeys(("curves", "left_out", "percentiles", "phases", "rescues", "stragglers"), "lab.metrics.tails"),
     **dict.fromkeys(("calls_over_time", "figures_over_time"), "lab.metrics.overtime"),
     "by_version": "lab.metrics.promptversions",
+    "prompt_caches": "lab.metrics.promptcaches",
     **dict.fromkeys(("Month", "budgets", "month"), "lab.metrics.monthly"),
     **dict.fromkeys(("SPANS", "binned", "parse_span", "since_of"), "lab.metrics.times"),
     "alerts": "lab.metrics.alerts",
@@ -70,6 +72,7 @@ __all__ = [
     "parse_span",
     "percentiles",
     "phases",
+    "prompt_caches",
     "quality",
     "rate_limits",
     "readable",

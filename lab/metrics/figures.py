@@ -1,7 +1,8 @@
 """The figures to watch: how often calls succeed, how long they take, what they cost.
 
-`elapsed` is what the caller waited, from intake to the end, every wait and attempt included; `latency` and `ttft` are
-those of the attempt that answered, the lab's own queue apart. Attempts whose client was saturated are left out unless
+`elapsed` is what the caller waited, from intake to the end, every wait and attempt included; `latency`, `ttft` (time to
+the first token, be it of a thought) and `answer_ttft` (to the first token of the answer) are those of the attempt that
+answered, the lab's own queue apart. Attempts whose client was saturated are left out unless
 asked for, and so are replies given again under a key. Percentiles are by nearest rank with order-statistic intervals
 (`stats.percentile`), and missing where too few values stand behind an interval: a p50 takes 6, a p95 72, a p99 368.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHARES = (0.5, 0.95, 0.99)
-TIMES = ("elapsed", "latency", "ttft")
+TIMES = ("elapsed", "latency", "ttft", "answer_ttft")
 ROLES = {"retries": "retry", "hedges": "hedge", "fallbacks": "fallback", "repairs": "repair"}
 RATES = {"retry_rate": "retry", "hedge_rate": "hedge", "fallback_rate": "fallback", "repair_rate": "repair"}
 LOST = ("hedges", "retries", "repairs", "failed")
@@ -43,7 +44,7 @@ COLUMNS = (
 Part = Literal["outcomes", "times", "queue", "requests", "costs"]
 PARTS: tuple[Part, ...] = get_args(Part)
 _CALLS = "started_at ended_at status kind queue cached valid".split()
-_ATTEMPTS = "role status kind latency ttft won cost saturated".split()
+_ATTEMPTS = "role status kind latency ttft thinking won cost saturated".split()
 
 
 def metrics(
@@ -59,7 +60,8 @@ def metrics(
 
     - `calls`, `ended` (ok or failed), `failed`, `success` (share of the ended, with Wilson's interval `_low`, `_high`);
     - `answers` (behind the percentiles), `left_out` (answers that are not: `saturated`, `batched` and `cached`);
-    - `elapsed_p50`, `_p95`, `_p99`, the same of `latency` and `ttft`, in seconds, each with `_low` and `_high`;
+    - `elapsed_p50`, `_p95`, `_p99`, the same of `latency`, `ttft` and `answer_ttft`, in seconds, each with `_low` and
+      `_high`;
     - `queue_p50`, `queue_p95` (seconds in the lab's own queue), `running` now, of these `waiting` for their first
       request, `oldest_waiting` (seconds), `abandoned` (begun over 15 minutes ago and never ended: a killed process);
     - `attempts` (requests), `retries`, `hedges`, `fallbacks`, `repairs` (requests), `retry_rate` and so on (share of
@@ -112,7 +114,8 @@ def _outcomes(calls: pd.DataFrame, groups: Groups) -> dict[str, Any]:
 
 def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
     """Of each call: whether it was `answered` by an attempt of its own, or `batched`, by one that stood in a batch and
-    has no times, whether that was `saturated`, its `latency` and `ttft`, and the call's `elapsed` seconds."""
+    has no times, whether that was `saturated`, its `latency`, `ttft` and `answer_ttft`, and the call's `elapsed`
+    seconds."""
     won = tried["won"].to_numpy() == 1
     at = tried["at"].to_numpy()[won]
     each = {"answered": np.zeros(len(calls), dtype=bool), "saturated": np.zeros(len(calls), dtype=bool)}
@@ -121,6 +124,10 @@ def answers(calls: pd.DataFrame, tried: pd.DataFrame) -> dict[str, np.ndarray]:
     for name in ("latency", "ttft"):
         each[name] = np.full(len(calls), np.nan)
         each[name][at] = tried[name].to_numpy()[won]
+    thinking = np.full(len(calls), np.nan)
+    if "thinking" in tried:
+        thinking[at] = tried["thinking"].to_numpy()[won]
+    each["answer_ttft"] = each["ttft"] + np.nan_to_num(thinking)
     each["batched"] = each["answered"] & np.isnan(each["latency"])
     each["answered"] &= ~each["batched"]
     return {**each, "elapsed": (calls["ended_at"] - calls["started_at"]).to_numpy()}

@@ -67,7 +67,7 @@ def figures_over_time(
 
     names = ["started_at", "ended_at", "status", "cached", "cost", *([by] if by else [])]
     calls, tried = columns.both(
-        book, names, ["latency", "ttft", "won", "saturated"], since=since, until=until, **filters
+        book, names, ["latency", "ttft", "thinking", "won", "saturated"], since=since, until=until, **filters
     )
     each = answers(calls, tried)
     timed = each["answered"] & ~each["saturated"]

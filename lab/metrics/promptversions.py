@@ -32,7 +32,9 @@ def by_version(book: Ledger, prompt: str, **filters: Any) -> pd.DataFrame:
         same = {"version": int(scored["version"]), "model": scored["model"], "n": int(scored["n"])}
         rows.append({**same, "figure": "score", **_interval(scored["score"], scored["low"], scored["high"])})
     names = ["started_at", "ended_at", "status", "cached", "cost", "prompt_version", "model"]
-    calls, tried = columns.both(book, names, ["latency", "ttft", "won", "saturated"], prompt=prompt, **filters)
+    calls, tried = columns.both(
+        book, names, ["latency", "ttft", "thinking", "won", "saturated"], prompt=prompt, **filters
+    )
     each = answers(calls, tried)
     frame = pd.DataFrame(
         {

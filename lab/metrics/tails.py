@@ -20,11 +20,11 @@ from lab.stats.quantiles import of_sorted
 if TYPE_CHECKING:
     import pandas as pd
 
-Measure = Literal["elapsed", "latency", "ttft"]
+Measure = Literal["elapsed", "latency", "ttft", "answer_ttft"]
 LADDER = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-PARTS = ("queue", "earlier attempts", "connect", "first token", "generation", "not streamed")
+PARTS = ("queue", "earlier attempts", "connect", "first token", "thinking", "generation", "not streamed")
 _CALLS = "started_at ended_at cached queue".split()
-_ATTEMPTS = "connect ttft latency won saturated".split()
+_ATTEMPTS = "connect ttft thinking latency won saturated".split()
 
 
 def _timed(
@@ -106,8 +106,10 @@ def percentiles(
 
 def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters: Any) -> pd.DataFrame:
     """Where the time went, on average: columns `group`, `calls` (`all`, or the `slowest` share of the group), `part`
-    (of `PARTS`), `seconds`. `not streamed` is the whole of an answer whose first token nobody saw; `earlier attempts`
-    are those that failed or lost, with the waits between. Parts that nothing has are left out."""
+    (of `PARTS`), `seconds`. `thinking` is from the first token of a thought to the first of the answer; where a
+    provider keeps its thoughts to itself, they are in `first token`. `not streamed` is the whole of an answer whose
+    first token nobody saw; `earlier attempts` are those that failed or lost, with the waits between. Parts that nothing
+    has are left out."""
     import pandas as pd  # slow to import, and only readers need it
 
     calls, tried, groups, each = _timed(book, by, filters)
@@ -117,12 +119,14 @@ def phases(book: Ledger, by: str = "model", *, slowest: float = 0.05, **filters:
     queue = np.nan_to_num(calls["queue"].to_numpy())
     connect = np.minimum(connect, np.fmin(each["ttft"], each["latency"]))
     first = np.nan_to_num(each["ttft"] - connect)
-    rest, streamed = each["latency"] - connect - first, ~np.isnan(each["ttft"])
+    thinking, streamed = np.nan_to_num(each["answer_ttft"] - each["ttft"]), ~np.isnan(each["ttft"])
+    rest = each["latency"] - connect - first - thinking
     times = {
         "queue": queue,
         "earlier attempts": np.maximum(0.0, each["elapsed"] - queue - each["latency"]),
         "connect": connect,
         "first token": first,
+        "thinking": thinking,
         "generation": np.where(streamed, rest, 0.0),
         "not streamed": np.where(streamed, 0.0, rest),
     }

@@ -15,7 +15,8 @@ from lab.show.timeline import Bar, timeline_html, timeline_text
 if TYPE_CHECKING:
     import pandas as pd
 
-WAIT, CONNECT, FIRST, REST, WHOLE = "waiting", "connect", "first token", "generation", "until its end"
+WAIT, CONNECT, FIRST, THINK, REST = "waiting", "connect", "first token", "thinking", "generation"
+WHOLE = "until its end"
 BATCH = "in a batch"
 
 
@@ -102,9 +103,15 @@ def bars_of(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) 
         wait = float(row["wait"] or 0.0) if row["number"] > 1 else float(queue or 0.0)
         parts = [(WAIT, max(0.0, sent - wait), max(0.0, sent))] if wait > 0 else []
         at = sent = max(0.0, sent)
-        seen = row["ttft"] is not None and row["ttft"] == row["ttft"]
+        seen = _known(row["ttft"])
         last = REST if seen else WHOLE
-        for part, until in ((CONNECT, row["connect"]), (FIRST, row["ttft"]), (last, row["latency"])):
+        answer = row["ttft"] + row["thinking"] if seen and _known(row["thinking"]) else None
+        for part, until in (
+            (CONNECT, row["connect"]),
+            (FIRST, row["ttft"]),
+            (THINK, answer),
+            (last, row["latency"]),
+        ):
             if until == until and until is not None and sent + until > at:
                 parts.append((part, at, sent + until))
                 at = sent + until
@@ -124,6 +131,10 @@ def bars_of(call: dict[str, Any], attempts: pd.DataFrame, checks: pd.DataFrame) 
             )
         )
     return tuple(bars)
+
+
+def _known(value: Any) -> bool:
+    return value is not None and value == value
 
 
 def _outcome(row: Mapping[Any, Any]) -> str:

@@ -12,6 +12,7 @@ import httpx
 from lab import errors
 from lab.provider.credentials import falls_back_to_openai
 from lab.provider.loading import load
+from lab.provider.marking import marked, stable, takes_marks
 from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
 from lab.provider.reading import done
@@ -43,6 +44,8 @@ async def carried(
     model, provider, key, _ = litellm.get_llm_provider(
         name, api_base=params.get("api_base"), api_key=params.get("api_key")
     )
+    if stable(call) and takes_marks(provider, model):
+        messages = marked(messages)
     if falls_back_to_openai(litellm, provider):
         known = litellm.get_supported_openai_params(model, provider) or []
         if "max_retries" not in known:  # or it would be dropped on the way, and the SDK retry by itself

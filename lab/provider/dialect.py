@@ -15,6 +15,7 @@ from lab.provider.credentials import falls_back_to_openai, need_address, need_ke
 from lab.provider.dialects import anthropic, azure, cohere, gemini, ollama, openai, openrouter, responses
 from lab.provider.here import ADDRESSES
 from lab.provider.loading import load
+from lab.provider.marking import marked, takes_marks
 from lab.provider.request import Order, Request
 
 ADMITTED = frozenset(
@@ -62,10 +63,17 @@ _CONNECTION = ("api_base", "base_url", "api_key", "extra_headers")
 
 
 def translate(
-    model: str, messages: Any, params: Mapping[str, Any], *, streamed: bool, as_written: str | None = None
+    model: str,
+    messages: Any,
+    params: Mapping[str, Any],
+    *,
+    streamed: bool,
+    as_written: str | None = None,
+    stable: bool = False,
 ) -> Request | None:
     """The request that `litellm.acompletion` would send, or None where the provider must be carried.
 
+    `stable`: the system's messages stay the same, and are marked to be cached where the provider takes marks.
     `as_written` is the model's name as the caller wrote it. Raises `UnsupportedError` for a model no provider is
     known for, `AuthError` where the key is missing, `InvalidRequestError` for parameters that can't be sent.
     """
@@ -98,6 +106,8 @@ def translate(
     config = _config(name, provider)
     foreign = _THOUGHTS - _WANTS_BACK.get("responses" if bridged else provider, frozenset())
     messages = [_copied(message, foreign) for message in messages]
+    if stable and takes_marks(provider, name):
+        messages = marked(messages)
     mapped = {key: value for key, value in given.items() if key not in getattr(dialect, "TAKES", ())}
     optional, supported = _optional(config, name, provider, messages, mapped, streamed)
     order = Order(

@@ -26,6 +26,7 @@ from lab.provider.dialect import translate
 from lab.provider.fit import fit
 from lab.provider.form import Form, formed
 from lab.provider.loading import warm
+from lab.provider.marking import stable
 from lab.provider.prices import Pricer, pricer, provider_of, worst_cost
 from lab.provider.reading import read_stream, read_whole
 from lab.provider.request import Request
@@ -148,7 +149,8 @@ class Provider:
         fit(call.model, name, call.messages, call.params, prices)
         messages, params, form = formed(call, name, params, own=owner in own.SERVERS)
         call = call if form is None else replace(call, messages=messages)
-        request = translate(name, messages, params, streamed=call.streamed, as_written=call.model)
+        how: dict[str, Any] = {"streamed": call.streamed, "as_written": call.model, "stable": stable(call)}
+        request = translate(name, messages, params, **how)
         if request is not None and thinking:
             request = replace(request, body=own.merged(request.body, thinking))
         return _Written(call, request, name, params, prices, form)

@@ -7,10 +7,15 @@ import math
 from collections.abc import Sequence
 
 
-def reply_html(text: str, facts: str) -> str:
-    """An answer as a small block: the text as text, the facts below. Colours are the page's own."""
+def reply_html(text: str, facts: str, reasoning: str = "") -> str:
+    """An answer as a small block: what was thought folded, the text as text, the facts below. Colours are the page's
+    own."""
+    folded = (
+        '<details style="opacity:.75;margin-bottom:.4em"><summary>Thinking</summary>'
+        f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{html.escape(reasoning[:20_000])}</div></details>'
+    )
     return (
-        '<div style="max-width:48rem">'
+        f'<div style="max-width:48rem">{folded if reasoning else ""}'
         f'<div style="white-space:pre-wrap;overflow-wrap:anywhere">{html.escape(text[:20_000])}</div>'
         f'<div style="opacity:.65;font-size:85%;margin-top:.4em">{html.escape(facts)}</div></div>'
     )

@@ -65,11 +65,11 @@ def timeline_html(title: str, head: str, bars: Sequence[Bar]) -> str:
 
 
 def timeline_text(bars: Sequence[Bar], width: int = 48) -> list[str]:
-    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `#` generates, `=`
-    until its end where no first token was seen, `:` in a provider's batch, `*` a step that is no
+    """The same in a terminal, a line an attempt: `.` waits, `-` connects, `~` until the first token, `o` thinks, `#`
+    generates, `=` until its end where no first token was seen, `:` in a provider's batch, `*` a step that is no
     call, `x` lost with its worker, at some moment until there was another one."""
     end = max([part[2] for bar in bars for part in bar.parts], default=0.0) or 1.0
-    signs = dict(zip(PARTS, ".-~#=:*x", strict=True))
+    signs = dict(zip(PARTS, ".-~o#=:*x", strict=True))
     lines = []
     for bar in bars:
         drawn = [" "] * width

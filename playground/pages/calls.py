@@ -204,6 +204,7 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     outcome = listed["kind"].where(listed["kind"].notna(), listed["status"])
     stars = ["★ " if noted.get(call, (False, ""))[0] else "" for call in listed["call_id"]]
     version = listed["prompt_version"].map(lambda value: "" if value != value or value is None else f" v{value:.0f}")
+    thinking = listed["thinking"]
     shown = pd.DataFrame(
         {
             "when": [_when(at, call, now) for call, at in zip(ids, times, strict=True)],
@@ -214,6 +215,7 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             ],
             "total": listed["elapsed"],
             "first token": [drawing.seconds(value) for value in listed["ttft"]],
+            **({"thinking": [drawing.seconds(value) for value in thinking]} if thinking.notna().any() else {}),
             "cost": [drawing.dollars(value) for value in listed["cost"]],
             "tokens": [drawing.whole(value) for value in tokens],
             "prompt": [one_line(text, 160) if isinstance(text, str) else "" for text in listed["prompt"]],
@@ -227,7 +229,8 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             "note": [one_line(noted.get(call, (False, ""))[1], 80) for call in listed["call_id"]],
         }
     )
-    return shown, pd.DataFrame({"first token": listed["ttft"], "cost": listed["cost"], "tokens": tokens})
+    numbers = {"first token": listed["ttft"], "thinking": thinking, "cost": listed["cost"], "tokens": tokens}
+    return shown, pd.DataFrame({name: values for name, values in numbers.items() if name in shown})
 
 
 def _when(at: pd.Timestamp, call: str, now: str | None) -> str:

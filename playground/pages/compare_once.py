@@ -169,6 +169,8 @@ def times(lanes: Sequence[Lane]) -> None:
     """Where the time went, side by side."""
     rows = [lane.row for lane in lanes if lane.good and lane.row and lane.row.get("latency") is not None]
     if len(rows) > 1:
-        frame = pd.DataFrame([{name: row[name] for name in ("model", "elapsed", "ttft", "latency")} for row in rows])
+        frame = pd.DataFrame(
+            [{name: row[name] for name in ("model", "elapsed", "ttft", "thinking", "latency")} for row in rows]
+        )
         st.caption("Where the time went")
         st.altair_chart(charts.timeline(frame), key="chart-times")

@@ -53,6 +53,7 @@ def page() -> None:
         drawing.table(readable(spend, BY[name]), "spend", spend, numbers, height=320)
     with right:
         wasted(waste)
+    prompt_caches(metrics.prompt_caches(book, **narrow))
     quality(lab, metrics.quality(book, **narrow))
     if len(hits.lanes):
         saved.wrong(hits.last_wrong, 3)
@@ -135,6 +136,37 @@ def wasted(waste: pd.DataFrame) -> None:
         shown, order, PARTS, title="share of the money", colours=dict(zip(PARTS, palette.SPENT, strict=True))
     )
     drawing.chart(drawn, waste, "waste", "Shares of the money by what it bought")
+
+
+def prompt_caches(frame: pd.DataFrame) -> None:
+    """What providers' own caches of prompts saved."""
+    if frame.empty:
+        return
+    drawing.section(
+        "Prompt caches of providers",
+        "A part of the prompt that a provider has seen before is cheaper. Saved: against the plain price, less what"
+        " writing to the cache cost more.",
+    )
+    known = frame["saved"].dropna()
+    cells = st.columns(4)
+    cells[0].metric("Saved", metrics.money(known.sum()) if len(known) else "–")
+    cells[1].metric(
+        "Read from a cache", f"{frame['read'].sum() / max(1, frame['sent'].sum()):.0%}", help="Of the tokens"
+    )
+    cells[2].metric("Tokens read", f"{frame['read'].sum():,.0f}")
+    cells[3].metric("Tokens written", f"{frame['written'].sum():,.0f}")
+    shown = pd.DataFrame(
+        {
+            "model": frame["model"],
+            "requests": frame["requests"],
+            "tokens sent": frame["sent"],
+            "read": frame["read"],
+            "written": frame["written"],
+            "hit rate": [f"{rate:.0%}" for rate in frame["hit_rate"]],
+            "saved": [metrics.money(usd) if usd == usd else "–" for usd in frame["saved"]],
+        }
+    )
+    drawing.table(shown, "prompt-caches", frame, {"saved": frame["saved"]}, height=min(320, 40 + 36 * len(frame)))
 
 
 def quality(lab: Lab, scores: pd.DataFrame) -> None:

@@ -18,6 +18,7 @@ MEASURES: dict[Measure, str] = {
     "elapsed": "Waited in all",
     "latency": "The answering request",
     "ttft": "First token",
+    "answer_ttft": "First token of the answer",
 }
 TOGETHER = 4
 """Groups that are told apart in one picture."""

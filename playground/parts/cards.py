@@ -17,6 +17,8 @@ from playground.parts import copying, drawing, markdown, opened, words
 from playground.parts.lanes import Lane
 
 REFRESH = 0.06  # seconds between two looks at the streams
+SEEN = 400
+"""Characters of what is being thought that are shown while it is."""
 LIVE = 8_000
 """Characters up to which an answer is drawn as Markdown while it arrives: what draws is not to slow what is timed."""
 _FIGURES = ("First token", "Total", "Tokens a second", "Tokens in → out", "Cost", "Attempts", "Outcome")
@@ -79,16 +81,19 @@ def layout(lanes: Sequence[Lane], colours: Mapping[str, str]) -> list[Card]:
 def arriving(card: Card) -> None:
     """What has come so far; drawn where it is new."""
     text = card.lane.text
-    if text != card.drawn:
-        card.drawn = text
-        if not text:
+    thoughts = card.lane.reasoning if not text else ""
+    if text + thoughts != card.drawn:
+        card.drawn = text + thoughts
+        if thoughts:
+            card.answer.html(drawing.thinking(thoughts[-SEEN:]))
+        elif not text:
             card.answer.caption("waiting for the first token …")
         elif len(text) <= LIVE:
             card.answer.html(markdown.to_html(words.thought(text)[1] or "thinking …"))
         else:
             card.answer.text(text[-LIVE:])
     figures = dict.fromkeys(_FIGURES, "–")
-    if text and card.first is None:
+    if (text or thoughts) and card.first is None:
         card.first = time.monotonic() - card.lane.since
     figures |= {"Total": f"{time.monotonic() - card.lane.since:.1f} s", "Outcome": "running"}
     figures |= {} if card.first is None else {"First token": f"about {card.first:.1f} s"}
@@ -98,14 +103,13 @@ def arriving(card: Card) -> None:
 def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[str]]) -> None:
     """The whole answer, or why there is none; its value and checks; its figures."""
     lane, failure = card.lane, card.lane.failure
-    thinking, text = words.thought(lane.text)
+    tagged, text = words.thought(lane.text)
+    thinking = lane.reasoning or tagged
     value = lane.value(schema)
     with card.answer.container():
         if failure is not None:
             st.html(drawing.reason(*failure))
-        if thinking:
-            with st.expander("Thinking", icon=":material/psychology:"):
-                drawing.text(thinking, f"thinking-{lane.call_id}")
+        words.thoughts(thinking, f"thinking-{lane.call_id}")
         if value is not None and not raw:
             st.json(value if isinstance(value, dict | list) else {"value": value}, expanded=3)
         elif text:
@@ -142,7 +146,9 @@ def figures_of(lane: Lane) -> dict[str, str]:
     row = lane.row or {}
     speed = drawing.speed(row)
     blank = dict.fromkeys(_FIGURES, "–")
-    measured = blank | {
+    thinks = {"Thinking": units.seconds(row["thinking"])} if row.get("thinking") is not None else {}
+    measured = {"First token": "–"} | thinks | blank
+    measured |= {
         "First token": units.seconds(row.get("ttft")),
         "Total": units.seconds(row.get("elapsed")),
         "Tokens a second": "–" if speed is None else f"{speed:,.0f}",

@@ -155,12 +155,19 @@ def chips(texts: Sequence[str]) -> None:
 
 
 def speed(call: Mapping[str, Any]) -> float | None:
-    """Tokens a second from the first token on; None where that can't be known: of an answer that was not streamed, or
-    is too short."""
+    """Tokens a second from the first token on, thoughts included where they were seen to come; None where that can't be
+    known: of an answer that was not streamed, or is too short."""
     tokens, latency, ttft = (call.get(name) for name in ("output_tokens", "latency", "ttft"))
+    if tokens and call.get("thinking") is None:  # what was thought out of sight was thought before
+        tokens -= call.get("reasoning_tokens") or 0
     if latency is None or ttft is None or call.get("cached") or not tokens or tokens < SHORT:
         return None
     return float(tokens / (latency - ttft)) if latency - ttft > 0.001 else None
+
+
+def thinking(text: str) -> str:
+    """What is being thought just now, as HTML: its last words, paler than an answer."""
+    return f'<div class="lab-thinking">{html.escape(text)}</div>'
 
 
 def seconds(value: float) -> str:

@@ -30,6 +30,7 @@ class Lane:
     since: float = field(default_factory=time.monotonic)
     row: dict[str, Any] | None = None
     said: str | None = None
+    thought: str = ""
     asked: tuple[Any, ...] = ()
     words: bool = True
     looks: int = 0
@@ -49,12 +50,18 @@ class Lane:
         """What the ledger has of its words."""
         texts = queries.texts(lab.ledger, self.call_id) or {}
         self.said, self.asked = texts.get("answer") or "", tuple(texts.get("messages") or ())
+        self.thought = texts.get("reasoning") or ""
         self.words = bool(texts.get("kept", True))
 
     @property
     def text(self) -> str:
         """What has arrived."""
         return self.stream.text if self.stream is not None else self.said or ""
+
+    @property
+    def reasoning(self) -> str:
+        """What has been thought before it, as far as the model says."""
+        return self.stream.reasoning.text if self.stream is not None else self.thought
 
     def runs(self, lab: Lab) -> bool:
         """Whether more is to come. Once nothing is, `row` is the call as the ledger has it, if it has."""

@@ -18,12 +18,13 @@ from lab.show.timeline import timeline_html
 from playground.parts import backend, choices, collecting, drawing, escape, places, words
 
 _ATTEMPTS = """
-    number role status kind http_status wait connect ttft latency cost input_tokens output_tokens way loop_lag saturated
+    number role status kind http_status wait connect ttft thinking latency cost input_tokens output_tokens
+    reasoning_tokens way loop_lag saturated
 """.split()
 
 _SENT = ("input_tokens", "cache_read_tokens", "cache_write_tokens")
 
-_SECONDS = ("wait", "connect", "ttft", "latency", "loop_lag")
+_SECONDS = ("wait", "connect", "ttft", "thinking", "latency", "loop_lag")
 
 _NAMES = {
     "http_status": "HTTP status",
@@ -31,6 +32,7 @@ _NAMES = {
     "latency": "total",
     "input_tokens": "tokens in",
     "output_tokens": "tokens out",
+    "reasoning_tokens": "thought",
     "loop_lag": "client's lag",
     "saturated": "client saturated",
     "number": "attempt",
@@ -71,6 +73,7 @@ def figures(call: Mapping[str, Any]) -> None:
     shown = {
         "Outcome": palette.outcome(call["kind"] or call["status"]),
         "First token": _first_token(call),
+        **({"Thinking": units.seconds(call["thinking"])} if call["thinking"] is not None else {}),
         "Total": units.seconds(call["elapsed"]),
         "Cost": units.dollars(call["cost"]),
         "Tokens": _tokens(call),
@@ -86,7 +89,8 @@ def _first_token(call: Mapping[str, Any]) -> str:
 def _tokens(call: Mapping[str, Any]) -> str:
     if call["output_tokens"] is None:
         return "–"
-    return f"{drawing.whole(call['input_tokens'])} → {drawing.whole(call['output_tokens'])}"
+    thought = f" ({drawing.whole(call['reasoning_tokens'])} thought)" if call["reasoning_tokens"] else ""
+    return f"{drawing.whole(call['input_tokens'])} → {drawing.whole(call['output_tokens'])}{thought}"
 
 
 def _speed(call: Mapping[str, Any]) -> str:

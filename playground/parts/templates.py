@@ -24,7 +24,8 @@ def edited(prompt: Prompt, key: str) -> Prompt:
         kept = {"blank": [name for name in prompt.blank if name in new.variables]}
         kept["passages"] = [name for name in prompt.passages if name in new.variables]
         question = prompt.question if prompt.question in new.variables and kept["passages"] else None
-        new = Prompt(prompt.name, written, **kept, question=question)
+        blank, passages = kept["blank"], kept["passages"]
+        new = Prompt(prompt.name, written, blank=blank, passages=passages, question=question, stable=prompt.stable)
     except ValueError as odd:
         st.warning(escape.markdown(odd), icon=":material/edit:")
         return prompt

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -26,18 +27,43 @@ def both(texts: Mapping[str, Any]) -> None:
                     drawing.text(passage, f"left-out-{number}")
     with st.container(border=True):
         st.caption("Output")
-        answer(str(texts["answer"] or ""), "output")
-        if texts["tool_calls"]:
-            st.caption("Tool calls")
-            st.json(texts["tool_calls"], expanded=3)
+        thoughts(str(texts["reasoning"] or ""), "output-thinking")
+        if texts["answer"] or not texts["tool_calls"]:
+            answer(str(texts["answer"] or ""), "output")
+        called(texts["tool_calls"] or (), "output")
+
+
+def thoughts(text: str, name: str) -> None:
+    """What a model has thought, folded."""
+    if text:
+        with st.expander(f"Thinking, {len(text.split()):,} words", icon=":material/psychology:"):
+            drawing.text(text, name)
+
+
+def called(calls: Sequence[Mapping[str, Any]], name: str) -> None:
+    """Calls of tools, each with what it is given."""
+    for place, call in enumerate(calls):
+        function = call.get("function")
+        if not isinstance(function, Mapping):
+            st.json(call, expanded=2)
+            continue
+        st.caption(f":material/build: {escape.markdown(function.get('name'))}")
+        try:
+            given = json.loads(function.get("arguments") or "{}")
+        except (TypeError, ValueError):  # as the model wrote it, which is no JSON
+            drawing.text(str(function.get("arguments")), f"{name}-call-{place}")
+        else:
+            st.json(given if isinstance(given, dict | list) else {"arguments": given}, expanded=2)
 
 
 def said(message: Mapping[str, Any], name: str) -> None:
     """One message: who says it, its text, and what else is in it."""
     st.caption(escape.markdown(message.get("role")))
     content = message.get("content")
+    called(message.get("tool_calls") or (), name)
     if isinstance(content, str) or content is None:
-        drawing.text(content or "", name)
+        if content or not message.get("tool_calls"):
+            drawing.text(content or "", name)
         return
     for place, part in enumerate(content if isinstance(content, list) else [content]):
         if isinstance(part, Mapping) and isinstance(part.get("text"), str):
@@ -51,9 +77,7 @@ def said(message: Mapping[str, Any], name: str) -> None:
 def answer(text: str, name: str) -> None:
     """An answer as it was meant, its thinking folded, or to the letter."""
     thinking, rest = thought(text)
-    if thinking:
-        with st.expander("Thinking", icon=":material/psychology:"):
-            drawing.text(thinking, f"{name}-thinking")
+    thoughts(thinking, f"{name}-tagged")
     if not rest:
         st.caption("no text")
         return

@@ -100,10 +100,15 @@ def test_it_is_bounded_like_any_call(lab: Lab, server: RawServer) -> None:
     assert found.cost == pytest.approx(7 * 0.02e-6)
     with pytest.raises(errors.BudgetError):
         lab.embed(["two " * 1000], policy=Policy(budget=Budget(usd=1e-9)), **where)
-    server.scripts.clear()
-    server.plays(5.0)
-    with pytest.raises(errors.TimeoutError):
-        lab.embed(["three"], policy=Policy(retry=None, timeout=Timeout(attempt=0.2, total=0.4)), **where)
+
+
+def test_it_waits_no_longer_than_any_call(fresh: Path) -> None:
+    async def never(_call: Call) -> Any:
+        await asyncio.Event().wait()
+
+    with Lab(fresh, provider=never, policy=Policy(retry=None, timeout=Timeout(attempt=0.2, total=0.4))) as lab:
+        with pytest.raises(errors.TimeoutError):
+            lab.embed(["three"], model="own")
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,12 @@ from lab.show.charts.shared import GREY, LABELS, LOG, Colours
 from lab.show.timeline import PARTS as COLOURS_OF
 
 BEFORE, WAITING, ANSWERING = "before the answering request", "until the first token", "from there to the end"
+THINKING = "thinking"
 WHOLE = "not streamed"
 COLOURS = {
     BEFORE: COLOURS_OF["waiting"],
     WAITING: COLOURS_OF["first token"],
+    THINKING: COLOURS_OF["thinking"],
     ANSWERING: COLOURS_OF["generation"],
     WHOLE: COLOURS_OF["until its end"],
 }
@@ -28,9 +30,9 @@ COLOURS = {
 def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerChart:
     """Where the time of each call went: a bar a call, in the order of `calls`.
 
-    Uses the columns `model`, `elapsed`, `ttft` and `latency` (seconds), as `lab.calls()` gives them; calls that were
-    not streamed have no first token: they are one segment. Calls without a latency are left out. `width` is in
-    pixels, or the page's own.
+    Uses the columns `model`, `elapsed`, `ttft`, `thinking`, where it is there, and `latency` (seconds), as
+    `lab.calls()` gives them; calls that were not streamed have no first token: they are one segment. Calls without a
+    latency are left out. `width` is in pixels, or the page's own.
     """
     rows = []
     for number, call in enumerate(calls[calls["latency"].notna()].to_dict("records"), 1):
@@ -38,7 +40,10 @@ def timeline(calls: pd.DataFrame, width: int | str = "container") -> alt.LayerCh
         sent = total - float(call["latency"])
         first = sent if pd.isna(call["ttft"]) else sent + float(call["ttft"])
         before = [(BEFORE, 0.0, sent)] if sent > 0 else []
-        streamed = ((WAITING, sent, first), (ANSWERING, first, total))
+        thought = call.get("thinking")
+        answer = first if thought is None or pd.isna(thought) else min(total, first + float(thought))
+        thinking = ((THINKING, first, answer),) if answer > first else ()
+        streamed = ((WAITING, sent, first), *thinking, (ANSWERING, answer, total))
         for part, start, end in (*before, *(streamed if first > sent else ((WHOLE, sent, total),))):
             rows.append(
                 {"call": name, "part": part, "start": start, "end": end, "seconds": end - start, "total": total}
