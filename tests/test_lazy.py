@@ -57,3 +57,35 @@ def test_a_program_ends_in_the_midst_of_an_import(tmp_path: Path) -> None:
         [sys.executable, str(tmp_path / "program.py")], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+WAITS = """
+import sys, threading
+from lab import Lab
+
+lab = Lab(sys.argv[1])  # begins to import LiteLLM
+begun = threading.Event()
+
+
+def ask():
+    begun.set()
+    lab.explain("hi", model="gpt-4o-mini")  # waits for it
+
+
+threading.Thread(target=ask, daemon=True).start()
+begun.wait()
+lab.state()  # has its turn on the loop after that
+"""
+
+
+def test_a_program_ends_while_a_call_waits_for_what_is_imported(tmp_path: Path) -> None:
+    """The call is told, and the loop that it runs on lives to be closed."""
+    (tmp_path / "program.py").write_text(WAITS)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "program.py"), str(tmp_path / "lab.db")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

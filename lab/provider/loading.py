@@ -72,6 +72,9 @@ def warm() -> Future[ModuleType]:
 def _warm() -> None:
     try:
         _warmed[0].set_result(load())
-    except BaseException as broken:
+    except Exception as broken:
         _warmed[0].set_exception(broken)  # whoever waits must hear of it
+        raise
+    except SystemExit:  # broken off: in a task of theirs it would end the loop that they run on
+        _warmed[0].set_exception(RuntimeError("LiteLLM was not imported: the program is ending"))
         raise
