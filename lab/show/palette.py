@@ -43,7 +43,7 @@ PHASES = {
     "waiting": "#8f9aa1",
     "connect": "#a786b8",
     "first token": "#6f93ad",
-    "thinking": "#5f8f86",
+    "thinking": "#a08b50",
     "generation": "#44708c",
     "until its end": "#57828f",
     "in a batch": "#a08a7a",
