@@ -103,7 +103,7 @@ class OpenAIReading:
         if self._parse is None:
             reader = self._reader().get_model_response_iterator(iter(()), sync_stream=False)
             self._parse = reader.chunk_parser
-            self._plainly = type(reader).chunk_parser.__module__ in self._plain_readers()
+            self._plainly = type(reader).chunk_parser.__module__ == load().OpenAIGPTConfig.__module__
         self._note(event)
         choices = [
             choice for choice in event.get("choices") or () if isinstance(choice, dict) and not choice.get("index")
@@ -124,10 +124,6 @@ class OpenAIReading:
     def _reader(self) -> Any:
         """The configuration of LiteLLM's that reads such answers."""
         return self._request.config
-
-    def _plain_readers(self) -> set[str]:
-        """Modules of LiteLLM's whose reading of plain text is this one."""
-        return {load().OpenAIGPTConfig.__module__}
 
     def _plain_delta(self, delta: Any) -> Part | None:
         """A delta of text or thoughts alone, as most are; None for one that LiteLLM must read. Its reading of one costs

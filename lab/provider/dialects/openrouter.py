@@ -40,8 +40,9 @@ class OpenRouterReading(openai.OpenAIReading):
             self._keep(choices[0]["delta"].pop("reasoning_details", None))
         return super().delta(event)
 
-    def _plain_readers(self) -> set[str]:
-        return super()._plain_readers() | {load().OpenrouterConfig.__module__}
+    def _reader(self) -> Any:
+        """OpenAI's: LiteLLM's own adds the cost, and wants more fields than an answer needs."""
+        return load().OpenAIGPTConfig()
 
     def _note(self, fields: Mapping[str, Any]) -> None:
         super()._note(fields)
