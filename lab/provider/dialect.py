@@ -97,7 +97,7 @@ def translate(
     dialect = _DIALECTS.get(provider, openai)
     internal = _internal() & given.keys() - getattr(dialect, "TAKES", frozenset())
     bridged = _is_bridged(litellm, name, provider, base, given)
-    if provider not in ADMITTED or internal or (bridged and provider != "openai"):
+    if provider not in ADMITTED or internal:
         if base is None and falls_back_to_openai(litellm, provider):
             need_address(as_written, provider)
         return None
@@ -152,10 +152,9 @@ def _copied(message: Mapping[str, Any], without: frozenset[str]) -> dict[str, An
     return own
 
 
-def way(name: str, provider: str) -> str:
-    """How a plain call to a provider's model goes: `wire` or `carried`."""
-    bridged = provider == "azure" and _is_bridged(load(), name, provider, None, {})
-    return "wire" if provider in ADMITTED and not bridged else "carried"
+def way(provider: str) -> str:
+    """How a plain call to a provider's models goes: `wire` or `carried`."""
+    return "wire" if provider in ADMITTED else "carried"
 
 
 def _is_bridged(litellm: ModuleType, name: str, provider: str, base: str | None, given: Mapping[str, Any]) -> bool:

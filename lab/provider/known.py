@@ -65,7 +65,7 @@ def _known(model: str, provider: str, name: str) -> Known:
     price = price_of(entry)
     return Known(
         model=model,
-        way=way(name, provider),
+        way=way(provider),
         input=price.input if price else None,
         output=price.output if price else None,
         context=entry.get("max_input_tokens") or entry.get("max_tokens"),

@@ -129,7 +129,15 @@ class Sent:
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
+def bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteLLM's way to OpenAI's responses, open: a module on it wants a package that LiteLLM doesn't bring."""
+    gateway = SimpleNamespace(should_use_litellm_mcp_gateway=lambda *_args, **_more: False)
+    without = SimpleNamespace(LiteLLM_Proxy_MCP_Handler=gateway)
+    monkeypatch.setitem(sys.modules, "litellm.responses.mcp.litellm_proxy_mcp_handler", without)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch, bridge: None) -> list[Sent]:
     """What LiteLLM sends, caught at its transport; nothing leaves."""
     load()
     from litellm.litellm_core_utils.litellm_logging import Logging
@@ -144,11 +152,6 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
 
     async def silent(*_args: object, **_more: object) -> None: ...
 
-    gateway = SimpleNamespace(should_use_litellm_mcp_gateway=lambda *_args, **_more: False)
-    without = SimpleNamespace(
-        LiteLLM_Proxy_MCP_Handler=gateway
-    )  # its module wants a package that LiteLLM doesn't bring
-    monkeypatch.setitem(sys.modules, "litellm.responses.mcp.litellm_proxy_mcp_handler", without)
     monkeypatch.setattr(Logging, "failure_handler", lambda *_args, **_more: None)  # half of the time would go into it
     monkeypatch.setattr(Logging, "async_failure_handler", silent)
     monkeypatch.setattr(LiteLLMAiohttpTransport, "handle_async_request", catch)
@@ -448,12 +451,74 @@ def test_a_provider_that_is_not_admitted_is_carried() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_call_that_openai_serves_elsewhere_goes_there(sent: list[Sent]) -> None:
+@pytest.mark.parametrize("model", ["gpt-5.4", "azure/gpt-5.4"])
+def test_a_call_that_openai_serves_elsewhere_goes_there(model: str, sent: list[Sent]) -> None:
     """LiteLLM sends tools with reasoning models to OpenAI's other interface."""
-    asked = {**TOOLS, "reasoning_effort": "high", "api_key": "key-of-openai"}
-    theirs = _theirs(sent, "gpt-5.4", MESSAGES, asked)
-    assert theirs.url.endswith("/v1/responses")
-    assert _ours("gpt-5.4", MESSAGES, asked) == theirs
+    for more in ({"api_key": "key-of-this-one"}, {"api_key": "key-of-this-one", "api_version": "2025-04-01-preview"}):
+        asked = {**TOOLS, "reasoning_effort": "high", **more}
+        if model == "gpt-5.4":
+            asked.pop("api_version", None)
+        for streamed in (False, True):
+            sent.clear()
+            theirs = _theirs(sent, model, CONVERSATION, asked, streamed=streamed)
+            assert "/responses" in theirs.url
+            assert _ours(model, CONVERSATION, asked, streamed=streamed) == theirs
+
+
+REASONED = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]}
+SPOKEN = {
+    "type": "message",
+    "id": "msg_1",
+    "status": "completed",
+    "role": "assistant",
+    "content": [{"type": "output_text", "text": "Paris", "annotations": []}],
+}
+CALLS = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "look", "arguments": '{"at": "it"}'}
+RESPONDED = {
+    "id": "resp_1",
+    "object": "response",
+    "created_at": 1,
+    "model": "o3-pro",
+    "status": "completed",
+    "usage": {
+        "input_tokens": 12,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 2},
+        "total_tokens": 17,
+    },
+}
+
+
+def _response(*output: dict) -> dict:
+    fixed = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "error": None}
+    return {**RESPONDED, **fixed, "output": list(output)}
+
+
+ADDS = {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 1, "content_index": 0}
+RESPONSES = {
+    "whole": [answer(_response(REASONED, SPOKEN))],
+    "tool": [answer(_response(REASONED, {**CALLS, "status": "completed"}))],
+    "streamed": _sse(
+        {"type": "response.created", "response": {**_response(), "status": "in_progress"}},
+        *({**ADDS, "delta": delta} for delta in ("Par", "is")),
+        {"type": "response.completed", "response": _response(REASONED, SPOKEN)},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", RESPONSES)
+def test_a_response_is_read_as_litellm_reads_it(name: str, lab: Lab, server: RawServer, bridge: None) -> None:
+    streamed, model = "streamed" in name, "openai/o3-pro"
+    server.plays(*RESPONSES[name])
+    theirs = _read_by_litellm(model, server.url, streamed=streamed)
+    where = {"model": model, "api_base": server.url, "api_key": "k-123456789"}
+    reply = _streamed(lab, **where) if streamed else lab.ask(MESSAGES, **where)
+    tools = [(tool["function"]["name"], json.loads(tool["function"]["arguments"])) for tool in reply.tool_calls]
+    usage = reply.usage
+    buckets = (usage.input, usage.cache_read, usage.cache_write, usage.output + usage.reasoning)
+    assert (reply.text, tools, reply.finish_reason, buckets) == theirs
 
 
 THINKING = {

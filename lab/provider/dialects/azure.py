@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from lab import errors
 from lab.provider.dialects import openai
@@ -18,10 +18,19 @@ _NEWER = ("v1", "latest", "preview")
 """Versions that are served without deployments in the address, and without a date."""
 
 
-def written(order: Order) -> Request | None:
-    """The request. None where a token has to be fetched first (a service principal's, OIDC), and for other gateways.
-    Raises `InvalidRequestError` where no address is known, `AuthError` without a credential."""
-    litellm, params, name = load(), order.params, order.name
+class Way(NamedTuple):
+    """Where a resource is, and what it is asked with: a `key`, or a `token` of Entra's."""
+
+    base: str
+    key: str | None
+    token: str | None
+    version: str | None
+
+
+def way(order: Order) -> Way | None:
+    """How the resource is reached; None where a token has to be fetched first (a service principal's, OIDC), and for
+    other gateways. Raises `InvalidRequestError` where no address is known, `AuthError` without a credential."""
+    params = order.params
     base = order.base or os.environ.get("AZURE_API_BASE")
     key = order.key or os.environ.get("AZURE_OPENAI_API_KEY") or os.environ.get("AZURE_API_KEY")
     token = params.get("azure_ad_token") or os.environ.get("AZURE_AD_TOKEN") or os.environ.get("AZURE_OPENAI_AD_TOKEN")
@@ -35,7 +44,16 @@ def written(order: Order) -> Request | None:
         raise errors.AuthError(
             f"no key for {order.model}: set AZURE_API_KEY or AZURE_AD_TOKEN, or pass api_key=... or azure_ad_token=..."
         )
-    version = params.get("api_version") or os.environ.get("AZURE_API_VERSION") or litellm.AZURE_DEFAULT_API_VERSION
+    return Way(base, key, token, params.get("api_version") or os.environ.get("AZURE_API_VERSION"))
+
+
+def written(order: Order) -> Request | None:
+    """The request; None where `way` has none. Raises what that raises."""
+    found = way(order)
+    if found is None:
+        return None
+    base, key, token, given = found
+    name, version = order.name, given or load().AZURE_DEFAULT_API_VERSION
     optional = order.optional
     if optional.keys() & {"json_mode", "fake_stream"}:
         return None

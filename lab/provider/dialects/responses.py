@@ -1,5 +1,5 @@
-"""OpenAI's responses: the interface of its models that have no other, and of its newer ones where they think and call
-tools at once."""
+"""OpenAI's responses, its own and Azure's: the interface of models that have no other, and of newer ones where they
+think and call tools at once."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from lab.provider.dialects import azure
 from lab.provider.loading import load
 from lab.provider.request import Order, Part, Request, Silent, Told
 
@@ -33,7 +34,14 @@ def written(order: Order) -> Request | None:
     litellm, name = load(), order.name
     base_config, fields, Settings = _tools()
     config, optional = litellm.OpenAIResponsesAPIConfig(), order.optional
-    key = order.key or os.environ.get("OPENAI_API_KEY")
+    where: dict[str, Any] = {"api_key": order.key or os.environ.get("OPENAI_API_KEY"), "api_base": order.base}
+    if order.provider == "azure":
+        way = azure.way(order)
+        if way is None:
+            return None
+        config = litellm.AzureOpenAIResponsesAPIConfig()
+        where = {"api_key": way.key, "api_base": way.base, "api_version": way.version, "azure_ad_token": way.token}
+        where = {field: value for field, value in where.items() if value}
     extra = optional.pop("extra_body", None) or {}
     for dropped in ("max_retries", "extra_headers", "stream"):
         optional.pop(dropped, None)
@@ -50,7 +58,7 @@ def written(order: Order) -> Request | None:
         headers={},
         litellm_logging_obj=Silent(),
     )
-    settings = Settings(api_key=key, api_base=order.base)
+    settings = Settings(**where)
     body = config.transform_responses_api_request(
         model=name,
         input=data["input"],
@@ -60,9 +68,9 @@ def written(order: Order) -> Request | None:
     )
     body = {**base_config.normalize_responses_api_request_dict(body), **extra}
     headers = {**config.validate_environment(headers={}, model=name, litellm_params=settings), **order.headers}
-    url = config.get_complete_url(api_base=order.base, litellm_params={})
+    url = config.get_complete_url(api_base=where.get("api_base"), litellm_params=where)
     headers = {str(header): str(value) for header, value in headers.items()}
-    return Request("openai", name, url, headers, body, config, {}, ResponsesReading)
+    return Request(order.provider, name, url, headers, body, config, {}, ResponsesReading)
 
 
 class ResponsesReading:
