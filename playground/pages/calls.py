@@ -19,10 +19,10 @@ PAGE = 50
 KINDS = get_args(errors.Kind)
 _ALWAYS = ("when", "model", "outcome", "total")
 _USUAL = ("first token", "cost", "tokens", "prompt", "answer")
-_MORE = ("attempts", "user", "tags", "prompt version", "experiment", "job", "note")
+_MORE = ("thinking", "attempts", "user", "tags", "prompt version", "experiment", "job", "note")
 _WIDTHS = {"when": 128, "model": 150, "outcome": 118, "total": 120, "first token": 85, "cost": 85, "tokens": 75}
 _WIDTHS |= {"attempts": 75, "user": 100, "tags": 120, "prompt version": 110, "experiment": 130, "prompt": 300}
-_WIDTHS |= {"answer": 420, "note": 180, "job": 110}
+_WIDTHS |= {"answer": 420, "thinking": 85, "note": 180, "job": 110}
 
 
 def page() -> None:
@@ -204,7 +204,6 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     outcome = listed["kind"].where(listed["kind"].notna(), listed["status"])
     stars = ["★ " if noted.get(call, (False, ""))[0] else "" for call in listed["call_id"]]
     version = listed["prompt_version"].map(lambda value: "" if value != value or value is None else f" v{value:.0f}")
-    thinking = listed["thinking"]
     shown = pd.DataFrame(
         {
             "when": [_when(at, call, now) for call, at in zip(ids, times, strict=True)],
@@ -215,7 +214,7 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             ],
             "total": listed["elapsed"],
             "first token": [drawing.seconds(value) for value in listed["ttft"]],
-            **({"thinking": [drawing.seconds(value) for value in thinking]} if thinking.notna().any() else {}),
+            "thinking": [drawing.seconds(value) for value in listed["thinking"].astype(float)],
             "cost": [drawing.dollars(value) for value in listed["cost"]],
             "tokens": [drawing.whole(value) for value in tokens],
             "prompt": [one_line(text, 160) if isinstance(text, str) else "" for text in listed["prompt"]],
@@ -229,8 +228,8 @@ def texts(lab: Lab, listed: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             "note": [one_line(noted.get(call, (False, ""))[1], 80) for call in listed["call_id"]],
         }
     )
-    numbers = {"first token": listed["ttft"], "thinking": thinking, "cost": listed["cost"], "tokens": tokens}
-    return shown, pd.DataFrame({name: values for name, values in numbers.items() if name in shown})
+    numbers = {"first token": listed["ttft"], "thinking": listed["thinking"], "cost": listed["cost"], "tokens": tokens}
+    return shown, pd.DataFrame(numbers)
 
 
 def _when(at: pd.Timestamp, call: str, now: str | None) -> str:
