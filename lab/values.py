@@ -263,13 +263,12 @@ class Event:
     """One thing that happened in an attempt, in this order.
 
     `sent`: the request leaves (`way` says how, `form` how it asks for a schema, `price` what its tokens cost).
-    `headers`: the answer's headers are in (`status`; `connect` in seconds; `left`, when the request left, where that
-    is known only now). `alive`: nothing of the answer, but the provider lives. `thought`: text that the model thinks
-    before it answers. `token`: a part of the answer that is no text (a tool call). `piece`: text of the answer came.
-    `done`: the whole `answer`, once, with the number of the
-    `attempt` that brought it, the `value` read from it and what its `checks` found; `reply` is what the caller is
-    handed, once it is on record. `at` is in seconds on the event
-    loop's clock, read when the bytes were handed over by the socket.
+    `headers`: the answer's headers are in (`status`; `connect` in seconds). `alive`: nothing of the answer, but the
+    provider lives. `thought`: text that the model thinks before it answers. `token`: a part of the answer that is no
+    text (a tool call). `piece`: text of the answer came. `done`: the whole `answer`, once, with the number of the
+    `attempt` that brought it, the `value` read from it (of a call that embeds its vectors) and what its `checks` found;
+    `reply` is what the caller is handed, once it is on record. `at` is in seconds on the event loop's clock, read when
+    the bytes were handed over by the socket.
     """
 
     kind: Literal["sent", "headers", "alive", "thought", "token", "piece", "done"]
@@ -278,7 +277,6 @@ class Event:
     way: str | None = None
     status: int | None = None
     connect: float | None = None
-    left: float | None = None
     price: Price | None = None
     answer: Answer | None = None
     attempt: int = 0

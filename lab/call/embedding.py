@@ -15,6 +15,7 @@ from lab.ledger import embeddings
 from lab.ledger.answers import hashed
 from lab.ledger.file import Ledger
 from lab.policies import Policy
+from lab.show import units
 from lab.values import Call, Reply
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ AT_ONCE = 4
 """Batches that are asked at the same time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Embeddings:
     """Vectors of texts, in their order: `vectors` has a row (float32) for each. `call_ids` are the calls that were made
     for them, `cost` what these cost in US dollars (None where a price is unknown), `tokens` what was sent, and `known`
@@ -44,6 +45,11 @@ class Embeddings:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(self.vectors)
+
+    def __repr__(self) -> str:
+        size = self.vectors.shape[1] if len(self.vectors) else 0
+        made = f"{len(self.call_ids)} calls" + (f", {self.known} texts known before" if self.known else "")
+        return f"<Embeddings {len(self.vectors)} x {size} of {self.model}, {made}, {units.dollars(self.cost)}>"
 
     def __getitem__(self, place: Any) -> Any:
         return self.vectors[place]
@@ -80,14 +86,14 @@ def asked(texts: Any, *, model: Any, batch: Any, more: Mapping[str, Any]) -> lis
 async def embedded(
     engine: Engine, book: Ledger, policy: Policy, texts: Sequence[str], calls: Sequence[Call]
 ) -> Embeddings:
-    """The vectors of `texts`, whose batches are `calls`. Where one fails the others are still brought to their end, and
+    """The vectors of `texts`, whose batches are `calls`. Where one fails those under way are brought to their end, and
     kept; then its failure is raised."""
     import numpy as np  # slow to import, and only who embeds needs it
 
     plain = replace(policy, cache=None, compress=None, fallback=None, hedge=None, repair=None)
     found: dict[str, bytes] = {}
     replies: list[Reply[Any]] = []
-    failures: list[errors.LabError] = []
+    failures: list[errors.LabError | errors.LedgerError] = []
     turn = asyncio.Semaphore(AT_ONCE)
 
     async def run(call: Call) -> None:
@@ -96,7 +102,7 @@ async def embedded(
                 return
             try:
                 reply = await engine.run(call, plain)
-            except errors.LabError as failure:
+            except (errors.LabError, errors.LedgerError) as failure:
                 failures.append(failure)
                 return
         replies.append(reply)
@@ -117,6 +123,10 @@ async def embedded(
     if failures:
         raise failures[0]
     rows = [np.frombuffer(found[hashed(text)], dtype="<f4") for text in texts]
+    if len({len(row) for row in rows}) > 1:
+        raise errors.MalformedError(
+            f"{calls[0].model}: its embeddings are not all as long: is it still the same model?"
+        )
     costs = [reply.cost for reply in replies]
     return Embeddings(
         model=calls[0].model if calls else "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
@@ -55,7 +56,7 @@ class Ending:
         if self.kept is not None and winner.model == self.asked.model and self._recorder.passed(winner) is not False:
             keep = await self.kept.keeping(answer.text, answer.tool_calls)  # may cost something, and take a moment
         if self._call.embeds and self._journal.whole:
-            keep = partial(_kept, self._call, done.value)
+            keep = partial(_kept, self._call, done.value, self._journal.named)
         outcome = self._outcome("ok", winner, keyed=True)
         if keep is not None:
             outcome = replace(outcome, keep=keep)
@@ -218,10 +219,10 @@ class Ending:
             raise errors.LedgerError(f"{unwritten} (the call itself: {state})", reply=reply) from failure
 
 
-def _kept(call: Call, vectors: Any, db: sqlite3.Connection) -> None:
-    """Keep the vectors that a call has brought."""
+def _kept(call: Call, vectors: Any, cleaned: Callable[[str], str], db: sqlite3.Connection) -> None:
+    """Keep the vectors that a call has brought, but for those of texts that are not written as they are."""
     said = zip(embeddings.texts_of(call), vectors, strict=True)
-    found = {hashed(text): vector.tobytes() for text, vector in said}
+    found = {hashed(text): vector.tobytes() for text, vector in said if cleaned(text) == text}
     embeddings.put(db, embeddings.request_of(call), found, call.call_id)
 
 

@@ -103,7 +103,7 @@ class Engine:
         try:
             with self._lag:
                 async for event in events:
-                    if event.handed and deliver is not None:
+                    if deliver is not None and (event.handed or event.kind == "token"):
                         deliver(event)
                     elif event.reply is not None:
                         reply = event.reply

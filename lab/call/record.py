@@ -103,14 +103,16 @@ class Recorder:
             async for event in events:
                 self._note(row, seen, event)
                 if event.answer is not None:
+                    value = vectors_of(call, event.value) if call.embeds else event.value
                     row.answer, row.cost = event.answer, event.answer.cost
                     price = event.answer.price
-                    row.cost_estimated = event.answer.usage.estimated or (price is not None and price.estimated)
+                    guessed = event.answer.usage.estimated or (price is not None and price.estimated)
+                    row.cost_estimated = guessed and event.answer.charged is None
                     _check_content(call, event.answer)
                     row.status = "ok"
                     if seen.held is not None:
                         yield seen.held
-                    yield replace(event, attempt=row.number)
+                    yield replace(event, attempt=row.number, value=value)
                 elif event.kind == "piece" and not call.streamed:
                     seen.held = event
                 else:
@@ -145,15 +147,13 @@ class Recorder:
             self.journal.attempt(row)
         elif event.kind == "headers":
             row.http_status, row.connect = event.status, event.connect
-            if event.left is not None:  # later than it was handed to LiteLLM, which took its time
-                row.started_at += event.left - seen.sent
-                seen.sent = event.left
         elif event.kind in ("thought", "token", "piece"):
-            if row.ttft is None and self.call.streamed:
+            first = row.ttft is None
+            if first and self.call.streamed:
                 row.ttft = event.at - seen.sent
             if event.kind == "thought":
                 seen.thoughts.append(event.text)
-                seen.thinks_since = seen.thinks_since or event.at
+                seen.thinks_since = event.at if first else seen.thinks_since
             elif seen.thinks_since is not None and row.thinking is None:
                 row.thinking = event.at - seen.thinks_since
             if event.kind == "piece":
@@ -291,6 +291,22 @@ def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
     asked = len(plain_text(seen.call.messages)) // 4 + 1
     came, thought = ((len("".join(parts)) + 3) // 4 for parts in (seen.parts, seen.thoughts))
     return seen.price.cost(Usage(input=asked, output=came, reasoning=thought))
+
+
+def vectors_of(call: Call, rows: Any) -> list[Any]:
+    """What came for a call that embeds, as vectors (float32), one for each of its texts and all as long. Raises
+    `MalformedError` for anything else."""
+    import numpy as np  # slow to import, and only who embeds needs it
+
+    try:
+        vectors = [np.asarray(row, dtype="<f4") for row in rows]
+    except (TypeError, ValueError) as odd:
+        raise errors.MalformedError(f"{call.model}: an embedding is no list of numbers: {odd}") from odd
+    if len(vectors) != len(call.messages) or len({vector.shape for vector in vectors}) != 1 or vectors[0].ndim != 1:
+        raise errors.MalformedError(
+            f"{call.model}: {len(vectors)} embeddings of {len(call.messages)} texts, or not all as long"
+        )
+    return vectors
 
 
 def _check_content(call: Call, answer: Answer) -> None:

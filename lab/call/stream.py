@@ -8,7 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from lab.values import Event, Reply
 
@@ -35,14 +35,18 @@ class Stream(Generic[T]):
         self._owner = owner  # what must not be forgotten while this is read
         self._inbox = _Inbox()
         self._parts: list[str] = []
-        self.reasoning = Thoughts(self._inbox)
-        """What the model thinks, as it comes."""
+        self._thoughts_read = [0]
         self._future = start(self._inbox.put)
         inbox = self._inbox
         self._future.add_done_callback(lambda _future: inbox.end())
         release = weakref.finalize(self, self._future.cancel)
         # an ended call has nothing to cancel, and its failure's traceback leads back to this stream: it would never go
         self._future.add_done_callback(lambda _future: release.detach())
+
+    @property
+    def reasoning(self) -> Thoughts:
+        """What the model thinks, as it comes."""
+        return Thoughts(self, self._inbox, self._thoughts_read)
 
     @property
     def text(self) -> str:
@@ -113,14 +117,16 @@ class Stream(Generic[T]):
 
 
 class Thoughts:
-    """What a model thinks, piece by piece, by `for` or by `async for`: until its answer begins, or the call ends.
+    """What a model thinks, piece by piece, by `for` or by `async for`: until its answer begins, or the
+    call of a tool, or the call ends.
 
     `text` is all that has come so far. Leaving it early closes nothing; a failure is raised by the answer's iteration.
     """
 
-    def __init__(self, inbox: _Inbox):
+    def __init__(self, stream: Stream[Any], inbox: _Inbox, read: list[int]):
+        self._stream = stream  # which would be closed, were it forgotten
         self._inbox = inbox
-        self._read = 0
+        self._read = read
 
     @property
     def text(self) -> str:
@@ -128,15 +134,15 @@ class Thoughts:
         return "".join(self._inbox.thoughts())
 
     def __iter__(self) -> Iterator[str]:
-        while (piece := self._inbox.thought(self._read)) is not None:
-            self._read += 1
+        while (piece := self._inbox.thought(self._read[0])) is not None:
+            self._read[0] += 1
             yield piece
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        while (piece := await self._inbox.athought(self._read)) is not None:
-            self._read += 1
+        while (piece := await self._inbox.athought(self._read[0])) is not None:
+            self._read[0] += 1
             yield piece
-            if not self._read % GIVE_WAY:
+            if not self._read[0] % GIVE_WAY:
                 await asyncio.sleep(0)
 
     def __str__(self) -> str:
@@ -164,8 +170,9 @@ class _Inbox:
             if event.kind == "thought":
                 self._thoughts.append(event.text)
             else:
-                self._pieces.append(event.text)
                 self._answered = True
+            if event.kind == "piece":
+                self._pieces.append(event.text)
             self._wake()
 
     def end(self) -> None:

@@ -37,7 +37,10 @@ def of(function: Callable[..., Any]) -> dict[str, Any]:
     name = getattr(function, "__name__", type(function).__name__)
     if not _NAME.fullmatch(name):
         raise errors.InvalidRequestError(f"tools: {name!r} is no name of a tool: define a function with a name")
-    kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    try:
+        kinds = {parameter.kind for parameter in inspect.signature(function).parameters.values()}
+    except (ValueError, TypeError) as odd:
+        raise errors.InvalidRequestError(f"tools: {name} does not say what it takes: {odd}") from odd
     if kinds & {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL}:
         raise errors.InvalidRequestError(f"tools: {name} takes arguments by place: a model gives them by name")
     from pydantic import TypeAdapter  # slow to import, and most calls have no tools

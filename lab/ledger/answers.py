@@ -11,7 +11,7 @@ from lab import redact
 from lab.ledger.lease import Lease, held_for
 from lab.values import Call, Checked, Claim, Part, Reply, Usage
 
-_HOW = ("api_key", "extra_headers", "api_base", "base_url")
+_HOW = ("api_key", "azure_ad_token", "extra_headers", "api_base", "base_url")
 """Parameters that say how to connect, not what is asked."""
 
 
@@ -35,6 +35,7 @@ def asked_of(call: Call) -> tuple[dict[str, Any], list[str], dict[str, Any]]:
     who = {
         "address": call.params.get("api_base") or call.params.get("base_url"),
         "api_key": call.params.get("api_key"),
+        **({"azure_ad_token": True} if call.params.get("azure_ad_token") else {}),
         "headers": {name: value for name, value in headers.items() if redact.is_secret(name)},
     }
     return params, judged, who

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,11 +11,17 @@ from typing import Any
 from lab.ledger.answers import asked_of, hashed
 from lab.values import Call
 
+_PLACES = ("_API_BASE", "_BASE_URL", "_API_VERSION", "LAB_EMBEDDING")
+"""How the names of variables end that say where models are."""
+
 
 def request_of(call: Call) -> str:
-    """A hash of all that two embeddings must have alike to be comparable: the model, its parameters, its address."""
+    """A hash of all that two embeddings must have alike to be comparable: the model, its parameters, its address, be it
+    said in the call or in the environment."""
     params, _judged, who = asked_of(call)
-    return hashed(json.dumps([call.model, params, who["address"]], sort_keys=True, default=str))
+    places = {name: value for name, value in os.environ.items() if name.endswith(_PLACES)}
+    where = places if who["address"] is None else {}
+    return hashed(json.dumps([call.model, params, who["address"], where], sort_keys=True, default=str))
 
 
 def known(db: sqlite3.Connection, request: str, texts: Iterable[str]) -> dict[str, bytes]:

@@ -170,9 +170,11 @@ class Journal:
 
     def _as_given(self, outcome: Outcome, end_rows: Sequence[Statement]) -> bool:
         """Whether the answer stands in the rows of the call's end as its caller was given it: nothing was taken out."""
-        _sql, (answer, tools, *_) = end_rows[-1]
+        _sql, (answer, tools, thoughts, extra, *_) = end_rows[-1]
         given = json.dumps(outcome.tool_calls, ensure_ascii=False) if outcome.tool_calls else None
-        if answer != (outcome.text or None) or tools != given:
+        if answer != (outcome.text or None) or tools != given or thoughts != (outcome.reasoning or None):
+            return False
+        if outcome.extra and extra is None:  # signed, and not as it was signed
             return False
         return all(text is None or text == text.encode("utf-8", "replace").decode() for text in (answer, tools))
 

@@ -110,8 +110,12 @@ def _merged(db: sqlite3.Connection) -> Merged:
         " WHERE call_id IN (SELECT call_id FROM calls)"
     )
     experiments = _experiments(db)
-    for table in ("cases", "notes", "asks", "set_cases", "embeddings"):
+    for table in ("cases", "notes", "asks", "set_cases"):
         db.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
+    db.execute(  # of calls whose words are here: of a vector they may be guessed
+        "INSERT OR IGNORE INTO embeddings SELECT theirs.* FROM other.embeddings theirs JOIN calls USING (call_id)"
+        " JOIN texts ON texts.id = calls.id WHERE texts.kept"
+    )
     for table in ("verdicts", "ratings"):
         names = _columns(db, table)
         columns, values = ", ".join(names), ", ".join(_MAPPED.get(name, f"theirs.{name}") for name in names)

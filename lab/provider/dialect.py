@@ -90,7 +90,6 @@ def translate(
             f"no provider is known for model {as_written!r}: write provider/model, such as openai/gpt-4o-mini, "
             "groq/llama-3.1-8b-instant, local/smollm2 or sim/steady"
         ) from unknown
-    base = base or _address(provider)
     key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
     need_key(litellm, as_written, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
@@ -127,9 +126,11 @@ def translate(
     return request
 
 
-def _address(provider: str) -> str | None:
-    """Where a server of this machine is asked that nothing was said of."""
-    return None if os.environ.get(f"{provider.upper()}_API_BASE") else ADDRESSES.get(provider)
+def usual_address(model: str, params: Mapping[str, Any]) -> str | None:
+    """Where a server of this machine is asked whose address nobody has said; None for any other model."""
+    provider = model.partition("/")[0]
+    said = params.get("api_base") or params.get("base_url") or os.environ.get(f"{provider.upper()}_API_BASE")
+    return None if said else ADDRESSES.get(provider)
 
 
 @cache

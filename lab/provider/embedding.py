@@ -22,7 +22,8 @@ from typing import Any
 
 from lab import errors
 from lab.provider import child, own, redirects
-from lab.provider.credentials import need_key
+from lab.provider.credentials import falls_back_to_openai, need_address, need_key
+from lab.provider.dialect import usual_address
 from lab.provider.loading import load, warm
 from lab.provider.meaning import meaning
 from lab.provider.prices import listed_price, pricer, provider_of
@@ -197,10 +198,8 @@ def minilm() -> MiniLM:
 
 
 async def events(call: Call) -> AsyncGenerator[Event]:
-    """One attempt of a call that embeds: `sent`, then `done`, whose value is a list of vectors (float32), one for each
-    of its texts. Raises a `LabError` of the failure's kind."""
-    import numpy as np
-
+    """One attempt of a call that embeds: `sent`, then `done`, whose value is a list of vectors, in the order of its
+    texts. Raises a `LabError` of the failure's kind."""
     loop, texts = asyncio.get_running_loop(), [message["content"] for message in call.messages]
     if call.model == MINILM:
         free = Price(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0, reasoning=0.0)
@@ -208,26 +207,20 @@ async def events(call: Call) -> AsyncGenerator[Event]:
         vectors = [(await embedded(MINILM, text))[0] for text in texts]
         used = Usage(input=sum(count(text) for text in texts), estimated=True)
         answer = Answer(text="", finish_reason="stop", usage=used, price=free, answered_by=MINILM)
-        yield Event("done", loop.time(), answer=answer, value=[np.asarray(vector, dtype="<f4") for vector in vectors])
+        yield Event("done", loop.time(), answer=answer, value=vectors)
         return
     name, params, entry = await _addressed(call)
     provider, model = provider_of(name) or ("", name)
     price = pricer(provider, model, entry)
     yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
     answer = await _asked(name, texts, call, params)
-    rows = [row["embedding"] for row in answer.data]
-    if len(rows) != len(texts) or len({len(row) for row in rows}) != 1:
-        raise errors.MalformedError(f"{call.model}: {len(rows)} embeddings of {len(texts)} texts, or not all as long")
-    try:
-        vectors = [np.asarray(row, dtype="<f4") for row in rows]
-    except (TypeError, ValueError) as odd:
-        raise errors.MalformedError(f"{call.model}: an embedding is no list of numbers: {odd}") from odd
+    rows = sorted(answer.data, key=lambda row: row.get("index") or 0)
     sent = tokens(answer.usage.model_dump() if answer.usage else None, "prompt_tokens")
     used = Usage(input=sent or sum(count(text) for text in texts), estimated=not sent)
     done = Answer(
         text="", finish_reason="stop", usage=used, price=price(used, None), answered_by=str(answer.model or name)[:200]
     )
-    yield Event("done", loop.time(), answer=done, value=vectors)
+    yield Event("done", loop.time(), answer=done, value=[row["embedding"] for row in rows])
 
 
 _SPOKEN = {"": ("openai/", "/v1"), "gemini": ("gemini/", "/v1beta"), "ollama": ("ollama/", "")}
@@ -257,10 +250,18 @@ async def _asked(name: str, texts: list[str], call: Call, params: dict[str, Any]
         await asyncio.wrap_future(loaded)
     litellm, problem = load(), None
     try:
-        _, provider, key, _ = litellm.get_llm_provider(
+        _, provider, key, base = litellm.get_llm_provider(
             name, api_base=params.get("api_base"), api_key=params.get("api_key")
         )
+        key = key or params.get("api_key")
+        if (address := usual_address(name, params)) is not None:
+            params["api_base"] = address
         need_key(litellm, call.model, provider, key, params.get("api_base"))
+        if falls_back_to_openai(litellm, provider) and provider != "openai":
+            if not (params.get("api_base") or base):
+                need_address(call.model, provider)
+            if not key:
+                params["api_key"] = "none"  # or LiteLLM would send OpenAI's
         redirects.refused.set(True)
         return await litellm.aembedding(model=name, input=texts, num_retries=0, max_retries=ONCE, **params)
     except errors.LabError:
@@ -284,23 +285,13 @@ async def embedded(model: str, text: str) -> tuple[Any, float | None]:
             raise errors.InvalidRequestError(f"{MINILM}: {odd}") from odd
     if model.startswith(("local/", "sim/")):
         raise errors.InvalidRequestError(f"no embedding model {model!r}: there is {MINILM}, or any that LiteLLM knows")
-    if not (loaded := warm()).done():
-        await asyncio.wrap_future(loaded)
-    litellm, problem, usd = load(), None, None
     try:
-        _, provider, key, _ = litellm.get_llm_provider(model)
-        need_key(litellm, model, provider, key, None)
-        redirects.refused.set(True)
-        answer = await litellm.aembedding(model=model, input=[text], num_retries=0, max_retries=ONCE, timeout=SECONDS)
-        vector = answer.data[0]["embedding"]
-    except errors.AuthError as keyless:
-        raise errors.InvalidRequestError(str(keyless)) from None
-    except Exception as failed:  # LiteLLM's own exceptions, each mapped to a kind
-        problem = meaning(failed, Call(call_id="", model=model, messages=()))
-    finally:
-        redirects.refused.set(False)
-    if problem is not None:
-        raise problem  # here, so that nothing of LiteLLM's, unredacted, hangs on it
+        answer = await _asked(model, [text], Call(call_id="", model=model, messages=()), {"timeout": SECONDS})
+    except errors.AuthError as refused:
+        if refused.status is None:  # nobody was asked: there is no key
+            raise errors.InvalidRequestError(str(refused)) from None
+        raise
+    vector, usd = answer.data[0]["embedding"], None
     if (price := listed_price(model)) is not None and answer.usage is not None:
         usd = price.input * (answer.usage.prompt_tokens or 0)
     return vector, usd

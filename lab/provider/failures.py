@@ -74,7 +74,9 @@ def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
     body = json.dumps(error, ensure_ascii=False)
     message = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    if code.isdigit() and 400 <= int(code) < 600:  # Gemini and OpenRouter say the status that it would have had
+    if (
+        code.isdecimal() and len(code) == 3 and 400 <= int(code) < 600
+    ):  # Gemini and OpenRouter say the status that it would have had
         failure = from_status(int(code), {}, body, model=model, now=0.0, inside=True)
         failure.status = status
         return failure
@@ -123,9 +125,9 @@ def _behind(error: dict[str, Any]) -> str | None:
     metadata, inner = error.get("metadata"), error.get("innererror")
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     if isinstance(raw, str) and raw:
-        return f"{error.get('message')}: {raw}"
+        return f"{error['message']}: {raw}" if error.get("message") else raw
     caught = inner.get("content_filter_result") if isinstance(inner, dict) else None
-    return f"{error.get('message')} ({words})" if (words := filtered(caught)) else None
+    return f"{error.get('message') or 'filtered'} ({words})" if (words := filtered(caught)) else None
 
 
 def filtered(results: Any) -> str | None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import sys
 import threading
 import warnings
 from concurrent.futures import Future
+from contextlib import suppress
+from inspect import isawaitable
 from types import ModuleType
 from typing import Any
 
@@ -57,6 +60,22 @@ async def _no_second_request(*_args: object, **_more: object) -> None:
     broken = sys.exc_info()[1]
     assert broken is not None
     raise broken
+
+
+async def let_go() -> None:
+    """Close what LiteLLM keeps open for calls of this event loop: it never does, and they are of no use to another."""
+    if not _ready:
+        return
+    kept: dict[str, Any] = _ready[0].in_memory_llm_clients_cache.cache_dict
+    mine = f"-{id(asyncio.get_running_loop())}"
+    for key in [key for key in kept if key.endswith(mine)]:
+        client = kept.pop(key)
+        inner = getattr(client, "_client", None) or getattr(client, "client", None)
+        for close in (getattr(client, "close", None), getattr(getattr(inner, "_transport", None), "aclose", None)):
+            with suppress(Exception):  # one that was never used, or is closed
+                closing = close() if close is not None else None
+                if isawaitable(closing):
+                    await closing
 
 
 def warm() -> Future[ModuleType]:

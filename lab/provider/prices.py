@@ -72,6 +72,8 @@ def price_of(entry: Mapping[str, Any] | None, sent: int = 0, tier: str | None = 
         return otherwise
 
     into, out = dollars("input_cost_per_token"), dollars("output_cost_per_token")
+    if out is None and entry.get("mode") == "embedding":  # it answers in no tokens
+        out = 0.0
     if into is None or out is None:
         return None
     return Price(

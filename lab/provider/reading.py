@@ -63,10 +63,10 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     stream = Lines() if request.lines else EventStream()
     came, text, thoughts = Part(), _Characters(), _Characters()
     ended, events, head = False, 0, b""
-    async for chunk in response.chunks():
+    async for chunk, last in _with_last(response, whole_lines=request.lines):
         at = response.at
         head += chunk[: 4000 - len(head)]
-        for data in stream.feed(chunk):
+        for data in stream.feed(chunk, final=last):
             events += 1
             if data.strip() == "[DONE]":
                 ended = True
@@ -75,6 +75,8 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
             if event.get("error"):
                 raise told_error(call, event["error"], response.status)
             part = _delta(call, reading, event, response.status)
+            if reading.told.error:
+                raise told_error(call, reading.told.error, response.status)
             ended = ended or reading.told.ended
             if part is None:
                 yield Event("alive", at)
@@ -113,6 +115,14 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     yield done(call, price, at, reading.told, came)
 
 
+async def _with_last(response: Response, *, whole_lines: bool) -> AsyncGenerator[tuple[bytes, bool]]:
+    """The parts of a body, each with whether it is the last; where lines are read, one without an end is one, too."""
+    async for chunk in response.chunks():
+        yield chunk, False
+    if whole_lines:
+        yield b"\n", True
+
+
 class _Characters:
     """A text that comes in pieces, of which one may end in the half of a character."""
 
@@ -144,6 +154,9 @@ def done(call: Call, price: Pricer, at: float, told: Told, part: Part) -> Event:
     """The end of an answer, once it is known to be one. A finish that no provider documents for a whole answer is a
     failure of the provider's: LiteLLM would call it "stop"."""
     hidden = redact.secrets(call.params)
+    for tool in part.tools:
+        if not isinstance((tool.get("function") or {}).get("name"), str) or not tool["function"]["name"]:
+            raise errors.MalformedError(f"{call.model}: a tool is called that has no name")
 
     def clean(said: Any) -> str:  # before any cut: half a key is a key's half
         return redact.text(str(said), hidden)

@@ -58,7 +58,8 @@ class Request:
 class Told:
     """What an answer says of itself besides its text, in the provider's own words; `usage` in OpenAI's names, as the
     provider sent it in `raw`. `charged` is US dollars, where the provider says what it took; `filtered` what its filter
-    found; `extra` what it wants to be handed back with the answer, as fields of an assistant's message."""
+    found; `error` is one that an event says where no field of that name does; `extra` what it wants to be handed back
+    with the answer, as fields of an assistant's message."""
 
     finish: Any = None
     usage: Any = None
@@ -69,6 +70,7 @@ class Told:
     refusal: Any = None
     charged: Any = None
     filtered: str | None = None
+    error: Any = None
     ended: bool = False
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -105,6 +107,23 @@ def of_message(message: Any) -> Part:
     """A part out of LiteLLM's message or delta."""
     tools = [tool.model_dump() for tool in message.tool_calls or ()]
     return Part(message.content or "", getattr(message, "reasoning_content", None) or "", tools)
+
+
+class Reader:
+    """What readings share: what is told, and that nothing is held back."""
+
+    def __init__(self, request: Request, messages: list[dict[str, Any]]):
+        self.told = Told()
+        self._request, self._messages = request, messages
+
+    def rest(self) -> Part:
+        """What was held back, once the stream has ended: nothing."""
+        return Part()
+
+
+def written_out(headers: Mapping[Any, Any]) -> dict[str, str]:
+    """Headers as texts."""
+    return {str(name): str(value) for name, value in headers.items()}
 
 
 class Silent:

@@ -22,10 +22,10 @@ from lab import errors, redact
 from lab.aside import short_turns
 from lab.provider import child, embedding, failures, own, tokens
 from lab.provider.carried import carried
-from lab.provider.dialect import translate
+from lab.provider.dialect import translate, usual_address
 from lab.provider.fit import fit
 from lab.provider.form import Form, formed
-from lab.provider.loading import warm
+from lab.provider.loading import let_go, warm
 from lab.provider.marking import stable
 from lab.provider.prices import Pricer, pricer, provider_of, worst_cost
 from lab.provider.reading import read_stream, read_whole
@@ -145,6 +145,8 @@ class Provider:
             name, params["api_base"] = own.spoken(plainly, params["api_base"])
             thinking = own.thinking(plainly, params)
             params["api_key"] = params.get("api_key", "none-needed")
+        if (address := usual_address(name, params)) is not None:
+            params["api_base"] = address
         spelled(call.params)
         fit(call.model, name, call.messages, call.params, prices)
         messages, params, form = formed(call, name, params, own=owner in own.SERVERS)
@@ -217,3 +219,4 @@ class Provider:
         """Close the connections."""
         if self._wire is not None:
             await self._wire.close()
+        await let_go()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lab.provider.tokens import count
@@ -65,6 +65,14 @@ def read(told: Any, raw: Any = None) -> Usage | None:
         reasoning=reasoning,
         raw=_plain(told if raw is None else raw),
     )
+
+
+def readable(count: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What LiteLLM makes of a usage; None where it trips over it: then it is counted here, and the answer stands."""
+    try:
+        return count()
+    except Exception:  # whatever it was, it is no reason to lose an answer that came
+        return None
 
 
 def counted(

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from lab import Lab
 from lab.cli import app
 from lab.provider import catalogue, child, here
-from lab.provider.dialect import translate
+from lab.provider.dialect import translate, usual_address
 from tests.servers import HANG, RawServer, answer
 
 TAGS = {"models": [{"name": "qwen3:8b", "size": 5}, {"name": "llama3.2:latest", "size": 2}]}
@@ -74,7 +74,10 @@ def test_it_waits_no_longer_than_it_says() -> None:
 
 def test_a_found_model_is_asked_where_it_was_found() -> None:
     for server in here.SERVERS:
-        request = translate(f"{server.provider}/m", [{"role": "user", "content": "hi"}], {}, streamed=False)
+        model = f"{server.provider}/m"
+        address = usual_address(model, {})
+        params = {} if address is None else {"api_base": address}
+        request = translate(model, [{"role": "user", "content": "hi"}], params, streamed=False)
         assert request is not None
         assert request.url.startswith((server.address, "http://localhost:11434"))
 

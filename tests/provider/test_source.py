@@ -13,6 +13,7 @@ import pytest
 
 from lab import Lab, Policy, Timeout, errors
 from lab.provider import reading
+from lab.provider.here import ADDRESSES
 from lab.provider.prices import price_of
 from lab.provider.source import GIVE_WAY, Provider
 from lab.values import Call, Event
@@ -403,9 +404,18 @@ def test_openais_key_does_not_follow_an_address(lab: Lab, server: RawServer, mon
 def test_a_private_models_prompt_is_not_sent_to_openai(
     lab: Lab, provider: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Where LiteLLM would fall back to it: what has a usual place on this machine is asked there, carried or not."""
     monkeypatch.setenv("OPENAI_API_KEY", "planted-openai-key")
-    with pytest.raises(errors.InvalidRequestError, match=f"no address is known for {provider}/private: pass api_base"):
-        lab.ask("hi", model=f"{provider}/private")
+    usual = provider in ADDRESSES
+    if usual:
+        monkeypatch.setitem(ADDRESSES, provider, "http://127.0.0.1:9/v1")
+    expected = errors.TransportError if usual else errors.InvalidRequestError
+    said = "127.0.0.1|onnect" if usual else f"no address is known for {provider}/private"
+    for more in ({}, {"metadata": {"a": "b"}}, {"allowed_openai_params": ["seed"]}):
+        with pytest.raises(expected, match=said):
+            lab.ask("hi", model=f"{provider}/private", **more)
+    with pytest.raises(errors.LabError, match=f"{said}|can't be|embedding"):
+        lab.embed(["hi"], model=f"{provider}/private")
 
 
 @pytest.mark.parametrize("model", ["docker_model_runner/m", "custom_openai/m", "cohere_chat/v1/command-r"])

@@ -11,8 +11,8 @@ from typing import Any
 from lab import errors, redact
 from lab.provider import failures
 from lab.provider.loading import load
-from lab.provider.request import Answered, Order, Part, Request, Silent, Told, of_message
-from lab.provider.usage import tokens
+from lab.provider.request import Answered, Order, Part, Reader, Request, Silent, of_message, written_out
+from lab.provider.usage import readable, tokens
 
 
 def credential(key: str | None) -> str | None:
@@ -52,16 +52,15 @@ def written(order: Order) -> Request | None:
     headers, body = betas.update_request_with_filtered_beta(headers=headers, request_data=data, provider="anthropic")
     if order.streamed:
         body["stream"] = True
-    headers = {str(header): str(value) for header, value in headers.items()}
-    return Request("anthropic", name, url, headers, body, config, optional, AnthropicReading, known, json_tool)
+    sent = written_out(headers)
+    return Request("anthropic", name, url, sent, body, config, optional, AnthropicReading, known, json_tool)
 
 
-class AnthropicReading:
+class AnthropicReading(Reader):
     """One answer: a message of blocks."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
         self._parse: Any = None
         self._blocks: dict[Any, dict[str, Any]] = {}
 
@@ -148,16 +147,11 @@ class AnthropicReading:
             told.usage = self._usage(told.raw)
             told.tier = "fast" if told.raw.get("speed") == "fast" else told.raw.get("service_tier")
 
-    def rest(self) -> Part:
-        """Nothing is held back."""
-        return Part()
-
     def _usage(self, raw: dict[str, Any]) -> dict[str, Any] | None:
         """In OpenAI's names; None for what LiteLLM would trip over, or take for 0."""
         if tokens(raw, "input_tokens") is None or tokens(raw, "output_tokens") is None:
             return None
-        counts: dict[str, Any] = load().AnthropicConfig().calculate_usage(raw, reasoning_content=None).model_dump()
-        return counts
+        return readable(lambda: load().AnthropicConfig().calculate_usage(raw, reasoning_content=None).model_dump())
 
 
 def _thought(block: dict[str, Any]) -> dict[str, Any] | None:

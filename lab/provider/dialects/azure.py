@@ -10,7 +10,7 @@ from lab import errors
 from lab.provider.dialects import openai
 from lab.provider.failures import filtered
 from lab.provider.loading import load
-from lab.provider.request import Order, Part, Request
+from lab.provider.request import Order, Part, Request, written_out
 
 TAKES = frozenset({"api_version", "azure_ad_token"})
 """Parameters of LiteLLM's own that are the dialect's: `api_version`, and a token (Microsoft Entra ID)."""
@@ -32,7 +32,9 @@ def way(order: Order) -> Way | None:
     other gateways. Raises `InvalidRequestError` where no address is known, `AuthError` without a credential."""
     params = order.params
     base = order.base or os.environ.get("AZURE_API_BASE")
-    key = order.key or os.environ.get("AZURE_OPENAI_API_KEY") or os.environ.get("AZURE_API_KEY")
+    key = order.params.get("api_key")
+    if not key and not params.get("azure_ad_token"):
+        key = order.key or os.environ.get("AZURE_OPENAI_API_KEY") or os.environ.get("AZURE_API_KEY")
     token = params.get("azure_ad_token") or os.environ.get("AZURE_AD_TOKEN") or os.environ.get("AZURE_OPENAI_AD_TOKEN")
     signs_in = all(os.environ.get(f"AZURE_{part}") for part in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"))
     fetched = (token or "").startswith("oidc/") or (not key and not token and signs_in)
@@ -71,8 +73,8 @@ def written(order: Order) -> Request | None:
     return Request(
         "azure",
         name,
-        f"{base}/openai/v1/chat/completions" if newer else _address(base.rstrip("/"), name, version),
-        {str(header): str(value) for header, value in headers.items()},
+        _address(base.rstrip("/"), name, None if newer else version),
+        written_out(headers),
         body,
         order.config,
         optional,
@@ -80,8 +82,11 @@ def written(order: Order) -> Request | None:
     )
 
 
-def _address(base: str, deployment: str, version: str) -> str:
-    """Of a deployment: below the resource's own address, or an address that names the deployment itself."""
+def _address(base: str, deployment: str, version: str | None) -> str:
+    """Of a deployment: below the resource's own address, or an address that names the deployment itself; of the
+    resource, where there is no version."""
+    if version is None:
+        return f"{base}/openai/v1/chat/completions"
     if "/openai/deployments" not in base:
         base = f"{base}/openai/deployments/{deployment}"
     return f"{base}/chat/completions?api-version={version}"

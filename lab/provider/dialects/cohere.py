@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from lab.provider.request import Order, Part, Request, Told
+from lab.provider.request import Order, Part, Reader, Request, written_out
 from lab.provider.usage import tokens
 
 
@@ -26,17 +26,15 @@ def written(order: Order) -> Request | None:
     body = {**config.transform_request(name, order.messages, optional, known, headers), **extra}
     if order.streamed:
         body["stream"] = True
-    headers = {str(header): str(value) for header, value in headers.items()}
-    return Request("cohere_chat", name, url, headers, body, config, optional, CohereReading)
+    return Request("cohere_chat", name, url, written_out(headers), body, config, optional, CohereReading)
 
 
-class CohereReading:
+class CohereReading(Reader):
     """One answer. Streams are read as Cohere describes its events: LiteLLM takes no tool's name out of them, and sees
     neither their end nor what they used."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """A message."""
@@ -73,15 +71,12 @@ class CohereReading:
             return Part(tools=[{**message["tool_calls"], "index": event.get("index") or 0}])
         return None
 
-    def rest(self) -> Part:
-        """Nothing is held back."""
-        return Part()
-
     def _end(self, fields: Mapping[str, Any]) -> None:
-        told, used = self.told, fields.get("usage") or {}
+        told, used = self.told, fields.get("usage")
+        used = used if isinstance(used, Mapping) else {}
         told.finish = fields.get("finish_reason")
         told.raw = used or None
-        counts = used.get("billed_units") or used.get("tokens")  # what is paid for
-        asked, came = tokens(counts, "input_tokens"), tokens(counts, "output_tokens")
-        if asked is not None and came is not None:
-            told.usage = {"prompt_tokens": asked, "completion_tokens": came}
+        for counts in (used.get("tokens"), used.get("billed_units")):  # what is paid for, where it can be read
+            asked, came = tokens(counts, "input_tokens"), tokens(counts, "output_tokens")
+            if asked is not None and came is not None:
+                told.usage = {"prompt_tokens": asked, "completion_tokens": came}

@@ -12,8 +12,8 @@ from typing import Any
 
 from lab import errors
 from lab.provider.loading import load
-from lab.provider.request import Order, Part, Request, Told
-from lab.provider.usage import tokens
+from lab.provider.request import Order, Part, Reader, Request
+from lab.provider.usage import readable, tokens
 
 
 @cache
@@ -68,7 +68,6 @@ def written(order: Order) -> Request | None:
         litellm_params=known,
         cached_content=optional.pop("cached_content", None),
     )
-    headers = {str(header): str(value) for header, value in headers.items()}
     return Request("gemini", name, url, headers, dict(body), order.config, {}, GeminiReading, known)
 
 
@@ -95,18 +94,17 @@ def _marked(messages: list[dict[str, Any]]) -> bool:
 _FILTERS = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY")
 _FINISHES = {"STOP": "stop", "MAX_TOKENS": "length", **dict.fromkeys(_FILTERS, "content_filter")}
 """Gemini's finish reasons in OpenAI's words; any other is no good end."""
-_SAID = {"text", "thought", "thoughtSignature", "functionCall"}
 
 
-class GeminiReading:
+class GeminiReading(Reader):
     """One answer: candidates, of which the first counts, of parts: text, thoughts, calls of functions."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
         self._called = 0
         self._candidates = False
         self._thoughts = ""
+        self._said = False
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """Candidates, or the reason why there are none."""
@@ -125,15 +123,10 @@ class GeminiReading:
         """What an event adds."""
         return self._read(event)
 
-    def rest(self) -> Part:
-        """Nothing is held back."""
-        return Part()
-
     def _read(self, content: dict[str, Any]) -> Part | None:
         told = self.told
         told.answered_by = content.get("modelVersion") or told.answered_by
         told.request_id = content.get("responseId") or told.request_id
-        self._note_usage(content)
         blocked = (content.get("promptFeedback") or {}).get("blockReason")
         if blocked:
             told.finish, told.filtered = "content_filter", str(blocked)
@@ -143,10 +136,13 @@ class GeminiReading:
             if isinstance(candidate, dict) and not candidate.get("index")
         ]
         if not candidates:
+            self._note_usage(content)
             return None
         part = Part()
         for said in (candidates[0].get("content") or {}).get("parts") or ():
             self._add(part, said)
+        self._said = self._said or bool(part.text)
+        self._note_usage(content)
         finish = candidates[0].get("finishReason")
         if finish:
             told.finish = _FINISHES.get(finish, finish)
@@ -181,11 +177,16 @@ class GeminiReading:
         if not isinstance(used, Mapping):
             return
         asked, came = tokens(used, "promptTokenCount"), tokens(used, "candidatesTokenCount")
-        if asked is None or (came is None and used.get("candidatesTokenCount") is not None):
+        odd = any(
+            name.endswith("TokenCount") and used[name] is not None and tokens(used, name) is None for name in used
+        )
+        if asked is None or odd or (came is None and self._said):
             return
         config = load().VertexGeminiConfig
         self.told.raw = dict(used)
-        self.told.usage = config._calculate_usage(completion_response={"usageMetadata": dict(used)}).model_dump()
+        self.told.usage = readable(
+            lambda: config._calculate_usage(completion_response={"usageMetadata": dict(used)}).model_dump()
+        )
 
 
 def _tool(index: int, call: Mapping[str, Any], signature: str | None) -> dict[str, Any]:

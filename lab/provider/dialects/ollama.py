@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.provider.dialects.thinking import Tags
-from lab.provider.request import Order, Part, Request, Told
+from lab.provider.request import Order, Part, Reader, Request, written_out
 from lab.provider.usage import tokens
 
 
@@ -23,19 +23,18 @@ def written(order: Order) -> Request | None:
     extra = optional.pop("extra_body", None) or {}
     optional["stream"] = order.streamed
     body = {**config.transform_request(order.name, order.messages, optional, known, headers), **extra}
-    headers = {str(header): str(value) for header, value in headers.items()}
-    return Request("ollama_chat", order.name, url, headers, body, config, {}, OllamaReading, known, lines=True)
+    sent = written_out(headers)
+    return Request("ollama_chat", order.name, url, sent, body, config, {}, OllamaReading, known, lines=True)
 
 
-class OllamaReading:
+class OllamaReading(Reader):
     """One answer: a message, whole or line by line."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
         self._tags = Tags()
         self._called = 0
-        self._thoughts: list[str] = []
+        self._thinks = False
 
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """A message, and its end."""
@@ -61,19 +60,16 @@ class OllamaReading:
         tools = [_tool(self._called + place, call) for place, call in enumerate(message.get("tool_calls") or ())]
         self._called += len(tools)
         content, thought = message.get("content") or "", message.get("thinking") or ""
-        part = self._tags.feed(content) if content and not self._thoughts and not thought else Part(content)
-        if thought:
-            self._thoughts.append(thought)
+        part = self._tags.feed(content) if content and not self._thinks and not thought else Part(content)
+        self._thinks = self._thinks or bool(thought)
         if line.get("done"):
             self._end(line)
-        if self._called and self._thoughts:
-            self.told.extra["reasoning_content"] = "".join(self._thoughts)
         return Part(part.text, thought + part.reasoning, tools)
 
     def _end(self, line: dict[str, Any]) -> None:
         told, finish = self.told, line.get("done_reason") or "stop"
         told.ended = True
-        told.finish = "tool_calls" if self._called else finish
+        told.finish = "tool_calls" if self._called and finish == "stop" else finish
         asked, came = tokens(line, "prompt_eval_count"), tokens(line, "eval_count")
         told.raw = {name: line[name] for name in line if name.endswith(("_count", "_duration"))} or None
         if asked is not None and came is not None:

@@ -8,7 +8,7 @@ from typing import Any
 from lab.provider.credentials import need_address
 from lab.provider.dialects.thinking import Tags
 from lab.provider.loading import load
-from lab.provider.request import Answered, Order, Part, Request, Silent, Told, of_message
+from lab.provider.request import Answered, Order, Part, Reader, Request, Silent, of_message, written_out
 
 
 def written(order: Order, *, headers: Mapping[str, str] | None = None) -> Request | None:
@@ -34,8 +34,7 @@ def written(order: Order, *, headers: Mapping[str, str] | None = None) -> Reques
     body = {**config.transform_request(name, order.messages, optional, known, sent), **extra}
     if streamed:
         body["stream"] = True
-    sent = {str(header): str(value) for header, value in sent.items()}
-    return Request(provider, name, url, sent, body, config, optional, OpenAIReading)
+    return Request(provider, name, url, written_out(sent), body, config, optional, OpenAIReading)
 
 
 def ask_usage(order: Order) -> None:
@@ -49,12 +48,11 @@ _TEXT = {"role", "content", "reasoning_content", "reasoning"}
 """Fields of a delta of text or thoughts alone."""
 
 
-class OpenAIReading:
+class OpenAIReading(Reader):
     """One answer: `choices`, of which the first counts."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
         self._tags = Tags()
         self._parse: Any = None
         self._plainly = False

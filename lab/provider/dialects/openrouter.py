@@ -51,18 +51,20 @@ class OpenRouterReading(openai.OpenAIReading):
             return
         self.told.charged = _dollars(used["cost"])
         if used.get("is_byok"):  # with a key of one's own the provider is paid, too
-            upstream = _dollars((used.get("cost_details") or {}).get("upstream_inference_cost"))
+            details = used.get("cost_details")
+            upstream = _dollars(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
             self.told.charged = None if upstream is None else self.told.charged + upstream
 
     def _keep(self, details: Any) -> None:
         """Thoughts with their signatures, as they are to be handed back; their pieces share an index."""
-        kept: list[dict[str, Any]] = self.told.extra.setdefault("reasoning_details", []) if details else []
-        for detail in details or ():
+        pieces = [piece for piece in details if isinstance(piece, dict)] if isinstance(details, list) else []
+        kept: list[dict[str, Any]] = self.told.extra.setdefault("reasoning_details", []) if pieces else []
+        for detail in pieces:
             before = next((known for known in kept if _one(known, detail)), None)
             if before is None:
                 kept.append(dict(detail))
                 continue
-            for field, value in detail.items():
+            for field, value in ((field, value) for field, value in detail.items() if value is not None):
                 grows = field in ("text", "summary", "data") and isinstance(before.get(field), str)
                 before[field] = before[field] + value if grows and isinstance(value, str) else value
 

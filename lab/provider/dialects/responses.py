@@ -11,7 +11,7 @@ from typing import Any
 
 from lab.provider.dialects import azure
 from lab.provider.loading import load
-from lab.provider.request import Order, Part, Request, Silent, Told
+from lab.provider.request import Order, Part, Reader, Request, Silent, written_out
 
 
 @cache
@@ -69,16 +69,14 @@ def written(order: Order) -> Request | None:
     body = {**base_config.normalize_responses_api_request_dict(body), **extra}
     headers = {**config.validate_environment(headers={}, model=name, litellm_params=settings), **order.headers}
     url = config.get_complete_url(api_base=where.get("api_base"), litellm_params=where)
-    headers = {str(header): str(value) for header, value in headers.items()}
-    return Request(order.provider, name, url, headers, body, config, {}, ResponsesReading)
+    return Request(order.provider, name, url, written_out(headers), body, config, {}, ResponsesReading)
 
 
-class ResponsesReading:
+class ResponsesReading(Reader):
     """One answer: a response of items (thoughts, messages, calls of functions), whole or event by event."""
 
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        self.told = Told()
-        self._request, self._messages = request, messages
+        super().__init__(request, messages)
         self._called = 0
         self._places: dict[Any, int] = {}
 
@@ -90,7 +88,7 @@ class ResponsesReading:
         """Text, thoughts and tool calls."""
         self._end(body)
         part = Part()
-        for item in body["output"]:
+        for item in _items(body):
             kind = item.get("type")
             if kind == "reasoning":
                 self._keep(item)
@@ -106,29 +104,28 @@ class ResponsesReading:
     def delta(self, event: dict[str, Any]) -> Part | None:
         """What an event adds."""
         kind, added = str(event.get("type")), event.get("delta")
+        added = added if isinstance(added, str) else ""
         if kind == "response.output_text.delta":
-            return Part(str(added))
+            return Part(added)
         if kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
-            return Part(reasoning=str(added))
+            return Part(reasoning=added)
         if kind == "response.refusal.delta":
             self.told.refusal = f"{self.told.refusal or ''}{added}"
         if kind == "response.output_item.added" and (event.get("item") or {}).get("type") == "function_call":
             return Part(tools=[self._tool({**event["item"], "arguments": ""}, event.get("output_index"))])
         if kind == "response.function_call_arguments.delta":
             index = self._places.get(event.get("output_index"), 0)
-            return Part(tools=[{"index": index, "function": {"arguments": str(added)}}])
+            return Part(tools=[{"index": index, "function": {"arguments": added}}])
         if kind == "response.reasoning_summary_part.added" and event.get("summary_index"):
             return Part(reasoning="\n\n")
         if kind == "response.output_item.done" and (event.get("item") or {}).get("type") == "reasoning":
             self._keep(event["item"])
+        if kind == "error" or (kind == "response.failed" and (event.get("response") or {}).get("error")):
+            self.told.error = event["response"]["error"] if kind != "error" else event
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             self.told.ended = True
             self._end(event.get("response") or {})
         return None
-
-    def rest(self) -> Part:
-        """Nothing is held back."""
-        return Part()
 
     def _tool(self, item: Mapping[str, Any], place: Any = None) -> dict[str, Any]:
         index, self._called = self._called, self._called + 1
@@ -149,5 +146,14 @@ class ResponsesReading:
         told.finish = response.get("status")
         if told.finish == "incomplete":
             told.finish = (response.get("incomplete_details") or {}).get("reason")
-        if told.finish == "completed" and any(item.get("type") == "function_call" for item in response["output"]):
+        if told.finish == "completed" and (self._called or _calls(response)):
             told.finish = "tool_calls"
+
+
+def _items(response: Mapping[str, Any]) -> list[dict[str, Any]]:
+    output = response.get("output")
+    return [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
+
+
+def _calls(response: Mapping[str, Any]) -> bool:
+    return any(item.get("type") == "function_call" for item in _items(response))

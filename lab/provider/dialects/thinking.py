@@ -21,7 +21,10 @@ class Tags:
         self._state = "head"
 
     def whole(self, text: str) -> Part:
-        """All of it at once."""
+        """All of it at once. A thought that is never closed is text, as it came."""
+        opened = _OPENS.match(text)
+        if opened is not None and _CLOSES.search(text, opened.end()) is None:
+            return Part(text)
         read, rest = self.feed(text), self.rest()
         return Part(read.text + rest.text, read.reasoning + rest.reasoning)
 
