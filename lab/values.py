@@ -442,7 +442,8 @@ class Reply(Generic[T]):
         if self.thinking is not None:
             parts.append(f"thinking {units.seconds(self.thinking)}")
         parts.append(f"total {units.seconds(self.elapsed)}")
-        parts.append(f"{self.usage.input_tokens}→{self.usage.output_tokens} tokens")
+        thought = f" ({self.usage.reasoning} thought)" if self.usage.reasoning else ""
+        parts.append(f"{self.usage.input_tokens}→{self.usage.output_tokens} tokens{thought}")
         parts.append(units.dollars(self.cost))
         if self.attempts > 1:
             parts.append(f"{self.attempts} attempts")

@@ -48,7 +48,8 @@ class Embeddings:
 
     def __repr__(self) -> str:
         size = self.vectors.shape[1] if len(self.vectors) else 0
-        made = f"{len(self.call_ids)} calls" + (f", {self.known} texts known before" if self.known else "")
+        calls, known = len(self.call_ids), f", {self.known} texts known before" if self.known else ""
+        made = f"{calls} call{'' if calls == 1 else 's'}{known}"
         return f"<Embeddings {len(self.vectors)} x {size} of {self.model}, {made}, {units.dollars(self.cost)}>"
 
     def __getitem__(self, place: Any) -> Any:

@@ -320,8 +320,9 @@ def _check_content(call: Call, answer: Answer) -> None:
         why = f": {answer.filtered}" if answer.filtered else ""
         raise errors.ContentError(f"{call.model}: the provider's filter stopped the answer{why}", reason="filtered")
     if answer.finish_reason == "length":
+        thought = f", {answer.usage.reasoning} of them thought" if answer.usage.reasoning else ""
         raise errors.ContentError(
-            f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens: raise `max_tokens`",
+            f"{call.model}: the answer was cut at {answer.usage.output_tokens} tokens{thought}: raise `max_tokens`",
             reason="truncated",
         )
     if (not answer.text or answer.text.isspace()) and not answer.tool_calls:

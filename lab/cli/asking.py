@@ -81,7 +81,12 @@ def models(
             else catalogue.listing(words, everything=everything)
         )
     if here and not listed:
-        err.print(Text("no Ollama (port 11434), LM Studio (1234), llama.cpp (8080) or vLLM (8000) answers here"))
+        err.print(
+            Text(
+                "no Ollama (port 11434), LM Studio (1234), llama.cpp (8080) or vLLM (8000) answers here: start one, or"
+                " pass api_base=... for one that listens elsewhere"
+            )
+        )
         raise typer.Exit(1)
     if not listed:
         err.print(Text(f"no model is known by {words!r}: write provider/model, or see `lab models --all`"))

@@ -68,7 +68,10 @@ def trace(
         call = figures.trace.trace(ledger, call_id)
         out.print(Text(printable(str(call))))
         if words:
-            out.print(Text(printable(f"\n{call.said.get('prompt') or ''}\n\n{call.said.get('answer') or ''}")))
+            said = [call.said.get(name) or "" for name in ("prompt", "reasoning", "answer")]
+            said[1] = f"[thinking]\n{said[1]}" if said[1] else ""
+            said += [json.dumps(tool, ensure_ascii=False) for tool in call.said.get("tool_calls") or ()]
+            out.print(Text(printable("\n" + "\n\n".join(part for part in said if part))))
 
 
 def metrics(

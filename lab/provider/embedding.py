@@ -33,6 +33,8 @@ from lab.values import Answer, Call, Event, Price, Usage
 
 MINILM = "local/minilm"
 """The one on this machine."""
+EMBEDS = "embedding"
+"""The form of a request that asks for vectors."""
 SECONDS = 30.0
 """How long another model may take."""
 LATELY = 5000
@@ -203,7 +205,7 @@ async def events(call: Call) -> AsyncGenerator[Event]:
     loop, texts = asyncio.get_running_loop(), [message["content"] for message in call.messages]
     if call.model == MINILM:
         free = Price(input=0.0, output=0.0, cache_read=0.0, cache_write=0.0, reasoning=0.0)
-        yield Event("sent", loop.time(), way="local", price=free)
+        yield Event("sent", loop.time(), way="local", price=free, form=EMBEDS)
         vectors = [(await embedded(MINILM, text))[0] for text in texts]
         used = Usage(input=sum(count(text) for text in texts), estimated=True)
         answer = Answer(text="", finish_reason="stop", usage=used, price=free, answered_by=MINILM)
@@ -212,7 +214,7 @@ async def events(call: Call) -> AsyncGenerator[Event]:
     name, params, entry = await _addressed(call)
     provider, model = provider_of(name) or ("", name)
     price = pricer(provider, model, entry)
-    yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
+    yield Event("sent", loop.time(), way="carried", price=price(Usage(), None), form=EMBEDS)
     answer = await _asked(name, texts, call, params)
     rows = sorted(answer.data, key=lambda row: row.get("index") or 0)
     sent = tokens(answer.usage.model_dump() if answer.usage else None, "prompt_tokens")

@@ -43,7 +43,7 @@ PHASES = {
     "waiting": "#8f9aa1",
     "connect": "#a786b8",
     "first token": "#6f93ad",
-    "thinking": "#a08b50",
+    "thinking": "#7f6fa8",
     "generation": "#44708c",
     "until its end": "#57828f",
     "in a batch": "#a08a7a",

@@ -80,4 +80,7 @@ def timeline_text(bars: Sequence[Bar], width: int = 48) -> list[str]:
         last = bar.parts[-1][2] if bar.parts else 0.0
         lines.append(f"{bar.label:<12} |{''.join(drawn)}| {seconds(last)} {bar.outcome} {bar.model}")
         lines += [f"{'':<13} {note}" for note in bar.notes]
+    seen = [name for name in PARTS if any(part[0] == name for bar in bars for part in bar.parts)]
+    if seen:
+        lines.append(f"{'':<13} {'  '.join(f'{signs[name]} {name}' for name in seen)}")
     return lines

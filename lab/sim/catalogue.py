@@ -22,6 +22,10 @@ def _depth(tokens: int, easy: float, medium: float, hard: float) -> Depth:
     return Depth(tokens=tokens, skill=Skill(accuracy={"easy": easy, "medium": medium, "hard": hard}))
 
 
+def _shares(depth: Depth) -> str:
+    return "/".join(f"{share:.0%}" for share in depth.skill.accuracy.values())
+
+
 DEPTHS = {
     "none": _depth(0, 0.86, 0.62, 0.34),
     "minimal": _depth(40, 0.89, 0.68, 0.42),
@@ -67,13 +71,16 @@ class SimModel:
         return time * math.exp(random.uniform(low, high)) if straggles else time
 
     def deep(self, wanted: str | int | None) -> Depth | None:
-        """How deeply it thinks where an effort is asked for by name, or a budget in tokens; None where it doesn't."""
+        """How deeply it thinks where an effort is asked for by name, or a budget in tokens; None where it doesn't.
+        Raises `ValueError` for an effort that is none."""
         if self.depths is None:
             return None
+        if isinstance(wanted, str) and wanted not in {*self.depths, "xhigh", "max", ""}:
+            raise ValueError(f"no effort {wanted!r}: one of {', '.join(self.depths)}")
         if isinstance(wanted, int):
             fitting = [depth for depth in self.depths.values() if depth.tokens <= max(0, wanted) * 600 // 4096]
             return max(fitting, key=lambda depth: depth.tokens)
-        return self.depths.get(wanted or "medium", self.depths["medium"])
+        return self.depths[{"xhigh": "high", "max": "high", None: "medium", "": "medium"}.get(wanted, str(wanted))]
 
     def facts(self) -> dict[str, float]:
         """Prices and limits under the names of LiteLLM's price list."""
@@ -157,7 +164,8 @@ MODELS = {
         )
     },
     "thinker": SimModel(
-        about="thinks before it answers, as deeply as `reasoning_effort` says: slower, dearer and more often right",
+        about="thinks before it answers, as `reasoning_effort` says (tokens; right in easy, medium, hard cases): "
+        + "; ".join(f"{name} {depth.tokens}, {_shares(depth)}" for name, depth in DEPTHS.items()),
         median=0.3,
         sigma=0.25,
         rate=300.0,

@@ -91,8 +91,9 @@ def plan(name: str, model: SimModel, body: dict[str, Any], seed: int, nth: int, 
         pieces = [pieces[number % len(pieces)] for number in range(model.length)]
     limit = body.get("max_tokens")
     finish = "stop"
-    if isinstance(limit, int) and 0 < limit < len(pieces):
-        pieces, finish = pieces[:limit], "length"
+    if isinstance(limit, int) and 0 < limit < len(thoughts) + len(pieces):  # thoughts count, too
+        thoughts = thoughts[:limit]
+        pieces, finish = pieces[: limit - len(thoughts)], "length"
     if calls:
         finish = "tool_calls"
     said: list[tuple[Action, str]] = [("thought", thought) for thought in thoughts]
@@ -189,6 +190,8 @@ class Sim:
         try:
             script = self._script(name, asked, came)
         except ValueError as unknown:
+            if str(unknown).startswith("no effort"):
+                return speech.error(400, "invalid_request_error", str(unknown), {})
             return speech.error(404, "model_not_found", str(unknown), {})
         if script.status != 200:
             return speech.error(script.status, script.code, script.message, script.headers)

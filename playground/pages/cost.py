@@ -138,6 +138,10 @@ def wasted(waste: pd.DataFrame) -> None:
     drawing.chart(drawn, waste, "waste", "Shares of the money by what it bought")
 
 
+_CACHED = {"tokens sent": "sent", "read": "read", "written": "written", "hit rate": "hit_rate", "saved": "saved"}
+"""Columns of the table, and the figures they say."""
+
+
 def prompt_caches(frame: pd.DataFrame) -> None:
     """What providers' own caches of prompts saved."""
     if frame.empty:
@@ -159,14 +163,20 @@ def prompt_caches(frame: pd.DataFrame) -> None:
         {
             "model": frame["model"],
             "requests": frame["requests"],
-            "tokens sent": frame["sent"],
-            "read": frame["read"],
-            "written": frame["written"],
+            "tokens sent": [drawing.whole(tokens) for tokens in frame["sent"]],
+            "read": [drawing.whole(tokens) for tokens in frame["read"]],
+            "written": [drawing.whole(tokens) for tokens in frame["written"]],
             "hit rate": [f"{rate:.0%}" for rate in frame["hit_rate"]],
             "saved": [metrics.money(usd) if usd == usd else "–" for usd in frame["saved"]],
         }
     )
-    drawing.table(shown, "prompt-caches", frame, {"saved": frame["saved"]}, height=min(320, 40 + 36 * len(frame)))
+    drawing.table(
+        shown,
+        "prompt-caches",
+        frame,
+        {name: frame[of] for name, of in _CACHED.items()},
+        height=min(320, 40 + 36 * len(frame)),
+    )
 
 
 def quality(lab: Lab, scores: pd.DataFrame) -> None:

@@ -47,7 +47,8 @@ def page() -> None:
     if curves.empty:
         empty.nothing("No answer with a time yet. Run some on the Compare page.", ":material/show_chart:")
         return
-    st.caption(counted(metrics.left_out(book, **narrow)))
+    streamed = int(curves.drop_duplicates("group")["n"].sum()) if measure in ("ttft", "answer_ttft") else None
+    st.caption(counted(metrics.left_out(book, **narrow), streamed))
     colours = lab.colours(*curves["group"].drop_duplicates()) if by == "model" else None
     ladder = metrics.percentiles(book, measure, by, **narrow)
     ladder = ladder[ladder["group"].isin(curves["group"])]
@@ -105,12 +106,13 @@ def _short(seconds: float) -> str:
     return f"{seconds:.0f}" if seconds >= 10 else f"{seconds:.2g}"
 
 
-def counted(left: dict[str, int]) -> str:
-    """What the figures stand on, and what they leave out."""
-    out = [f"{left['saturated']:,} of a saturated client"] if left["saturated"] else []
+def counted(left: dict[str, int], streamed: int | None = None) -> str:
+    """What the figures stand on, and what they leave out; `streamed`: only so many of them have this time."""
+    out = [f"{left['saturated']:,} timed by a client that was too busy"] if left["saturated"] else []
     out += [f"{left['batched']:,} out of batches"] if left["batched"] else []
     out += [f"{left['cached']:,} out of the store"] if left["cached"] else []
-    return f"{left['answers']:,} answers" + (f"; left out: {' and '.join(out)}" if out else "; none is left out")
+    only = "" if streamed is None else f", {streamed:,} of them streamed and shown here"
+    return f"{left['answers']:,} answers{only}" + (f"; left out: {' and '.join(out)}" if out else "; none is left out")
 
 
 def stragglers(slowest: pd.DataFrame) -> None:

@@ -21,6 +21,8 @@ SEEN = 400
 """Characters of what is being thought that are shown while it is."""
 LIVE = 8_000
 """Characters up to which an answer is drawn as Markdown while it arrives: what draws is not to slow what is timed."""
+BEGINS = "Answer begins"
+"""The time to the first token of the answer, where some think before it."""
 _FIGURES = ("First token", "Total", "Tokens a second", "Tokens in → out", "Cost", "Attempts", "Outcome")
 
 
@@ -35,6 +37,8 @@ class Card:
     drawn: str | None = None
     first: float | None = None
     """Seconds after which the first words were seen here: about when they came."""
+    thinks: float | None = None
+    """When the first thought was seen here."""
 
 
 def draw(lab: Lab, lanes: Sequence[Lane], ask: Ask | None, go_on: Callable[[Lane], None]) -> None:
@@ -52,8 +56,9 @@ def draw(lab: Lab, lanes: Sequence[Lane], ask: Ask | None, go_on: Callable[[Lane
         if any(running.values()):
             time.sleep(REFRESH)
     best = bests([lane for lane in lanes if lane.good])
+    thinks = any((lane.row or {}).get("thinking") is not None for lane in lanes)
     for place, card in enumerate(cards):
-        ended(lab, card, schema, raw, best)
+        ended(lab, card, schema, raw, best, thinks=thinks)
         with card.tools:
             tools(card.lane, place, go_on)
 
@@ -85,7 +90,8 @@ def arriving(card: Card) -> None:
     if text + thoughts != card.drawn:
         card.drawn = text + thoughts
         if thoughts:
-            card.answer.html(drawing.thinking(thoughts[-SEEN:]))
+            card.thinks = card.thinks or time.monotonic()
+            card.answer.html(drawing.thinking(thoughts, SEEN, time.monotonic() - card.thinks))
         elif not text:
             card.answer.caption("waiting for the first token …")
         elif len(text) <= LIVE:
@@ -100,7 +106,7 @@ def arriving(card: Card) -> None:
     card.figures.html(drawing.facts(figures))
 
 
-def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[str]]) -> None:
+def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[str]], *, thinks: bool = False) -> None:
     """The whole answer, or why there is none; its value and checks; its figures."""
     lane, failure = card.lane, card.lane.failure
     tagged, text = words.thought(lane.text)
@@ -122,14 +128,14 @@ def ended(lab: Lab, card: Card, schema: Any, raw: bool, best: Mapping[str, set[s
             if not findings.empty:
                 st.html(drawing.checks(findings.to_dict("records")))
     marked = tuple(label for label, calls in best.items() if lane.call_id in calls)
-    rows = figures_of(lane)
+    rows = figures_of(lane, thinks=thinks)
     card.figures.html(drawing.facts(rows, bad=("Outcome",) if failure else (), best=marked, why=queued(lane)))
 
 
 def nothing(lane: Lane) -> str:
     """Why there is no text."""
     if lane.stopped:
-        return "stopped before anything came"
+        return "stopped while it thought: there is no answer yet" if lane.reasoning else "stopped before anything came"
     if not lane.words:
         return "its words were not kept"
     return "lost with its process" if lane.outcome == "running" else "no answer"
@@ -141,13 +147,19 @@ def queued(lane: Lane) -> str:
     return f"{units.seconds(wait)} of it went by before the first request." if wait > 0.5 else ""
 
 
-def figures_of(lane: Lane) -> dict[str, str]:
-    """What the call took."""
+def begins(row: Mapping[str, Any]) -> float | None:
+    """Seconds until the first token of the answer: what a reader waits for."""
+    first = row.get("ttft")
+    return None if first is None else float(first + (row.get("thinking") or 0.0))
+
+
+def figures_of(lane: Lane, *, thinks: bool = False) -> dict[str, str]:
+    """What the call took; `thinks`: one beside it thinks, so that its rows are there, too."""
     row = lane.row or {}
     speed = drawing.speed(row)
     blank = dict.fromkeys(_FIGURES, "–")
-    thinks = {"Thinking": units.seconds(row["thinking"])} if row.get("thinking") is not None else {}
-    measured = {"First token": "–"} | thinks | blank
+    thought = {"Thinking": units.seconds(row.get("thinking")), BEGINS: units.seconds(begins(row))}
+    measured = {"First token": "–"} | (thought if thinks or row.get("thinking") is not None else {}) | blank
     measured |= {
         "First token": units.seconds(row.get("ttft")),
         "Total": units.seconds(row.get("elapsed")),
@@ -156,7 +168,9 @@ def figures_of(lane: Lane) -> dict[str, str]:
         "Attempts": str(row.get("n_attempts") or "–"),
     }
     if row.get("output_tokens") is not None:
-        measured["Tokens in → out"] = f"{drawing.whole(row['input_tokens'])} → {drawing.whole(row['output_tokens'])}"
+        thoughts = f" ({drawing.whole(row['reasoning_tokens'])} thought)" if row.get("reasoning_tokens") else ""
+        tokens = f"{drawing.whole(row['input_tokens'])} → {drawing.whole(row['output_tokens'])}"
+        measured["Tokens in → out"] = tokens + thoughts
     if row.get("cached"):
         measured["Cost"] = "out of the store"
     failure = lane.failure
@@ -170,7 +184,7 @@ def bests(lanes: Sequence[Lane]) -> dict[str, set[str]]:
     """Of each figure the calls that are best in it, where some are better than others."""
     best: dict[str, set[str]] = {}
     known: dict[str, tuple[Callable[[Mapping[str, Any]], float | None], int]] = {
-        "First token": (lambda row: row.get("ttft"), 1),
+        (BEGINS if any((lane.row or {}).get("thinking") is not None for lane in lanes) else "First token"): (begins, 1),
         "Total": (lambda row: None if row.get("cached") else row.get("elapsed"), 1),
         "Cost": (lambda row: None if row.get("cached") else row.get("cost"), 1),
         "Tokens a second": (drawing.speed, -1),

@@ -165,9 +165,10 @@ def speed(call: Mapping[str, Any]) -> float | None:
     return float(tokens / (latency - ttft)) if latency - ttft > 0.001 else None
 
 
-def thinking(text: str) -> str:
-    """What is being thought just now, as HTML: its last words, paler than an answer."""
-    return f'<div class="lab-thinking">{html.escape(text)}</div>'
+def thinking(text: str, most: int = 400, seconds: float = 0.0) -> str:
+    """What is being thought just now, as HTML: for how long, and its last words, paler than an answer."""
+    last = text if len(text) <= most else "… " + text[-most:].partition(" ")[2]
+    return f'<div class="lab-thinking"><b>Thinking … {seconds:.1f} s</b><br>{html.escape(last)}</div>'
 
 
 def seconds(value: float) -> str:

@@ -57,10 +57,12 @@ def detail(lab: Lab, call_id: str, *, aside: bool = False) -> bool:
         st.warning(f"No call {escape.markdown(call_id)} in this ledger.", icon=":material/search_off:")
         return False
     call, texts = trace.call, trace.said
-    figures(call)
+    embeds = "embedding" in set(trace.attempts["form"])
+    figures(call, trace.attempts)
     st.html(timeline_html("", trace.head, trace.bars))
-    tools(lab, call, texts, aside=aside)
-    words.both(texts)
+    if not embeds:
+        tools(lab, call, texts, aside=aside)
+    words.both(texts, embeds=embeds)
     found(trace.checks)
     attempts(trace.attempts, cached=bool(call["cached"]))
     belongs(call)
@@ -68,8 +70,9 @@ def detail(lab: Lab, call_id: str, *, aside: bool = False) -> bool:
     return True
 
 
-def figures(call: Mapping[str, Any]) -> None:
+def figures(call: Mapping[str, Any], tried: pd.DataFrame) -> None:
     """How it ended, and its figures, in a line."""
+    cached = tried.loc[tried["won"] == 1, "cache_read_tokens"].fillna(0).sum()
     shown = {
         "Outcome": palette.outcome(call["kind"] or call["status"]),
         "First token": _first_token(call),
@@ -77,6 +80,7 @@ def figures(call: Mapping[str, Any]) -> None:
         "Total": units.seconds(call["elapsed"]),
         "Cost": units.dollars(call["cost"]),
         "Tokens": _tokens(call),
+        **({"Read from the provider's cache": f"{cached:,.0f} tokens"} if cached else {}),
         "Tokens a second": _speed(call),
     }
     st.html(drawing.strip(shown, colour=palette.OUTCOMES.get(call["kind"] or call["status"], ("", palette.GREY))[1]))

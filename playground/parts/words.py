@@ -12,19 +12,23 @@ import streamlit as st
 from playground.parts import drawing, escape, markdown, places
 
 
-def both(texts: Mapping[str, Any]) -> None:
-    """What was asked and answered."""
+def both(texts: Mapping[str, Any], *, embeds: bool = False) -> None:
+    """What was asked and answered; `embeds`: texts that were made vectors of."""
     if not texts["kept"]:
         st.caption("The words of this call were not kept: their hashes and sizes (characters) are.")
         st.json(texts["digest"] or {}, expanded=2)
     with st.container(border=True):
         st.caption("Input")
+        tools = names_of(texts["messages"] or ())
         for number, message in enumerate(texts["messages"] or (), 1):
-            said(message, f"input-{number}")
+            said(message, f"input-{number}", tools)
         if texts["left_out"]:
             with st.expander(f"{len(texts['left_out']):,} passages of it were left out when it was sent"):
                 for number, passage in enumerate(texts["left_out"]):
                     drawing.text(passage, f"left-out-{number}")
+    if embeds:
+        st.caption(f"{len(texts['messages'] or ()):,} texts were made vectors of: `lab.embed` returned them.")
+        return
     with st.container(border=True):
         st.caption("Output")
         thoughts(str(texts["reasoning"] or ""), "output-thinking")
@@ -33,11 +37,16 @@ def both(texts: Mapping[str, Any]) -> None:
         called(texts["tool_calls"] or (), "output")
 
 
+LONG, TALL = 1_200, 320
+"""Characters of thoughts beyond which they get a box of so many pixels to be read in."""
+
+
 def thoughts(text: str, name: str) -> None:
     """What a model has thought, folded."""
     if text:
         with st.expander(f"Thinking, {len(text.split()):,} words", icon=":material/psychology:"):
-            drawing.text(text, name)
+            with st.container(height=TALL if len(text) > LONG else "content", border=False):
+                drawing.text(text, name)
 
 
 def called(calls: Sequence[Mapping[str, Any]], name: str) -> None:
@@ -56,10 +65,19 @@ def called(calls: Sequence[Mapping[str, Any]], name: str) -> None:
             st.json(given if isinstance(given, dict | list) else {"arguments": given}, expanded=2)
 
 
-def said(message: Mapping[str, Any], name: str) -> None:
-    """One message: who says it, its text, and what else is in it."""
-    st.caption(escape.markdown(message.get("role")))
+def names_of(messages: Sequence[Mapping[str, Any]]) -> dict[Any, str]:
+    """The tools that were called in a conversation, by the calls' identifiers."""
+    calls = [call for message in messages for call in message.get("tool_calls") or () if isinstance(call, Mapping)]
+    return {call.get("id"): str((call.get("function") or {}).get("name")) for call in calls}
+
+
+def said(message: Mapping[str, Any], name: str, tools: Mapping[Any, str] | None = None) -> None:
+    """One message: who says it, its text, and what else is in it. `tools`: the names of those that were called."""
+    tool = (tools or {}).get(message.get("tool_call_id"))
+    who = f"{message.get('role')}, {tool} answers" if tool else message.get("role")
+    st.caption(escape.markdown(who))
     content = message.get("content")
+    thoughts(str(message.get("reasoning_content") or ""), f"{name}-thinking")
     called(message.get("tool_calls") or (), name)
     if isinstance(content, str) or content is None:
         if content or not message.get("tool_calls"):
