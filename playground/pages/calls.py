@@ -59,7 +59,7 @@ def asked() -> tuple[dict[str, Any], str, tuple[str, ...]]:
     """The filters, the order, and the columns; they are in the page's address, so that a view can be sent on."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         search = st.text_input(
-            "Search", key="search", bind="query-params", placeholder="words in the prompt or the answer"
+            "Search", key="search", bind="query-params", placeholder="words of the prompt, the answer, or a thought"
         )
         status = st.selectbox(
             "Outcome", STATUSES, index=None, placeholder="all", key="status", bind="query-params", width=140

@@ -255,7 +255,7 @@ def test_pages_say_what_notebooks_would(month: Lab) -> None:
     spent = metrics.waste(month.ledger)["cost"].sum()
     assert at.metric[0].value == metrics.money(spent)
     left = metrics.left_out(month.ledger)
-    assert f"{left['answers']:,} answers; left out: {left['saturated']} of a saturated client" in shown(
+    assert f"{left['answers']:,} answers; left out: {left['saturated']} timed by a client that was too busy" in shown(
         page("tails.py")
     )
     narrowed = page("tails.py", model="groq/llama")
