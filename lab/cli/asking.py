@@ -26,11 +26,12 @@ def ask(
     ] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Tokens the answer may have.")] = None,
     temperature: Annotated[float | None, typer.Option(help="Sampling temperature.")] = None,
+    effort: Annotated[str | None, typer.Option(help="How much is thought first: low, medium, high ...")] = None,
     db: Db = None,
 ) -> None:
-    """Ask one model; the answer streams to the terminal, what it took follows on standard error."""
+    """Ask one model; the answer streams to the terminal, what it thinks and what it took go to standard error."""
     question = sys.stdin.read() if prompt == "-" else prompt
-    params: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature}
+    params: dict[str, Any] = {"max_tokens": max_tokens, "temperature": temperature, "reasoning_effort": effort}
     with plainly(), Lab(db) as lab:
         stream = lab.stream(
             _asked(lab, question, system, template),
@@ -39,6 +40,10 @@ def ask(
         )
         wrote = False
         try:
+            for thought in stream.reasoning:
+                err.print(Text(printable(thought), style="dim italic"), end="")
+            if stream.reasoning:
+                err.print()
             for piece in stream:
                 sys.stdout.write(printable(piece))
                 sys.stdout.flush()

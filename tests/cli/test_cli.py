@@ -36,6 +36,16 @@ def test_ask_streams_the_answer_and_then_says_what_it_took() -> None:
     assert "1 of 1 calls in" in out
 
 
+def test_ask_says_what_is_thought_apart_from_the_answer() -> None:
+    code, out, err = run("ask", "Is it Monday?", "-m", "sim/thinker", "--effort", "minimal")
+    assert code == 0
+    assert out.startswith("This is thinker, a simulation.")
+    thoughts, facts = err.removesuffix("\n").rsplit("\n", 1)
+    assert "So far this fits." in thoughts.replace("\n", " ")
+    assert "So far this fits." not in out
+    assert re.match(r"sim/thinker · first token .* · thinking .* \(40 thought\)", facts)
+
+
 def test_ask_reads_standard_input_and_takes_a_system_message() -> None:
     code, out, _ = run("ask", "-", "-m", "sim/steady", "-s", "be brief", stdin="hello")
     assert code == 0
