@@ -33,6 +33,8 @@ class RawServer:
     def __init__(self) -> None:
         self.received: list[Received] = []
         self.scripts: list[list[object]] = []
+        self.asked = threading.Event()
+        """Set when a request is there."""
         self.gone = threading.Event()
         """Set when a client has left a hanging connection."""
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -61,6 +63,7 @@ class RawServer:
     def _play(self, connection: socket.socket, script: list[object]) -> None:
         with connection, suppress(ConnectionError):  # a caller may leave at any point of it
             self.received.append(_read(connection))
+            self.asked.set()
             for step in script:
                 if step is RESET:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

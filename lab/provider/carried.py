@@ -11,7 +11,7 @@ import httpx
 
 from lab import errors
 from lab.provider.credentials import falls_back_to_openai
-from lab.provider.loading import load
+from lab.provider.loading import apart, load
 from lab.provider.marking import marked, stable, takes_marks
 from lab.provider.meaning import meaning
 from lab.provider.prices import pricer
@@ -60,6 +60,7 @@ async def carried(
     yield Event("sent", loop.time(), way="carried", price=price(Usage(), None))
     try:
         refused.set(True)
+        apart()
         source = answer = await litellm.acompletion(model=name, messages=messages, **options)
         if call.streamed:
             chunks: list[Any] = []

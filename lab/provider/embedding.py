@@ -24,7 +24,7 @@ from lab import errors
 from lab.provider import child, own, redirects
 from lab.provider.credentials import falls_back_to_openai, need_address, need_key
 from lab.provider.dialect import usual_address
-from lab.provider.loading import load, warm
+from lab.provider.loading import apart, load, warm
 from lab.provider.meaning import meaning
 from lab.provider.prices import listed_price, pricer, provider_of
 from lab.provider.tokens import count
@@ -265,6 +265,7 @@ async def _asked(name: str, texts: list[str], call: Call, params: dict[str, Any]
             if not key:
                 params["api_key"] = "none"  # or LiteLLM would send OpenAI's
         redirects.refused.set(True)
+        apart()
         return await litellm.aembedding(model=name, input=texts, num_retries=0, max_retries=ONCE, **params)
     except errors.LabError:
         raise

@@ -62,10 +62,17 @@ async def _no_second_request(*_args: object, **_more: object) -> None:
     raise broken
 
 
+def apart() -> None:
+    """Let the next call be sent by a client of its own event loop: some of LiteLLM's handlers share one among all
+    loops, and whoever uses it next cuts off what another loop has under way."""
+    vars(load()).pop("module_level_aclient", None)  # made again when asked for, out of those kept by loop
+
+
 async def let_go() -> None:
     """Close what LiteLLM keeps open for calls of this event loop: it never does, and they are of no use to another."""
     if not _ready:
         return
+    apart()
     kept: dict[str, Any] = _ready[0].in_memory_llm_clients_cache.cache_dict
     mine = f"-{id(asyncio.get_running_loop())}"
     for key in [key for key in kept if key.endswith(mine)]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from lab import Budget, Lab, Policy, Retry, Timeout, archive, errors
 from lab.provider import child
 from lab.values import Call
-from tests.servers import RawServer, answer
+from tests.servers import HANG, RawServer, answer
 
 TEXTS = ["a cat sat", "a cat lay", "stocks fell sharply", "a cat sat", "rain"]
 
@@ -127,6 +128,27 @@ def test_what_is_no_answer_is_a_failure_of_its_kind(lab: Lab, server: RawServer,
     with pytest.raises(errors.LabError) as failure:
         lab.embed(["one", "two"], **where)
     assert failure.value.kind == kind
+
+
+def test_its_connections_are_closed_with_the_lab_and_are_no_other_labs(tmp_path: Path) -> None:
+    """LiteLLM's handler for Ollama has one client for all event loops."""
+    body = answer({"model": "m", "embeddings": [[1.0, 0.0]], "prompt_eval_count": 2}, connection="keep-alive")
+    policy = Policy(retry=None, timeout=Timeout(total=2))
+    with RawServer() as hung, RawServer() as prompt:
+        hung.plays(HANG)
+        prompt.plays(body, HANG)
+        with Lab(tmp_path / "first.db", policy=policy) as first, ThreadPoolExecutor() as pool:
+            under_way = pool.submit(first.embed, ["one"], model="ollama/m", api_base=hung.url)
+            assert hung.asked.wait(20)
+            with Lab(tmp_path / "second.db", policy=policy) as second:
+                assert second.embed(["two"], model="ollama/m", api_base=prompt.url).vectors.tolist() == [[1.0, 0.0]]
+            assert prompt.gone.wait(20), "closed with its Lab"
+            with pytest.raises(errors.TimeoutError):  # which no other Lab has cut off
+                under_way.result()
+        with Lab(tmp_path / "third.db", policy=policy) as third:
+            prompt.gone.clear()
+            third.embed(["three"], model="ollama/m", api_base=prompt.url)
+        assert prompt.gone.wait(20)
 
 
 @pytest.mark.parametrize("texts", ["a text", ["", "a"], [" "], [3], None], ids=str)
