@@ -49,8 +49,8 @@ class Embeddings:
     def __repr__(self) -> str:
         size = self.vectors.shape[1] if len(self.vectors) else 0
         calls, known = len(self.call_ids), f", {self.known} texts known before" if self.known else ""
-        made = f"{calls} call{'' if calls == 1 else 's'}{known}"
-        return f"<Embeddings {len(self.vectors)} x {size} of {self.model}, {made}, {units.dollars(self.cost)}>"
+        asked = f"{calls} call{'' if calls == 1 else 's'}{known}"
+        return f"<Embeddings {len(self.vectors)} x {size} of {self.model}, {asked}, {units.dollars(self.cost)}>"
 
     def __getitem__(self, place: Any) -> Any:
         return self.vectors[place]
@@ -92,7 +92,7 @@ async def embedded(
     import numpy as np  # slow to import, and only who embeds needs it
 
     plain = replace(policy, cache=None, compress=None, fallback=None, hedge=None, repair=None)
-    found: dict[str, bytes] = {}
+    vectors: dict[str, bytes] = {}
     replies: list[Reply[Any]] = []
     failures: list[errors.LabError | errors.LedgerError] = []
     turn = asyncio.Semaphore(AT_ONCE)
@@ -107,23 +107,23 @@ async def embedded(
                 failures.append(failure)
                 return
         replies.append(reply)
-        said = embeddings.texts_of(call)
-        found.update({hashed(text): vector.tobytes() for text, vector in zip(said, reply.value, strict=True)})
+        paid = zip(embeddings.texts_of(call), reply.value, strict=True)
+        vectors.update({hashed(text): vector.tobytes() for text, vector in paid})
 
     known, waiting = 0, []
     for call in calls:
-        request, said = embeddings.request_of(call), embeddings.texts_of(call)
-        hashes = {hashed(text): text for text in said}
-        there = await asyncio.wrap_future(book.transact(partial(embeddings.known, request=request, texts=hashes)))
-        found |= there
-        known += len(there)
-        left = tuple(message for message in call.messages if hashed(message["content"]) not in there)
+        request = embeddings.request_of(call)
+        hashes = [hashed(text) for text in embeddings.texts_of(call)]
+        on_record = await asyncio.wrap_future(book.transact(partial(embeddings.known, request=request, texts=hashes)))
+        vectors |= on_record
+        known += len(on_record)
+        left = tuple(message for message in call.messages if hashed(message["content"]) not in on_record)
         if left:
             waiting.append(replace(call, messages=left))
     await asyncio.gather(*(run(call) for call in waiting))
     if failures:
         raise failures[0]
-    rows = [np.frombuffer(found[hashed(text)], dtype="<f4") for text in texts]
+    rows = [np.frombuffer(vectors[hashed(text)], dtype="<f4") for text in texts]
     if len({len(row) for row in rows}) > 1:
         raise errors.MalformedError(
             f"{calls[0].model}: its embeddings are not all as long: is it still the same model?"

@@ -221,9 +221,9 @@ class Ending:
 
 def _kept(call: Call, vectors: Any, cleaned: Callable[[str], str], db: sqlite3.Connection) -> None:
     """Keep the vectors that a call has brought, but for those of texts that are not written as they are."""
-    said = zip(embeddings.texts_of(call), vectors, strict=True)
-    found = {hashed(text): vector.tobytes() for text, vector in said if cleaned(text) == text}
-    embeddings.put(db, embeddings.request_of(call), found, call.call_id)
+    pairs = zip(embeddings.texts_of(call), vectors, strict=True)
+    kept = {hashed(text): vector.tobytes() for text, vector in pairs if cleaned(text) == text}
+    embeddings.put(db, embeddings.request_of(call), kept, call.call_id)
 
 
 def _way(routed: Routed | None) -> dict[str, Any]:

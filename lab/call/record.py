@@ -103,7 +103,7 @@ class Recorder:
             async for event in events:
                 self._note(row, seen, event)
                 if event.answer is not None:
-                    value = vectors_of(call, event.value) if call.embeds else event.value
+                    value = _vectors_of(call, event.value) if call.embeds else event.value
                     row.answer, row.cost = event.answer, event.answer.cost
                     price = event.answer.price
                     guessed = event.answer.usage.estimated or (price is not None and price.estimated)
@@ -293,7 +293,7 @@ def _cost_without_answer(row: Attempt, seen: _Seen) -> float | None:
     return seen.price.cost(Usage(input=asked, output=came, reasoning=thought))
 
 
-def vectors_of(call: Call, rows: Any) -> list[Any]:
+def _vectors_of(call: Call, rows: Any) -> list[Any]:
     """What came for a call that embeds, as vectors (float32), one for each of its texts and all as long. Raises
     `MalformedError` for anything else."""
     import numpy as np  # slow to import, and only who embeds needs it

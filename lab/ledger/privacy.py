@@ -54,7 +54,7 @@ def masked(value: Any) -> bool:
     return redact.MASK in json.dumps(value, ensure_ascii=False, default=str)
 
 
-NOTHING: Mapping[str, Any] = {}
+_NOTHING: Mapping[str, Any] = {}
 
 
 class Said(NamedTuple):
@@ -117,7 +117,7 @@ class Clean:
         cleaned = self.deep(call.messages)
         return json.dumps(cleaned, ensure_ascii=False, default=str), plain_text(cleaned)
 
-    def answer(self, text: str, tools: Sequence[Any], reasoning: str = "", extra: Mapping[str, Any] = NOTHING) -> Said:
+    def answer(self, text: str, tools: Sequence[Any], reasoning: str = "", extra: Mapping[str, Any] = _NOTHING) -> Said:
         """The answer as it may be written. What its provider wants back is signed: it is kept as it is, or not at
         all."""
         called = json.dumps(self.deep(tools), ensure_ascii=False) if tools else None

@@ -7,6 +7,7 @@ however this process ends.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import os
@@ -103,3 +104,11 @@ _CHILDREN: dict[tuple[str, ...], Child] = {}
 def shared(module: str, *args: str) -> Child:
     """The one child of this process for `module` with these arguments."""
     return _CHILDREN.setdefault((module, *args), Child(module, *args))
+
+
+async def reached(module: str) -> Endpoint:
+    """Where the shared child for `module` listens, once it does. Raises as `Child.endpoint`."""
+    server = shared(module)
+    if (endpoint := server.up()) is None:
+        endpoint = await asyncio.get_running_loop().run_in_executor(None, server.endpoint)
+    return endpoint

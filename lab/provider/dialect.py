@@ -24,9 +24,8 @@ ADMITTED = frozenset(
     cortecs darkbloom dashscope deepinfra deepseek edenai empower featherless_ai fireworks_ai friendliai galadriel
     gemini github groq helicone hosted_vllm hyperbolic inception libertai litellm_proxy llamafile lm_studio meta mistral
     modelscope moonshot nebius neosantara novita nscale nvidia_nim ollama_chat openai openrouter parasail perplexity
-    pinstripes poe prism publicai qwen_ai_platform
-    qwencloud reka sail sambanova synthetic tencent together_ai vercel_ai_gateway volcengine wandb xai
-    xiaomi_mimo zai
+    pinstripes poe prism publicai qwen_ai_platform qwencloud reka sail sambanova synthetic tencent together_ai
+    vercel_ai_gateway volcengine wandb xai xiaomi_mimo zai
 """.split()
 )
 """Providers on the lab's own wire, shown to be equal by tests/provider/test_conformance.py."""
@@ -129,8 +128,8 @@ def translate(
 def usual_address(model: str, params: Mapping[str, Any]) -> str | None:
     """Where a server of this machine is asked whose address nobody has said; None for any other model."""
     provider = model.partition("/")[0]
-    said = params.get("api_base") or params.get("base_url") or os.environ.get(f"{provider.upper()}_API_BASE")
-    return None if said else ADDRESSES.get(provider)
+    known = params.get("api_base") or params.get("base_url") or os.environ.get(f"{provider.upper()}_API_BASE")
+    return None if known else ADDRESSES.get(provider)
 
 
 @cache

@@ -24,7 +24,7 @@ from lab import errors
 from lab.provider import child, own, redirects
 from lab.provider.credentials import falls_back_to_openai, need_address, need_key
 from lab.provider.dialect import usual_address
-from lab.provider.loading import apart, load, warm
+from lab.provider.loading import apart, loaded
 from lab.provider.meaning import meaning
 from lab.provider.prices import listed_price, pricer, provider_of
 from lab.provider.tokens import count
@@ -225,20 +225,16 @@ async def events(call: Call) -> AsyncGenerator[Event]:
     yield Event("done", loop.time(), answer=done, value=[row["embedding"] for row in rows])
 
 
-_SPOKEN = {"": ("openai/", "/v1"), "gemini": ("gemini/", "/v1beta"), "ollama": ("ollama/", "")}
-"""How LiteLLM names who embeds in whose words, and where the simulation speaks them."""
-
-
 async def _addressed(call: Call) -> tuple[str, dict[str, Any], Any]:
     """The name by which LiteLLM knows the model, its parameters, and its prices where they are on no list."""
     params = dict(call.params)
     owner, _, plainly = call.model.partition("/")
     if owner == "sim" and "api_base" not in params:
         protocol, _, rest = plainly.rpartition("/")
-        endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
-        if protocol not in _SPOKEN or rest not in endpoint.models:
+        endpoint = await child.reached(own.SERVERS[owner])
+        if protocol not in own.EMBEDDING or rest not in endpoint.models:
             raise errors.UnsupportedError(f"no embedding model {call.model!r}: there is sim/embedder")
-        name, path = _SPOKEN[protocol]
+        name, path = own.EMBEDDING[protocol]
         params |= {"api_base": endpoint.url.removesuffix("/v1") + path, "api_key": "none-needed"}
         return name + rest, params, endpoint.models[rest]
     if owner in own.SERVERS:
@@ -248,9 +244,7 @@ async def _addressed(call: Call) -> tuple[str, dict[str, Any], Any]:
 
 async def _asked(name: str, texts: list[str], call: Call, params: dict[str, Any]) -> Any:
     """What LiteLLM's embedding returns, its retries off."""
-    if not (loaded := warm()).done():
-        await asyncio.wrap_future(loaded)
-    litellm, problem = load(), None
+    litellm, problem = await loaded(), None
     try:
         _, provider, key, base = litellm.get_llm_provider(
             name, api_base=params.get("api_base"), api_key=params.get("api_key")

@@ -74,9 +74,7 @@ def from_object(error: Any, *, model: str, status: int) -> errors.LabError:
     body = json.dumps(error, ensure_ascii=False)
     message = message_of(body)
     code = str(error.get("code") or error.get("type")) if isinstance(error, dict) else ""
-    if (
-        code.isdecimal() and len(code) == 3 and 400 <= int(code) < 600
-    ):  # Gemini and OpenRouter say the status that it would have had
+    if code.isdecimal() and len(code) == 3 and 400 <= int(code) < 600:  # the status that it would have had
         failure = from_status(int(code), {}, body, model=model, now=0.0, inside=True)
         failure.status = status
         return failure

@@ -77,11 +77,11 @@ def found(servers: tuple[Server, ...] = SERVERS, seconds: float = SECONDS) -> li
         thread.start()
     for thread in threads:
         thread.join(max(0.0, until - time.monotonic()))
-    said = dict(lists)
+    in_time = dict(lists)
     return [
         Found(f"{server.provider}/{name}", server.name)
         for server in servers
-        for name in dict.fromkeys(said.get(server.name, ()))
+        for name in dict.fromkeys(in_time.get(server.name, ()))
     ]
 
 

@@ -95,6 +95,13 @@ def warm() -> Future[ModuleType]:
         return _warmed[0]
 
 
+async def loaded() -> ModuleType:
+    """LiteLLM, once it is there: no event loop waits for an import."""
+    if not (importing := warm()).done():
+        await asyncio.wrap_future(importing)
+    return load()
+
+
 def _warm() -> None:
     try:
         _warmed[0].set_result(load())

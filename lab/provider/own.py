@@ -22,6 +22,8 @@ PROTOCOLS = {
     "responses": ("openai/responses/", "/v1"),
 }
 """Words that the simulation speaks besides OpenAI's: how LiteLLM names who speaks them, and where they are spoken."""
+EMBEDDING = {"": ("openai/", "/v1"), "gemini": ("gemini/", "/v1beta"), "ollama": ("ollama/", "")}
+"""The same of those in whose words it embeds."""
 _BUDGETS = {"minimal": 300, "low": 1024, "medium": 2048, "high": 4096}
 """Tokens that LiteLLM makes of an effort, for providers that take a budget."""
 

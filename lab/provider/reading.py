@@ -82,11 +82,11 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
                 yield Event("alive", at)
                 continue
             came.tools += part.tools
-            thought, said = thoughts.add(part.reasoning), text.add(part.text)
+            thought, piece = thoughts.add(part.reasoning), text.add(part.text)
             if thought:
                 yield Event("thought", at, text=thought)
-            if said:
-                yield Event("piece", at, text=said)
+            if piece:
+                yield Event("piece", at, text=piece)
             elif not thought:
                 yield Event("token" if part.tools else "alive", at)
         if ended:
@@ -96,8 +96,8 @@ async def read_stream(call: Call, request: Request, price: Pricer, response: Res
     at, rest = response.at, reading.rest()
     if thought := thoughts.add(rest.reasoning):
         yield Event("thought", at, text=thought)
-    if said := text.add(rest.text):
-        yield Event("piece", at, text=said)
+    if piece := text.add(rest.text):
+        yield Event("piece", at, text=piece)
     came.text, came.reasoning = text.whole(), thoughts.whole()
     if not events and head.strip():  # not a stream at all: an error page, or an error object with status 200
         body = _json(call, head, response.status)

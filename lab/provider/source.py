@@ -25,7 +25,7 @@ from lab.provider.carried import carried
 from lab.provider.dialect import translate, usual_address
 from lab.provider.fit import fit
 from lab.provider.form import Form, formed
-from lab.provider.loading import let_go, warm
+from lab.provider.loading import let_go, loaded, warm
 from lab.provider.marking import stable
 from lab.provider.prices import Pricer, pricer, provider_of, worst_cost
 from lab.provider.reading import read_stream, read_whole
@@ -63,8 +63,8 @@ class Provider:
     async def ready(self, call: Call) -> None:
         """Return once LiteLLM is loaded and, for a model of the lab's own, its process has started; or has failed to:
         `open` says why."""
-        if not (loaded := warm()).done():
-            await asyncio.wait([asyncio.wrap_future(loaded)])
+        if not (importing := warm()).done():
+            await asyncio.wait([asyncio.wrap_future(importing)])
         owner = call.model.partition("/")[0]
         if (
             owner in own.SERVERS
@@ -104,8 +104,7 @@ class Provider:
             raise errors.InvalidRequestError(f"{call.model}: the request can't be sent: {odd}")
 
     async def _open(self, call: Call, connect: float | None) -> AsyncGenerator[Event]:
-        if not (loaded := warm()).done():
-            await asyncio.wrap_future(loaded)
+        await loaded()
         if call.embeds:
             async for event in embedding.events(call):
                 yield event
@@ -125,15 +124,11 @@ class Provider:
 
     async def _written(self, call: Call) -> _Written:
         """The call in its provider's own words."""
-        loop = asyncio.get_running_loop()
         name, params, prices, thinking = call.model, dict(call.params), None, dict[str, Any]()
         owner, _, plainly = call.model.partition("/")
         if owner in own.SERVERS:
             if "api_base" not in params:
-                server = child.shared(own.SERVERS[owner])
-                endpoint = server.up()
-                if endpoint is None:
-                    endpoint = await loop.run_in_executor(None, server.endpoint)
+                endpoint = await child.reached(own.SERVERS[owner])
                 prices = endpoint.models.get(own.plain(plainly))
                 if prices is None:
                     meant = nearest(plainly, endpoint.models)
@@ -188,21 +183,19 @@ class Provider:
 
     async def worst_case(self, call: Call) -> float | None:
         """The most that one attempt can cost, in US dollars; None where no price is known."""
-        if not (loaded := warm()).done():
-            await asyncio.wrap_future(loaded)
+        await loaded()
         owner, _, plainly = call.model.partition("/")
         if owner in own.SERVERS and "api_base" not in call.params:
-            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
+            endpoint = await child.reached(own.SERVERS[owner])
             return worst_cost(call, f"openai/{plainly}", endpoint.models.get(own.plain(plainly)), self._pricer)
         return worst_cost(call, call.model, None, self._pricer)
 
     async def price(self, call: Call) -> Price | None:
         """US dollars a token; None where no price is known."""
-        if not (loaded := warm()).done():
-            await asyncio.wrap_future(loaded)
+        await loaded()
         owner, _, plainly = call.model.partition("/")
         if owner in own.SERVERS and "api_base" not in call.params:
-            endpoint = await asyncio.get_running_loop().run_in_executor(None, child.shared(own.SERVERS[owner]).endpoint)
+            endpoint = await child.reached(own.SERVERS[owner])
             return self._pricer("openai", plainly, endpoint.models.get(own.plain(plainly)) or {})(Usage(), None)
         known = provider_of(call.model)
         return None if known is None else self._pricer(*known, None)(Usage(), None)

@@ -16,7 +16,12 @@ from lab.sim.speaker import Speaker
 class Cohere(Speaker):
     """One answer under way."""
 
-    FINISHES = {"stop": "COMPLETE", "length": "MAX_TOKENS", "tool_calls": "TOOL_CALL", "content_filter": "guarded"}
+    FINISHES = {
+        "stop": "COMPLETE",
+        "length": "MAX_TOKENS",
+        "tool_calls": "TOOL_CALL",
+        "content_filter": "content_filtered",
+    }
 
     def __init__(self, name: str, body: dict[str, Any], script: Script):
         super().__init__(name, body, script)
@@ -42,7 +47,7 @@ class Cohere(Speaker):
 
     def finish(self) -> str | None:
         """A refusal is told by its end alone."""
-        return "content_filtered" if self.script.refusal is not None else _guarded(super().finish())
+        return "content_filtered" if self.script.refusal is not None else super().finish()
 
     def whole(self) -> dict[str, Any]:
         """A message of parts."""
@@ -98,7 +103,3 @@ class Cohere(Speaker):
             "output_tokens": self.script.tokens + self.script.thought,
         }
         return {"billed_units": counts, "tokens": counts}
-
-
-def _guarded(finish: str | None) -> str | None:
-    return "content_filtered" if finish == "guarded" else finish

@@ -21,10 +21,9 @@ def edited(prompt: Prompt, key: str) -> Prompt:
     written = [{**message, "content": content} for message, content in zip(prompt.messages, contents, strict=True)]
     try:
         new = Prompt(prompt.name, written)
-        kept = {"blank": [name for name in prompt.blank if name in new.variables]}
-        kept["passages"] = [name for name in prompt.passages if name in new.variables]
-        question = prompt.question if prompt.question in new.variables and kept["passages"] else None
-        blank, passages = kept["blank"], kept["passages"]
+        blank = [name for name in prompt.blank if name in new.variables]
+        passages = [name for name in prompt.passages if name in new.variables]
+        question = prompt.question if prompt.question in new.variables and passages else None
         new = Prompt(prompt.name, written, blank=blank, passages=passages, question=question, stable=prompt.stable)
     except ValueError as odd:
         st.warning(escape.markdown(odd), icon=":material/edit:")

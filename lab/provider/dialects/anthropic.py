@@ -20,7 +20,7 @@ def credential(key: str | None) -> str | None:
     return key or os.environ.get("ANTHROPIC_API_KEY") or os.environ.get("ANTHROPIC_AUTH_TOKEN")
 
 
-def must_be_fetched(messages: list[dict[str, Any]]) -> bool:
+def _must_be_fetched(messages: list[dict[str, Any]]) -> bool:
     """Whether LiteLLM would download a part of a message (plain `http:` images) to put it into the request."""
     return '"http://' in json.dumps(
         [message.get("content") for message in messages if isinstance(message.get("content"), list)]
@@ -30,7 +30,7 @@ def must_be_fetched(messages: list[dict[str, Any]]) -> bool:
 def written(order: Order) -> Request | None:
     """The request; None where something has to be fetched for it first, or no key is there."""
     name, config, messages, optional, key = order.name, order.config, order.messages, order.optional, order.key
-    if must_be_fetched(messages) or not credential(key):
+    if _must_be_fetched(messages) or not credential(key):
         return None
     litellm = load()
     betas = importlib.import_module("litellm.anthropic_beta_headers_manager")

@@ -51,11 +51,11 @@ def way(order: Order) -> Way | None:
 
 def written(order: Order) -> Request | None:
     """The request; None where `way` has none. Raises what that raises."""
-    found = way(order)
-    if found is None:
+    reached = way(order)
+    if reached is None:
         return None
-    base, key, token, given = found
-    name, version = order.name, given or load().AZURE_DEFAULT_API_VERSION
+    base, key, token, version = reached
+    name, version = order.name, version or load().AZURE_DEFAULT_API_VERSION
     optional = order.optional
     if optional.keys() & {"json_mode", "fake_stream"}:
         return None

@@ -33,9 +33,6 @@ class CohereReading(Reader):
     """One answer. Streams are read as Cohere describes its events: LiteLLM takes no tool's name out of them, and sees
     neither their end nor what they used."""
 
-    def __init__(self, request: Request, messages: list[dict[str, Any]]):
-        super().__init__(request, messages)
-
     def lacks(self, body: Mapping[str, Any]) -> str | None:
         """A message."""
         return None if isinstance(body.get("message"), dict) else "message"

@@ -102,7 +102,6 @@ class GeminiReading(Reader):
     def __init__(self, request: Request, messages: list[dict[str, Any]]):
         super().__init__(request, messages)
         self._called = 0
-        self._candidates = False
         self._thoughts = ""
         self._said = False
 
@@ -139,8 +138,8 @@ class GeminiReading(Reader):
             self._note_usage(content)
             return None
         part = Part()
-        for said in (candidates[0].get("content") or {}).get("parts") or ():
-            self._add(part, said)
+        for piece in (candidates[0].get("content") or {}).get("parts") or ():
+            self._add(part, piece)
         self._said = self._said or bool(part.text)
         self._note_usage(content)
         finish = candidates[0].get("finishReason")
@@ -151,15 +150,15 @@ class GeminiReading(Reader):
             told.finish = "tool_calls"
         return part
 
-    def _add(self, part: Part, said: dict[str, Any]) -> None:
-        signature = said.get("thoughtSignature")
-        if call := said.get("functionCall"):
+    def _add(self, part: Part, piece: dict[str, Any]) -> None:
+        signature = piece.get("thoughtSignature")
+        if call := piece.get("functionCall"):
             part.tools.append(_tool(self._called, call, signature))
             self._called += 1
-        elif said.get("thought"):
-            self._think(part, said.get("text") or "", signature)
+        elif piece.get("thought"):
+            self._think(part, piece.get("text") or "", signature)
         else:
-            part.text += said.get("text") or ""
+            part.text += piece.get("text") or ""
             if signature:
                 fields = self.told.extra.setdefault("provider_specific_fields", {})
                 fields.setdefault("thought_signatures", []).append(signature)

@@ -149,5 +149,5 @@ class OpenAIReading(Reader):
 
 def _thoughts(fields: Mapping[str, Any]) -> str:
     """What was thought, under the two names that servers have for it."""
-    said = fields.get("reasoning_content") or fields.get("reasoning")
-    return said if isinstance(said, str) else ""
+    thoughts = fields.get("reasoning_content") or fields.get("reasoning")
+    return thoughts if isinstance(thoughts, str) else ""

@@ -60,7 +60,7 @@ class OpenRouterReading(openai.OpenAIReading):
         pieces = [piece for piece in details if isinstance(piece, dict)] if isinstance(details, list) else []
         kept: list[dict[str, Any]] = self.told.extra.setdefault("reasoning_details", []) if pieces else []
         for detail in pieces:
-            before = next((known for known in kept if _one(known, detail)), None)
+            before = next((known for known in kept if _goes_on(known, detail)), None)
             if before is None:
                 kept.append(dict(detail))
                 continue
@@ -69,7 +69,7 @@ class OpenRouterReading(openai.OpenAIReading):
                 before[field] = before[field] + value if grows and isinstance(value, str) else value
 
 
-def _one(known: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
+def _goes_on(known: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
     """Whether a piece goes on with what is known."""
     same = known.get("index") is not None and known.get("index") == piece.get("index")
     return same and known.get("type") == piece.get("type")

@@ -92,11 +92,13 @@ class ResponsesReading(Reader):
             kind = item.get("type")
             if kind == "reasoning":
                 self._keep(item)
-                part.reasoning += "\n\n".join(said["text"] for said in item.get("summary") or item.get("content") or ())
+                part.reasoning += "\n\n".join(
+                    block["text"] for block in item.get("summary") or item.get("content") or ()
+                )
             elif kind == "message":
-                for said in item.get("content") or ():
-                    part.text += said.get("text") or ""
-                    self.told.refusal = said.get("refusal") or self.told.refusal
+                for block in item.get("content") or ():
+                    part.text += block.get("text") or ""
+                    self.told.refusal = block.get("refusal") or self.told.refusal
             elif kind == "function_call":
                 part.tools.append(self._tool(item))
         return part
