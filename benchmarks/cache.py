@@ -26,7 +26,7 @@ from lab import Cache, Lab, Near, Policy
 from lab.call.near.rule import RULE, signature
 from lab.call.near.words import STEPS, packed
 from lab.ledger import cached
-from lab.provider.embedding import minilm
+from lab.provider.minilm import minilm
 from lab.stats import certificates
 from lab.stats.certificates import certify
 

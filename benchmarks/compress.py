@@ -24,7 +24,7 @@ import numpy as np
 
 from lab import stats
 from lab.call.short import lossless, passages
-from lab.provider.embedding import minilm
+from lab.provider.minilm import minilm
 from lab.provider.tokens import count
 
 PLACES = (

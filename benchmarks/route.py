@@ -26,7 +26,7 @@ import common
 import numpy as np
 
 from lab.call.routing import plain
-from lab.provider.embedding import minilm
+from lab.provider.minilm import minilm
 from lab.sim.catalogue import MODELS
 from lab.stats import gains, routes
 

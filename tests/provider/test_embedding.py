@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lab import errors
-from lab.provider import embedding
+from lab.provider import embedding, minilm
 from tests.servers import RawServer, answer
 
 
@@ -19,11 +19,11 @@ def cosine(one: Any, other: Any) -> float:
 
 
 @pytest.fixture(scope="module")
-def model() -> embedding.MiniLM:
-    return embedding.minilm()
+def model() -> minilm.MiniLM:
+    return minilm.minilm()
 
 
-def test_what_is_said_otherwise_is_near(model: embedding.MiniLM) -> None:
+def test_what_is_said_otherwise_is_near(model: minilm.MiniLM) -> None:
     first, again, other = (
         model.embed(text) for text in ("How do I reset my password?", "How can I reset it, my password?", "bake bread")
     )
@@ -31,7 +31,7 @@ def test_what_is_said_otherwise_is_near(model: embedding.MiniLM) -> None:
     assert cosine(first, again) > 0.9 > 0.4 > cosine(first, other)
 
 
-def test_a_text_has_one_embedding(model: embedding.MiniLM) -> None:
+def test_a_text_has_one_embedding(model: minilm.MiniLM) -> None:
     """Whatever was embedded before, and however it is spaced."""
     first = model.embed("one text")
     model.embed("another, much longer text that stands before it " * 5)
@@ -39,7 +39,7 @@ def test_a_text_has_one_embedding(model: embedding.MiniLM) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "x" * 100_000, "word " * 5000, "\U0001f600", "密码"])
-def test_whatever_is_embedded_has_an_embedding(text: str, model: embedding.MiniLM) -> None:
+def test_whatever_is_embedded_has_an_embedding(text: str, model: minilm.MiniLM) -> None:
     assert np.isfinite(model.embed(text)).all()
 
 
@@ -51,30 +51,30 @@ def test_it_is_made_quick_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         (work / "made.onnx").write_bytes(model.read_bytes()[:100])
         return work / "made.onnx"
 
-    places = embedding.weights()
+    places = minilm.weights()
     assert places is not None
-    monkeypatch.setattr(embedding, "_quantise", quantise)  # it takes seconds, and the model above was made by it
+    monkeypatch.setattr(minilm, "_quantise", quantise)  # it takes seconds, and the model above was made by it
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = embedding.quantised(places[0])
+    made = minilm.quantised(places[0])
     assert made.parent == tmp_path / "cache" / "lab"
     before = made.stat().st_mtime_ns
-    assert embedding.quantised(places[0]) == made
+    assert minilm.quantised(places[0]) == made
     assert made.stat().st_mtime_ns == before
     assert [path.name for path in made.parent.iterdir()] == [made.name]
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert embedding.quantised(places[0]).is_file()
+    assert minilm.quantised(places[0]).is_file()
 
 
 def test_what_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "_shared", None)
+    monkeypatch.setattr(minilm, "_shared", None)
     monkeypatch.setenv("LAB_EMBEDDING", str(tmp_path))
     with pytest.raises(errors.InvalidRequestError, match="make weights"):
-        embedding.minilm()
+        minilm.minilm()
     (tmp_path / "model.onnx").write_bytes(b"no model")
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(errors.InvalidRequestError, match="can't be loaded"):
-        embedding.minilm()
+        minilm.minilm()
 
 
 def test_another_model_is_asked_by_litellm(server: RawServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,7 @@ def test_what_is_no_embedding_is_refused(odd: Any, lab: Lab) -> None:
 
 def test_a_model_that_is_not_there(lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("LAB_EMBEDDING", str(tmp_path))
-    monkeypatch.setattr("lab.provider.embedding._shared", None)
+    monkeypatch.setattr("lab.provider.minilm._shared", None)
     with pytest.raises(errors.InvalidRequestError, match="make weights"):
         ask(lab, FIRST, policy=policy("local/minilm"))
     with pytest.raises(errors.InvalidRequestError, match="local/minilm"):
