@@ -21,7 +21,7 @@ _KEYLESS = {
 }
 _AMBIENT = {"bedrock", "sagemaker", "vertex", "azure", "watsonx", "oci", "databricks", "snowflake", "sap"}
 """Providers (by the first word of their names) whose credentials may come from elsewhere than a key."""
-_NAMED = {"cohere_chat": ["COHERE_API_KEY", "CO_API_KEY"]}
+_NAMED = {"cohere_chat": ["COHERE_API_KEY", "CO_API_KEY"], "minimax": ["MINIMAX_API_KEY"]}
 """Keys that LiteLLM takes and does not tell of."""
 _KEYED = {"gemini": ("GOOGLE_API",), "huggingface": ("HF_",), "scaleway": ("SCW_",)}
 """How the names of keys begin that do not begin like their provider's."""
@@ -36,6 +36,11 @@ def need_key(litellm: ModuleType, model: str, provider: str, key: str | None, ba
     if not key and not base_given and (missing := missing_keys(litellm, provider)):
         names = " or ".join(missing)
         raise errors.AuthError(f"no key for {model}: set {names} in the environment or in .env, or pass api_key=...")
+
+
+def named_key(provider: str) -> str | None:
+    """The key in the environment of a provider of whose key LiteLLM does not tell."""
+    return next((key for name in _NAMED.get(provider, ()) if (key := os.environ.get(name))), None)
 
 
 def missing_keys(litellm: ModuleType, provider: str) -> list[str]:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from lab import errors
-from lab.provider.credentials import falls_back_to_openai, need_address, need_key
+from lab.provider.credentials import falls_back_to_openai, named_key, need_address, need_key
 from lab.provider.dialects import anthropic, azure, cohere, gemini, ollama, openai, openrouter, responses
 from lab.provider.here import ADDRESSES
 from lab.provider.loading import load
@@ -20,12 +20,12 @@ from lab.provider.request import Order, Request
 
 ADMITTED = frozenset(
     """
-    ai21_chat anthropic assemblyai azure baseten cerebras charity_engine chutes codestral cognition cohere_chat cometapi
-    cortecs darkbloom dashscope deepinfra deepseek edenai empower featherless_ai fireworks_ai friendliai galadriel
-    gemini github groq helicone hosted_vllm hyperbolic inception libertai litellm_proxy llamafile lm_studio meta mistral
-    modelscope moonshot nebius neosantara novita nscale nvidia_nim ollama_chat openai openrouter parasail perplexity
-    pinstripes poe prism publicai qwen_ai_platform qwencloud reka sail sambanova synthetic tencent together_ai
-    vercel_ai_gateway volcengine wandb xai xiaomi_mimo zai
+    ai21_chat anthropic assemblyai azure baseten cerebras charity_engine chutes codestral cognition cohere_chat
+    cometapi cortecs darkbloom dashscope deepinfra deepseek edenai empower featherless_ai fireworks_ai friendliai
+    galadriel gemini github groq helicone hosted_vllm hyperbolic inception libertai litellm_proxy llamafile
+    lm_studio meta minimax mistral modelscope moonshot nebius neosantara novita nscale nvidia_nim ollama_chat openai
+    openrouter parasail perplexity pinstripes poe prism publicai qwen_ai_platform qwencloud reka sail sambanova
+    synthetic tencent together_ai vercel_ai_gateway volcengine wandb xai xiaomi_mimo zai
 """.split()
 )
 """Providers on the lab's own wire, shown to be equal by tests/provider/test_conformance.py."""
@@ -89,7 +89,8 @@ def translate(
             f"no provider is known for model {as_written!r}: write provider/model, such as openai/gpt-4o-mini, "
             "groq/llama-3.1-8b-instant, local/smollm2 or sim/steady"
         ) from unknown
-    key = key or params.get("api_key") or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
+    key = key or params.get("api_key") or named_key(provider)
+    key = key or (os.environ.get("OPENAI_API_KEY") if provider == "openai" else None)
     key = key.strip() if isinstance(key, str) else key
     need_key(litellm, as_written, provider, anthropic.credential(key) if provider == "anthropic" else key, base_given)
     dialect = _DIALECTS.get(provider, openai)

@@ -109,6 +109,7 @@ KEYS = {
     "anthropic/some-model": "ANTHROPIC_API_KEY",
     "claude-haiku-4-5": "ANTHROPIC_AUTH_TOKEN",
     "gemini/gemini-2.5-flash": "GEMINI_API_KEY",
+    "minimax/some-model": "MINIMAX_API_KEY",
     "mistral/some-model": "MISTRAL_API_KEY",
     "openrouter/some-model": "OPENROUTER_API_KEY",
     "azure/gpt-4o": "AZURE_API_KEY",

@@ -16,13 +16,12 @@ def written(order: Order) -> Request | None:
     if "v1/" in name:
         return None
     name = name.replace("v2/", "")
-    key = order.key or os.environ.get("COHERE_API_KEY") or os.environ.get("CO_API_KEY")
     base = order.base or os.environ.get("COHERE_API_BASE") or "https://api.cohere.com/v2/chat"
     known: dict[str, Any] = {"custom_llm_provider": "cohere_chat"}
     extra = optional.pop("extra_body", None) or {}
     optional.pop("stream", None)
-    headers = config.validate_environment(order.headers, name, order.messages, optional, known, key, base)
-    url = config.get_complete_url(base, key, name, optional, known, order.streamed)
+    headers = config.validate_environment(order.headers, name, order.messages, optional, known, order.key, base)
+    url = config.get_complete_url(base, order.key, name, optional, known, order.streamed)
     body = {**config.transform_request(name, order.messages, optional, known, headers), **extra}
     if order.streamed:
         body["stream"] = True
