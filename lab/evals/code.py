@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.call.prompts import Filled
 from lab.evals.asks import Ask
-from lab.evals.spec import UPLOAD, Spec
+from lab.evals.spec import UPLOAD, Spec, written_prompt
 from lab.policies import Policy
 
 
@@ -89,9 +89,7 @@ _PLAIN = "name repeats concurrency budget seed batch schema".split()
 def _asked(prompt: Any) -> str:
     if not isinstance(prompt, Filled):
         return _value(prompt)
-    template = prompt.prompt
-    messages = [dict(message) for message in template.messages]
-    written = _arguments(template.name, messages, template.blank, template.passages, template.question, template.stable)
+    written = _arguments(*written_prompt(prompt.prompt))
     variables = ", ".join(f"{name}={_value(text)}" for name, text in prompt.variables.items())
     return f"Prompt({written}).fill({variables})"
 

@@ -208,11 +208,10 @@ def read_prompt(
 def written_prompt(prompt: Prompt) -> list[Any]:
     """As `read_prompt` takes it, what is as by default left out."""
     messages = [dict(message) for message in prompt.messages]
-    if prompt.stable:
-        return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question, prompt.stable]
-    if prompt.passages:
-        return [prompt.name, messages, prompt.blank, prompt.passages, prompt.question]
-    return [prompt.name, messages, *([prompt.blank] if prompt.blank else [])]
+    parts: list[Any] = [prompt.name, messages, prompt.blank, prompt.passages, prompt.question, prompt.stable]
+    while not parts[-1]:
+        parts.pop()
+    return parts
 
 
 def _object(data: Mapping[str, Any] | str) -> Mapping[str, Any]:
